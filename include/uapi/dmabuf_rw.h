@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * dmabuf_rw.h - the only interface between the dmabuf_rw module and user space.
+ *
+ * Vocabulary
+ *   buffer	the dma-buf: the memory side of every transfer
+ *   file	the storage side: a whole NVMe disk or a partition, open as a file
+ *   binding	a file descriptor that joins one buffer to one file; closing its
+ *		last reference unbinds
+ *   LBA	logical block of the namespace, 512 or 4096 bytes
+ *   piece	a byte range of the buffer: (buffer offset, length)
+ *
+ * Conventions
+ *   - All offsets and lengths are bytes. File offset 0 is the first byte of the
+ *     disk or partition that was opened; buffer offset 0 is the first byte of the
+ *     dma-buf.
+ *   - Every structure that is passed by pointer begins with its own size, set by
+ *     the caller with sizeof(). A kernel that knows a longer structure takes the
+ *     missing tail as zero; one that knows a shorter structure refuses a tail that
+ *     is not zero (E2BIG). Fields of the tail that the kernel would fill in are
+ *     left alone.
+ *   - Reserved fields and unknown flags must be zero (EINVAL), so that they can
+ *     get a meaning later.
+ *   - Memory shared with the kernel is read once, when the call is made.
+ *
+ * Rights come from the two descriptors alone. Reading from the file needs the file
+ * open for reading and the buffer open for writing; writing to the file needs the
+ * file open for writing (and the buffer readable, as every dma-buf is). Rights are
+ * those at bind time; passing the binding's descriptor to another process passes
+ * them on.
+ *
+ * Thread-safety: every call may be made from any number of threads at once, on one
+ * binding or many. Transfers are not ordered with respect to one another, and two
+ * that overlap in the buffer or on the disk give either's bytes, as with O_DIRECT.
+ *
+ * Errors. Each errno has one meaning over the whole interface. BIND also stores a
+ * reason code (enum dmabuf_rw_reason), which says which of the possible causes it
+ * was.
+ *
+ *   errno           | call      | meaning
+ *   ----------------+-----------+----------------------------------------------------
+ *   EINVAL          | all       | malformed request: structure too small, reserved
+ *                   |           | field or unknown flag set, flag without meaning here
+ *   E2BIG           | all       | structure longer than this kernel's, tail not zero
+ *   EFAULT          | all       | a pointer is not readable or writable user memory
+ *   ENOTTY          | all       | no such request on this descriptor
+ *   EINTR           | all       | a signal arrived before anything was done
+ *   ENOMEM          | all       | the kernel has no memory for the bookkeeping
+ *   EMFILE, ENFILE  | BIND      | no descriptor left in the process, in the system
+ *   EBADF           | BIND      | dmabuf_fd or file_fd is not an open descriptor
+ *   EBADFD          | BIND      | dmabuf_fd is open but is not a dma-buf
+ *   ENOTBLK         | BIND      | file_fd is not a block device of an NVMe namespace
+ *                   |           | (regular file, device-mapper, md, loop, SCSI, ...)
+ *   EPROTONOSUPPORT | BIND      | NVMe, but not on PCI (fabrics, Apple, loop target)
+ *   EMEDIUMTYPE     | BIND, I/O | the namespace's format cannot be served: metadata or
+ *                   |           | protection information per block, zoned, LBA size
+ *                   |           | out of range, or reformatted since it was bound
+ *   EADDRNOTAVAIL   | BIND, I/O | the drive cannot reach the buffer at the addresses
+ *                   |           | that its exporter gave: not translated by the
+ *                   |           | IOMMU, or in a software bounce (swiotlb) area, or in
+ *                   |           | memory that needs cache maintenance for the drive
+ *   EXDEV           | BIND, I/O | device memory was insisted on, and the buffer lies,
+ *                   |           | at least partly, in system RAM or at an address that
+ *                   |           | cannot be identified
+ *   EREMOTEIO       | BIND, I/O | the exporter refused to attach or to map; BIND
+ *                   |           | stores the exporter's own errno in detail
+ *   EPROTO          | BIND      | the kernel's NVMe driver does not behave as this
+ *                   |           | module was built to expect; nothing was transferred
+ *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
+ *   EPERM           | I/O       | write to a device that has been set read-only
+ *   ETXTBSY         | I/O       | write to a device in use as swap
+ *   ENODEV          | BIND, I/O | the drive is gone (unbound, unplugged, removed)
+ *   ESTALE          | I/O       | the exporter revoked the buffer for good
+ *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
+ *   ERANGE          | I/O       | a piece ends outside the buffer
+ *   EDOM            | I/O       | an offset or a length is not a multiple of the
+ *                   |           | alignment that DMABUF_RW_INFO reports, or the pieces
+ *                   |           | cannot be expressed in whole LBAs for this drive
+ *   EMSGSIZE        | I/O       | too many pieces (DMABUF_RW_MAX_PIECES)
+ *   ENOSPC          | I/O       | write that begins at or after the device's end, or
+ *                   |           | the drive reports that its capacity is used up
+ *   EOPNOTSUPP      | I/O       | polled I/O asked for, and the drive's queues have no
+ *                   |           | poll queue (nvme.poll_queues=0)
+ *   ENODATA         | I/O       | the drive reports an unrecovered medium error
+ *   ENOLINK         | I/O       | no path to the namespace is left that works
+ *   ETIMEDOUT       | I/O       | the drive did not answer in time
+ *   EIO, EILSEQ,    | I/O       | other error statuses of the drive, as the block
+ *   EBADE, EBUSY,   |           | layer translates them (block/blk-core.c,
+ *   EREMOTEIO(*)    |           | blk_errors[]); (*) target errors come as EIO here
+ *
+ * EAGAIN never leaves the module to a synchronous caller. io_uring sees it when it
+ * tries a command without blocking, and then runs the command from a worker.
+ */
+#ifndef _UAPI_DMABUF_RW_H
+#define _UAPI_DMABUF_RW_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* The device node: misc device, mode 0660, "/dev/dmabuf_rw". */
+#define DMABUF_RW_DEVICE	"/dev/dmabuf_rw"
+
+/* Version of this interface. It only ever grows compatibly within a major. */
+#define DMABUF_RW_ABI_MAJOR	1
+#define DMABUF_RW_ABI_MINOR	0
+
+/* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */
+#define DMABUF_RW_MAX_PIECES	1024
+
+/*
+ * Bytes that one transfer moves at most: MAX_RW_COUNT (include/linux/fs.h) for
+ * 4 KiB pages, the limit of read(2) and of an io_uring result. A longer request is
+ * not an error; its result is short.
+ */
+#define DMABUF_RW_MAX_BYTES	0x7ffff000U
+
+/**
+ * struct dmabuf_rw_query - what this module can do; /dev/dmabuf_rw
+ * @size:	in: sizeof(struct dmabuf_rw_query)
+ * @abi_major:	out: DMABUF_RW_ABI_MAJOR of the module
+ * @abi_minor:	out: DMABUF_RW_ABI_MINOR of the module
+ * @resv0:	must be zero
+ * @bind_flags:	out: DMABUF_RW_BIND_* known
+ * @io_flags:	out: DMABUF_RW_IO_* known
+ * @uring_ops:	out: bit n set: command n of enum dmabuf_rw_uring_op is known
+ * @max_pieces:	out: pieces in a vectored transfer
+ * @resv1:	must be zero
+ * @max_bytes:	out: bytes that one transfer moves at most
+ */
+struct dmabuf_rw_query {
+	__u32 size;
+	__u16 abi_major;
+	__u16 abi_minor;
+	__u64 resv0;
+	__u64 bind_flags;
+	__u64 io_flags;
+	__u64 uring_ops;
+	__u32 max_pieces;
+	__u32 resv1;
+	__u64 max_bytes;
+};
+
+/*
+ * BIND fails with EXDEV unless the whole buffer lies in PCI BARs; the same is
+ * checked again whenever the exporter moves the buffer.
+ */
+#define DMABUF_RW_BIND_DEVICE_MEMORY	(1ULL << 0)
+#define DMABUF_RW_BIND_FLAGS		DMABUF_RW_BIND_DEVICE_MEMORY
+
+/*
+ * Why BIND refused, finer than the errno. Values are stable; new ones may come, so
+ * treat an unknown value as "see the errno".
+ */
+enum dmabuf_rw_reason {
+	DMABUF_RW_REASON_NONE			= 0,
+	DMABUF_RW_REASON_DMABUF_FD		= 1,	/* EBADF: dmabuf_fd not open */
+	DMABUF_RW_REASON_FILE_FD		= 2,	/* EBADF: file_fd not open */
+	DMABUF_RW_REASON_NOT_DMABUF		= 3,	/* EBADFD */
+	DMABUF_RW_REASON_NOT_BLOCK		= 4,	/* ENOTBLK: not a block device */
+	DMABUF_RW_REASON_NOT_NVME		= 5,	/* ENOTBLK: other block device */
+	DMABUF_RW_REASON_STACKED		= 6,	/* ENOTBLK: dm, md or loop */
+	DMABUF_RW_REASON_NOT_PCI		= 7,	/* EPROTONOSUPPORT */
+	DMABUF_RW_REASON_METADATA		= 8,	/* EMEDIUMTYPE: metadata or PI */
+	DMABUF_RW_REASON_ZONED			= 9,	/* EMEDIUMTYPE */
+	DMABUF_RW_REASON_LBA_SIZE		= 10,	/* EMEDIUMTYPE */
+	DMABUF_RW_REASON_NOT_TRANSLATED		= 11,	/* EADDRNOTAVAIL: IOMMU */
+	DMABUF_RW_REASON_SWIOTLB		= 12,	/* EADDRNOTAVAIL: bounce or sync */
+	DMABUF_RW_REASON_NOT_DEVICE_MEMORY	= 13,	/* EXDEV */
+	DMABUF_RW_REASON_ATTACH			= 14,	/* EREMOTEIO: detail = errno */
+	DMABUF_RW_REASON_MAP			= 15,	/* EREMOTEIO: detail = errno */
+	DMABUF_RW_REASON_BAD_MAPPING		= 16,	/* EREMOTEIO: ranges shorter or
+							 * longer than the buffer */
+	DMABUF_RW_REASON_DRIVER			= 17,	/* EPROTO */
+	DMABUF_RW_REASON_ACCESS			= 18,	/* EACCES: neither direction */
+	DMABUF_RW_REASON_GONE			= 19,	/* ENODEV */
+	DMABUF_RW_REASON_NO_PATH		= 20,	/* ENODEV: multipath, none on
+							 * PCI is live */
+};
+
+/**
+ * struct dmabuf_rw_bind - join a dma-buf to a file; /dev/dmabuf_rw
+ * @size:	in: sizeof(struct dmabuf_rw_bind)
+ * @dmabuf_fd:	in: descriptor of the buffer
+ * @file_fd:	in: descriptor of the file, opened with or without O_DIRECT
+ * @reason:	in: zero; out, on failure: enum dmabuf_rw_reason
+ * @flags:	in: DMABUF_RW_BIND_*
+ * @detail:	in: zero; out, on failure: the exporter's errno (positive), else zero
+ * @resv0:	must be zero
+ * @resv:	must be zero
+ *
+ * The ioctl returns the binding's descriptor (close-on-exec), or -1 with errno. The
+ * binding keeps both descriptors' objects; the caller may close its own.
+ */
+struct dmabuf_rw_bind {
+	__u32 size;
+	__s32 dmabuf_fd;
+	__s32 file_fd;
+	__u32 reason;
+	__u64 flags;
+	__s32 detail;
+	__u32 resv0;
+	__u64 resv[4];
+};
+
+/* Where the buffer's memory is, as the drive's addresses show it. */
+enum dmabuf_rw_class {
+	DMABUF_RW_CLASS_UNKNOWN		= 0,	/* neither RAM nor a PCI BAR */
+	DMABUF_RW_CLASS_RAM		= 1,	/* system RAM */
+	DMABUF_RW_CLASS_BAR		= 2,	/* one BAR of one PCI device */
+	DMABUF_RW_CLASS_MIXED		= 3,	/* more than one of the above */
+};
+
+/* How the drive's addresses are translated. */
+enum dmabuf_rw_iommu {
+	DMABUF_RW_IOMMU_NONE		= 0,	/* no IOMMU for the drive */
+	DMABUF_RW_IOMMU_PASSTHROUGH	= 1,	/* identity domain */
+	DMABUF_RW_IOMMU_TRANSLATED	= 2,	/* translating domain */
+	DMABUF_RW_IOMMU_P2P_BUS		= 3,	/* translating domain, but the buffer is
+						 * reached by bus address below a
+						 * switch that both devices share */
+};
+
+#define DMABUF_RW_INFO_CAN_READ		(1ULL << 0)	/* file to buffer */
+#define DMABUF_RW_INFO_CAN_WRITE	(1ULL << 1)	/* buffer to file */
+#define DMABUF_RW_INFO_SGL		(1ULL << 2)	/* drive takes SGLs */
+#define DMABUF_RW_INFO_POLL		(1ULL << 3)	/* poll queues present */
+#define DMABUF_RW_INFO_MULTIPATH	(1ULL << 4)	/* native multipath head */
+#define DMABUF_RW_INFO_WRITE_CACHE	(1ULL << 5)	/* volatile cache: a write is
+							 * durable after FUA or fsync */
+#define DMABUF_RW_INFO_MAPPED		(1ULL << 6)	/* mapped now; clear after an
+							 * invalidation, until the
+							 * next transfer */
+#define DMABUF_RW_INFO_REVOKED		(1ULL << 7)	/* transfers give ESTALE */
+
+/**
+ * struct dmabuf_rw_info - what BIND found, and counters; on a binding
+ * @size:	in: sizeof(struct dmabuf_rw_info)
+ * @resv0:	must be zero
+ * @flags:	out: DMABUF_RW_INFO_*
+ * @buf_bytes:	out: size of the buffer
+ * @file_bytes:	out: size of the disk or partition
+ * @lba_bytes:	out: LBA size
+ * @file_align:	out: file offsets and lengths must be multiples of this
+ * @buf_align:	out: buffer offsets must be multiples of this
+ * @max_cmd_bytes: out: bytes that one NVMe command moves at most; longer transfers
+ *		are split into commands that run together
+ * @mem_class:	out: enum dmabuf_rw_class
+ * @bar:	out: BAR number, if @mem_class is DMABUF_RW_CLASS_BAR
+ * @bar_pci:	out: the BAR's device: domain << 16 | bus << 8 | devfn
+ * @nvme_pci:	out: the drive (the current path's), in the same form
+ * @iommu:	out: enum dmabuf_rw_iommu
+ * @paths:	out: paths to the namespace that are bound, 1 without multipath
+ * @extents:	out: merged DMA extents of the buffer, over all paths
+ * @metadata_bytes: out: kernel memory held for this binding and its mappings
+ * @reads:	out: transfers from file to buffer that moved data
+ * @writes:	out: transfers from buffer to file that moved data
+ * @read_bytes:	out: bytes moved from file to buffer
+ * @write_bytes: out: bytes moved from buffer to file
+ * @errors:	out: transfers that met an error
+ * @remaps:	out: times the buffer was mapped again after an invalidation
+ * @failovers:	out: times a transfer moved to another path
+ * @resv:	must be zero
+ */
+struct dmabuf_rw_info {
+	__u32 size;
+	__u32 resv0;
+	__u64 flags;
+	__u64 buf_bytes;
+	__u64 file_bytes;
+	__u32 lba_bytes;
+	__u32 file_align;
+	__u32 buf_align;
+	__u32 max_cmd_bytes;
+	__u32 mem_class;
+	__u32 bar;
+	__u32 bar_pci;
+	__u32 nvme_pci;
+	__u32 iommu;
+	__u32 paths;
+	__u64 extents;
+	__u64 metadata_bytes;
+	__u64 reads;
+	__u64 writes;
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 errors;
+	__u64 remaps;
+	__u64 failovers;
+	__u64 resv[4];
+};
+
+/*
+ * Force unit access (NVM Command Set Specification, Read and Write commands, CDW12
+ * bit 30): the write is on the medium, not only in the drive's cache, when it
+ * completes. Like RWF_DSYNC. Only for writes; EINVAL on a read.
+ */
+#define DMABUF_RW_IO_FUA		(1ULL << 0)
+#define DMABUF_RW_IO_FLAGS		DMABUF_RW_IO_FUA
+
+/**
+ * struct dmabuf_rw_piece - one byte range of the buffer
+ * @buf_off:	where it begins in the buffer
+ * @len:	its length; zero is allowed and moves nothing
+ */
+struct dmabuf_rw_piece {
+	__u64 buf_off;
+	__u64 len;
+};
+
+enum dmabuf_rw_op {
+	DMABUF_RW_OP_READ	= 0,	/* file to buffer */
+	DMABUF_RW_OP_WRITE	= 1,	/* buffer to file */
+};
+
+/**
+ * struct dmabuf_rw_io - one synchronous transfer; on a binding
+ * @size:	in: sizeof(struct dmabuf_rw_io)
+ * @op:		in: enum dmabuf_rw_op
+ * @flags:	in: DMABUF_RW_IO_*
+ * @file_off:	in: where the transfer begins in the file
+ * @buf_off:	in: where it begins in the buffer; zero if @nr_pieces is not zero
+ * @len:	in: bytes to move; zero if @nr_pieces is not zero
+ * @pieces:	in: user address of @nr_pieces struct dmabuf_rw_piece, which are filled
+ *		or emptied in their order against one range of the file; else zero
+ * @nr_pieces:	in: number of pieces; zero: @buf_off and @len say it
+ * @error:	in: zero; out: if positive, the errno that ended the transfer after
+ *		@done bytes
+ * @done:	in: zero; out: bytes that were moved, counted from @file_off without
+ *		a gap
+ * @resv:	must be zero
+ *
+ * The ioctl returns 0 when something was moved or nothing was asked for (@len 0, or a
+ * read at the end of the device): see @done and @error. It returns -1 with errno
+ * when nothing was moved because of an error. A transfer that crosses the end of the
+ * device is short, as with O_DIRECT.
+ */
+struct dmabuf_rw_io {
+	__u32 size;
+	__u32 op;
+	__u64 flags;
+	__u64 file_off;
+	__u64 buf_off;
+	__u64 len;
+	__u64 pieces;
+	__u32 nr_pieces;
+	__s32 error;
+	__u64 done;
+	__u64 resv[2];
+};
+
+#define DMABUF_RW_IOC_MAGIC	0xDB
+
+/* On /dev/dmabuf_rw. */
+#define DMABUF_RW_IOC_QUERY	_IOWR(DMABUF_RW_IOC_MAGIC, 0x00, struct dmabuf_rw_query)
+#define DMABUF_RW_IOC_BIND	_IOWR(DMABUF_RW_IOC_MAGIC, 0x01, struct dmabuf_rw_bind)
+/* On a binding. */
+#define DMABUF_RW_IOC_INFO	_IOWR(DMABUF_RW_IOC_MAGIC, 0x10, struct dmabuf_rw_info)
+#define DMABUF_RW_IOC_IO	_IOWR(DMABUF_RW_IOC_MAGIC, 0x11, struct dmabuf_rw_io)
+
+/*
+ * IORING_OP_URING_CMD on a binding, in a submission queue entry of 64 or 128 bytes
+ * (include/uapi/linux/io_uring.h). The binding may be a registered file.
+ *
+ *   sqe field    | READ, WRITE                    | READV, WRITEV
+ *   -------------+--------------------------------+------------------------------------
+ *   fd           | the binding                    | the binding
+ *   cmd_op       | enum dmabuf_rw_uring_op        | enum dmabuf_rw_uring_op
+ *   addr         | file offset                    | file offset
+ *   len          | bytes                          | number of pieces
+ *   addr3        | buffer offset                  | user address of struct dmabuf_rw_piece[]
+ *   cmd[8..15]   | DMABUF_RW_IO_* flags, 64 bits, native byte order
+ *
+ * The other fields that URING_CMD leaves free (ioprio, buf_index, uring_cmd_flags)
+ * must be zero. The pieces are read during submission; they may go once
+ * io_uring_enter() has returned, or, with IORING_SETUP_SQPOLL or IOSQE_ASYNC, once
+ * the completion has arrived. The completion's res is the bytes moved, or -errno if
+ * none was; after a short result that is not at the end of the device, asking for
+ * the rest gives the error.
+ */
+enum dmabuf_rw_uring_op {
+	DMABUF_RW_URING_READ	= 1,
+	DMABUF_RW_URING_WRITE	= 2,
+	DMABUF_RW_URING_READV	= 3,
+	DMABUF_RW_URING_WRITEV	= 4,
+};
+
+/* Byte offset of the flags within sqe->cmd. */
+#define DMABUF_RW_URING_FLAGS_OFFSET	8
+
+#endif /* _UAPI_DMABUF_RW_H */
