@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+/*
+ * error.c - what an errno and a reason mean, and what to do about it, in sentences.
+ *
+ * The tables follow the one in dmabuf_rw.h: every errno and every reason that it names
+ * has a row here (a unit test holds the two together). A sentence has two parts, the
+ * cause and the remedy; neither ends with a full stop, so that they can be joined.
+ *
+ * Thread-safety: constant tables and the caller's buffer only.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "private.h"
+
+struct sentence {
+	const char *name;
+	const char *cause;
+	const char *remedy;
+};
+
+struct errno_sentence {
+	int err;
+	uint32_t call;		/* DMABUF_RW_CALL_NONE: any */
+	struct sentence s;
+};
+
+#define REASON(r, cause_, remedy_) \
+	[DMABUF_RW_REASON_ ## r] = { #r, cause_, remedy_ }
+
+static const struct sentence reasons[] = {
+	REASON(NONE, NULL, NULL),
+	REASON(DMABUF_FD,
+	       "the buffer's descriptor is not open",
+	       "pass a dma-buf descriptor that is open in this process"),
+	REASON(FILE_FD,
+	       "the file's descriptor is not open",
+	       "open the NVMe disk or partition, and pass that descriptor"),
+	REASON(NOT_DMABUF,
+	       "the buffer's descriptor is open but is not a dma-buf",
+	       "export the memory first: VFIO_DEVICE_FEATURE_DMA_BUF for a PCI BAR, "
+	       "/dev/udmabuf for a memfd, /dev/dma_heap for system memory, or the "
+	       "dma-buf export call of the GPU's runtime"),
+	REASON(NOT_BLOCK,
+	       "the file is not a block device, and this release transfers only to and "
+	       "from whole NVMe disks and partitions",
+	       "name the disk or partition itself, for instance /dev/nvme0n1; files on "
+	       "a file system cannot be bound yet"),
+	REASON(NOT_NVME,
+	       "the block device is not an NVMe disk, so its driver takes no addresses "
+	       "from outside",
+	       "use a disk or partition named /dev/nvme*; lsblk -o NAME,TRAN shows them"),
+	REASON(STACKED,
+	       "the block device is a device-mapper, md or loop device, which sends its "
+	       "I/O on through another device",
+	       "bind the NVMe disks or partitions that lie below it; lsblk -s shows them"),
+	REASON(NOT_PCI,
+	       "the NVMe disk is not on PCI (fabrics, Apple or a loop target), so it has "
+	       "no DMA of its own to this machine's memory",
+	       "use a disk with transport pcie; nvme list-subsys shows it"),
+	REASON(METADATA,
+	       "the namespace is formatted with metadata or protection information in "
+	       "every block",
+	       "use another namespace, or reformat this one without metadata (nvme "
+	       "format --lbaf=N, which erases it)"),
+	REASON(ZONED,
+	       "the namespace is zoned, and its writes must follow the zones' write "
+	       "pointers",
+	       "use a conventional namespace"),
+	REASON(LBA_SIZE,
+	       "the namespace's logical blocks have a size that cannot be served",
+	       "reformat it with blocks of 512 or 4096 bytes (nvme format --lbaf=N, "
+	       "which erases it), or use another namespace"),
+	REASON(NOT_TRANSLATED,
+	       "the drive is behind an IOMMU that translates its addresses, and the "
+	       "buffer's exporter gave raw bus addresses that the IOMMU does not know "
+	       "for this drive: every transfer would be dropped",
+	       "boot with iommu=pt, or put the drive and the buffer's device below one "
+	       "PCIe switch, or use an exporter (or driver version) that maps its memory "
+	       "for the importing device"),
+	REASON(SWIOTLB,
+	       "the drive would reach not the buffer but a software bounce area "
+	       "(swiotlb), or memory that needs cache maintenance around each transfer",
+	       "boot without swiotlb=force, enable the IOMMU, or take the buffer from "
+	       "memory within the drive's reach; in a confidential guest the buffer must "
+	       "be shared memory"),
+	REASON(NOT_DEVICE_MEMORY,
+	       "device memory was insisted on, but the buffer lies at least partly in "
+	       "system RAM or at an address that belongs to no PCI BAR",
+	       "check that the exporter can serve this drive peer to peer (same PCIe "
+	       "switch, or a host bridge that the kernel trusts) and has not moved the "
+	       "buffer to system RAM, or do not insist on device memory"),
+	REASON(ATTACH,
+	       "the buffer's exporter refused to let the drive attach",
+	       "see that the exporting device is bound, powered and has its memory "
+	       "enabled, and that its driver allows peer-to-peer importers; the kernel "
+	       "log may say more"),
+	REASON(MAP,
+	       "the buffer's exporter could not map the buffer for the drive",
+	       "EINVAL here usually means that the kernel sees no peer-to-peer route: put "
+	       "both devices below one PCIe switch, or use a CPU whose host bridge is on "
+	       "the kernel's list (drivers/pci/p2pdma.c); ENODEV, that the exporter has "
+	       "revoked the buffer: enable the device's memory and export it again"),
+	REASON(BAD_MAPPING,
+	       "the addresses from the buffer's exporter do not cover the buffer exactly",
+	       "this is a fault of the exporter; report it with the kernel's version"),
+	REASON(DRIVER,
+	       "the kernel's NVMe driver does not behave as the module was built to "
+	       "expect, so nothing was transferred",
+	       "rebuild the dmabuf_rw module for the running kernel and load it again; if "
+	       "that does not help, report the kernel's version"),
+	REASON(ACCESS,
+	       "the two descriptors allow neither direction: reading needs the file open "
+	       "for reading and the buffer for writing, writing needs the file open for "
+	       "writing",
+	       "open the file O_RDWR, and export the buffer with O_RDWR"),
+	REASON(GONE,
+	       "the drive is gone: unbound, unplugged or removed",
+	       "bring it back (nvme list), open it anew and bind again"),
+	REASON(NO_PATH,
+	       "no live path to the multipath namespace is on PCI",
+	       "nvme list-subsys shows the paths and their states; bring a PCI path back"),
+};
+
+#define ERRNO(e, call_, cause_, remedy_) \
+	{ e, DMABUF_RW_CALL_ ## call_, { #e, cause_, remedy_ } }
+
+/* A row for the call comes before one for any call. */
+static const struct errno_sentence errnos[] = {
+	/* Opening the node. */
+	ERRNO(ENOENT, OPEN,
+	      "the dmabuf_rw module is not loaded: its node does not exist",
+	      "load it with modprobe dmabuf_rw"),
+	ERRNO(ENXIO, OPEN,
+	      "the dmabuf_rw module is not loaded: nothing is behind its node",
+	      "load it with modprobe dmabuf_rw"),
+	ERRNO(ENODEV, OPEN,
+	      "the dmabuf_rw module is not loaded: nothing is behind its node",
+	      "load it with modprobe dmabuf_rw"),
+	ERRNO(EACCES, OPEN,
+	      "this user may not open the module's node",
+	      "run as root, or become a member of the node's group (ls -l "
+	      DMABUF_RW_DEVICE ")"),
+	ERRNO(EPERM, OPEN,
+	      "this process may not open the module's node (device cgroup or sandbox)",
+	      "allow the node in the container's device list"),
+	ERRNO(ENOTTY, QUERY,
+	      "the node that was opened is not the dmabuf_rw module's",
+	      "name " DMABUF_RW_DEVICE),
+	ERRNO(EPROTONOSUPPORT, QUERY,
+	      "the module speaks another major version of the interface than this "
+	      "library",
+	      "install the module and the library from one release"),
+	ERRNO(ENOTTY, INFO,
+	      "the descriptor is not a binding",
+	      "pass a descriptor that came from binding a buffer to a file"),
+
+	/* io_uring itself. */
+	ERRNO(ENOSYS, QUEUE,
+	      "this kernel has no io_uring",
+	      "use the synchronous calls (dmabuf-rw: --depth 1), which do without"),
+	ERRNO(EPERM, QUEUE,
+	      "io_uring is not allowed for this process (sysctl kernel.io_uring_disabled, "
+	      "or a container's seccomp filter)",
+	      "have it allowed, or use the synchronous calls (dmabuf-rw: --depth 1)"),
+	ERRNO(EINVAL, QUEUE,
+	      "the queue's options are malformed, or this kernel does not know one of "
+	      "them",
+	      "check flags and depth; SQPOLL and SINGLE_THREAD exclude each other"),
+	ERRNO(ENOMEM, QUEUE,
+	      "there is no memory for the queue, or it is over the limit of locked memory",
+	      "use a smaller depth, or raise ulimit -l"),
+	ERRNO(EEXIST, QUEUE,
+	      "a queue for a single thread was used by another thread",
+	      "create the queue in the thread that uses it, or without SINGLE_THREAD"),
+	ERRNO(EOPNOTSUPP, QUEUE,
+	      "io_uring cannot do this kind of request",
+	      "use a kernel of version 6.1 or later"),
+
+	/* The interface's table. */
+	ERRNO(EINVAL, NONE,
+	      "the request is malformed: a structure is too short, or a reserved field or "
+	      "an unknown flag is set, or a flag has no meaning here (forced durability "
+	      "on a read)",
+	      "check the flags, and that program, library and module are of one release"),
+	ERRNO(E2BIG, NONE,
+	      "the program uses a part of the interface that this module does not know",
+	      "install a newer module, or leave the newer option out"),
+	ERRNO(EFAULT, NONE,
+	      "a pointer in the request is not readable or writable memory",
+	      "this is a fault of the program: check pieces and structures"),
+	ERRNO(ENOTTY, NONE,
+	      "the descriptor does not know this request",
+	      "use the module's node to bind, and a binding to transfer"),
+	ERRNO(EINTR, NONE,
+	      "a signal arrived before anything was done",
+	      "ask again"),
+	ERRNO(ENOMEM, NONE,
+	      "the kernel has no memory for the bookkeeping",
+	      "free memory and try again"),
+	ERRNO(EMFILE, NONE,
+	      "the process has no descriptor left",
+	      "close some, or raise ulimit -n"),
+	ERRNO(ENFILE, NONE,
+	      "the system has no file left",
+	      "raise sysctl fs.file-max"),
+	ERRNO(EBADF, NONE,
+	      "a descriptor is not open",
+	      "pass descriptors that are open in this process"),
+	ERRNO(EBADFD, NONE,
+	      "the buffer's descriptor is open but is not a dma-buf",
+	      "export the memory as a dma-buf first"),
+	ERRNO(ENOTBLK, NONE,
+	      "the file is not a disk or partition of an NVMe drive",
+	      "name the NVMe disk or partition itself, for instance /dev/nvme0n1"),
+	ERRNO(EPROTONOSUPPORT, NONE,
+	      "the NVMe disk is not on PCI, so it has no DMA of its own to this "
+	      "machine's memory",
+	      "use a disk with transport pcie; nvme list-subsys shows it"),
+	ERRNO(EMEDIUMTYPE, NONE,
+	      "the namespace's format cannot be served: it has metadata or protection "
+	      "information, is zoned, has an odd block size, or was reformatted after it "
+	      "was bound",
+	      "bind again after a reformat; otherwise use a conventional namespace with "
+	      "blocks of 512 or 4096 bytes and no metadata (nvme id-ns -H)"),
+	ERRNO(EADDRNOTAVAIL, NONE,
+	      "the drive cannot reach the buffer at the addresses that its exporter gave: "
+	      "the IOMMU does not translate them, or they lie in a software bounce area",
+	      "boot with iommu=pt and without swiotlb=force, or put the drive and the "
+	      "buffer's device below one PCIe switch"),
+	ERRNO(EXDEV, NONE,
+	      "device memory was insisted on, but the buffer lies at least partly in "
+	      "system RAM or at an address that cannot be identified",
+	      "see why the exporter moved it (dmabuf-rw info FILE BUFFER), or do not "
+	      "insist on device memory"),
+	ERRNO(EREMOTEIO, NONE,
+	      "the buffer's exporter refused to attach or to map it for the drive",
+	      "see that the exporting device is bound and has its memory enabled; the "
+	      "kernel log may say more"),
+	ERRNO(EPROTO, BIND,
+	      "the kernel's NVMe driver does not behave as the module was built to "
+	      "expect, so nothing was transferred",
+	      "rebuild the dmabuf_rw module for the running kernel"),
+	ERRNO(EPROTO, NONE,
+	      "the module reported more bytes than were asked for",
+	      "install the module and the library from one release"),
+	ERRNO(EACCES, NONE,
+	      "the descriptors' open modes do not allow this direction: a read from the "
+	      "file needs the file open for reading and the buffer for writing, a write "
+	      "to the file needs the file open for writing",
+	      "open the file O_RDWR, and export the buffer with O_RDWR"),
+	ERRNO(EPERM, NONE,
+	      "the device has been set read-only",
+	      "blockdev --setrw, if it is meant to be written"),
+	ERRNO(ETXTBSY, NONE,
+	      "the device is in use as swap",
+	      "swapoff it first, or use another device"),
+	ERRNO(ENODEV, NONE,
+	      "the drive is gone: unbound, unplugged or removed",
+	      "bring it back (nvme list), open it anew and bind again"),
+	ERRNO(ESTALE, NONE,
+	      "the exporter has revoked the buffer for good (its device was reset, "
+	      "disabled or closed)",
+	      "export the buffer anew and bind again"),
+	ERRNO(EOVERFLOW, NONE,
+	      "an offset plus its length does not fit in 63 bits",
+	      "check the offsets and the length"),
+	ERRNO(ERANGE, NONE,
+	      "the transfer ends outside the buffer",
+	      "use a smaller length or buffer offset, or a larger buffer"),
+	ERRNO(EDOM, NONE,
+	      "an offset or a length is not a multiple of what the drive can address",
+	      "use multiples of the alignment that dmabuf-rw info FILE BUFFER reports"),
+	ERRNO(EMSGSIZE, NONE,
+	      "too many pieces in one transfer",
+	      "use at most 1024, or split the transfer"),
+	ERRNO(ENOSPC, NONE,
+	      "the write begins at or after the end of the device, or the drive has no "
+	      "capacity left",
+	      "check offset and length against the device's size (blockdev --getsize64); "
+	      "a thin namespace may need space to be freed"),
+	ERRNO(EOPNOTSUPP, NONE,
+	      "polled transfers were asked for, and the drive's queues have no poll queue",
+	      "load the driver with nvme.poll_queues=N, or do not poll"),
+	ERRNO(ENODATA, NONE,
+	      "the drive reports a medium error that it could not recover from",
+	      "the data in this range is lost; see nvme smart-log and the kernel log"),
+	ERRNO(ENOLINK, NONE,
+	      "no working path to the namespace is left",
+	      "nvme list-subsys shows the paths and their states"),
+	ERRNO(ETIMEDOUT, NONE,
+	      "the drive did not answer in time",
+	      "see the kernel log; the driver resets the drive by itself"),
+	ERRNO(EIO, NONE,
+	      "the drive reported an error",
+	      "see the kernel log and nvme error-log"),
+	ERRNO(EILSEQ, NONE,
+	      "the drive reports a mismatch of protection information",
+	      "see nvme error-log; the range must be written anew"),
+	ERRNO(EBADE, NONE,
+	      "the drive refused because of a reservation held by another host",
+	      "nvme resv-report shows who holds it"),
+	ERRNO(EBUSY, NONE,
+	      "the drive or its driver is busy and asks for a later try",
+	      "try again"),
+	ERRNO(EAGAIN, NONE,
+	      "the queue is full",
+	      "reap completions, then try again"),
+	ERRNO(ECANCELED, NONE,
+	      "the transfer was cancelled because its ring was closed",
+	      "reap all transfers before closing the ring"),
+};
+
+static const struct sentence *find_errno(uint32_t call, int err)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(errnos) / sizeof(errnos[0]); i++)
+		if (errnos[i].err == err && (errnos[i].call == call ||
+					     errnos[i].call == DMABUF_RW_CALL_NONE))
+			return &errnos[i].s;
+	return NULL;
+}
+
+static const struct sentence *find(uint32_t call, int err, unsigned int reason)
+{
+	if (reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason].cause)
+		return &reasons[reason];
+	return find_errno(call, err);
+}
+
+DMABUF_RW_API const char *dmabuf_rw_error_cause(enum dmabuf_rw_call call, int err,
+						unsigned int reason)
+{
+	const struct sentence *s;
+
+	if (err < 0)
+		err = -err;
+	if (!err)
+		return "no error";
+	s = find(call, err, reason);
+	if (s)
+		return s->cause;
+	return strerrordesc_np(err) ? strerrordesc_np(err) : "an unknown error";
+}
+
+DMABUF_RW_API const char *dmabuf_rw_error_remedy(enum dmabuf_rw_call call, int err,
+						 unsigned int reason)
+{
+	const struct sentence *s;
+
+	if (err < 0)
+		err = -err;
+	if (!err)
+		return "nothing needs to be done";
+	s = find(call, err, reason);
+	return s ? s->remedy : "see the kernel log";
+}
+
+DMABUF_RW_API size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error,
+					    char *buf, size_t len)
+{
+	const char *cause = dmabuf_rw_error_cause(error->call, error->err,
+						  error->reason);
+	const char *remedy = dmabuf_rw_error_remedy(error->call, error->err,
+						    error->reason);
+	const char *name = dmabuf_rw_errno_name(error->err);
+	char errno_text[32], detail[96] = "";
+	int n;
+
+	snprintf(errno_text, sizeof(errno_text), "errno %d", error->err);
+	if (error->detail) {
+		const char *d = strerrorname_np(error->detail);
+		const char *text = strerrordesc_np(error->detail);
+
+		snprintf(detail, sizeof(detail), "; the exporter said %s, %s",
+			 d ? d : "an unknown errno", text ? text : "unknown");
+	}
+	n = snprintf(buf, len, "%s (%s%s); %s", cause, name ? name : errno_text, detail,
+		     remedy);
+	return n < 0 ? 0 : n;
+}
+
+DMABUF_RW_API const char *dmabuf_rw_errno_name(int err)
+{
+	return strerrorname_np(err < 0 ? -err : err);
+}
+
+DMABUF_RW_API const char *dmabuf_rw_reason_name(unsigned int reason)
+{
+	if (reason >= sizeof(reasons) / sizeof(reasons[0]))
+		return NULL;
+	return reasons[reason].name;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sqe.c - submission queue entries for URING_CMD on a binding.
+ *
+ * The layout is the table above enum dmabuf_rw_uring_op in dmabuf_rw.h. Only the first
+ * 64 bytes are touched: in an entry of 128 bytes, sqe->cmd begins at the same place
+ * and the rest has no meaning.
+ *
+ * Thread-safety: functions of their arguments; the binding is only read.
+ */
+#include <string.h>
+
+#include <liburing.h>
+
+#include "private.h"
+
+_Static_assert(sizeof(struct io_uring_sqe) == 64, "sqe->cmd has no size of its own");
+_Static_assert(offsetof(struct io_uring_sqe, cmd) ==
+	       offsetof(struct io_uring_sqe, addr3), "addr3 is cmd[0..7]");
+
+void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,
+			uint64_t file_off, uint64_t addr3, uint32_t len,
+			uint64_t flags)
+{
+	uint64_t user_data = sqe->user_data;
+
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = fd;
+	/* cmd_op shares its place with off, whose upper half must stay zero. */
+	sqe->cmd_op = op;
+	sqe->addr = file_off;
+	sqe->len = len;
+	sqe->user_data = user_data;
+	sqe->addr3 = addr3;
+	memcpy((char *)sqe + offsetof(struct io_uring_sqe, cmd) +
+	       DMABUF_RW_URING_FLAGS_OFFSET, &flags, sizeof(flags));
+}
+
+DMABUF_RW_API void dmabuf_rw_prep_read(struct io_uring_sqe *sqe,
+				       const struct dmabuf_rw_binding *binding,
+				       uint64_t file_off, uint64_t buf_off,
+				       uint32_t len, uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_READ, file_off, buf_off,
+			   len, flags);
+}
+
+DMABUF_RW_API void dmabuf_rw_prep_write(struct io_uring_sqe *sqe,
+					const struct dmabuf_rw_binding *binding,
+					uint64_t file_off, uint64_t buf_off,
+					uint32_t len, uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_WRITE, file_off, buf_off,
+			   len, flags);
+}
+
+DMABUF_RW_API void dmabuf_rw_prep_readv(struct io_uring_sqe *sqe,
+					const struct dmabuf_rw_binding *binding,
+					uint64_t file_off,
+					const struct dmabuf_rw_piece *pieces,
+					uint32_t nr, uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_READV, file_off,
+			   (uintptr_t)pieces, nr, flags);
+}
+
+DMABUF_RW_API void dmabuf_rw_prep_writev(struct io_uring_sqe *sqe,
+					 const struct dmabuf_rw_binding *binding,
+					 uint64_t file_off,
+					 const struct dmabuf_rw_piece *pieces,
+					 uint32_t nr, uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_WRITEV, file_off,
+			   (uintptr_t)pieces, nr, flags);
+}
+
+DMABUF_RW_API void dmabuf_rw_sqe_set_fixed_file(struct io_uring_sqe *sqe,
+						unsigned int index)
+{
+	sqe->fd = (int)index;
+	sqe->flags |= IOSQE_FIXED_FILE;
+}
