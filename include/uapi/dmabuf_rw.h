@@ -84,9 +84,12 @@
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
  *   ENOLINK         | I/O       | no path to the namespace is left that works
  *   ETIMEDOUT       | I/O       | the drive did not answer in time
- *   EIO, EILSEQ,    | I/O       | other error statuses of the drive, as the block
- *   EBADE, EBUSY,   |           | layer translates them (block/blk-core.c,
- *   EREMOTEIO(*)    |           | blk_errors[]); (*) target errors come as EIO here
+ *   EILSEQ          | I/O       | the drive reports a protection information error
+ *   EBADE           | I/O       | the drive reports a reservation conflict
+ *   EBUSY           | I/O       | write to a range that somebody holds in the page
+ *                   |           | cache and that cannot be dropped from it, such as
+ *                   |           | metadata of a mounted file system
+ *   EIO             | I/O       | any other error status of the drive
  *
  * EAGAIN never leaves the module to a synchronous caller. io_uring sees it when it
  * tries a command without blocking, and then runs the command from a worker.
@@ -168,8 +171,8 @@ enum dmabuf_rw_reason {
 	DMABUF_RW_REASON_NOT_DEVICE_MEMORY	= 13,	/* EXDEV */
 	DMABUF_RW_REASON_ATTACH			= 14,	/* EREMOTEIO: detail = errno */
 	DMABUF_RW_REASON_MAP			= 15,	/* EREMOTEIO: detail = errno */
-	DMABUF_RW_REASON_BAD_MAPPING		= 16,	/* EREMOTEIO: ranges shorter or
-							 * longer than the buffer */
+	DMABUF_RW_REASON_BAD_MAPPING		= 16,	/* EREMOTEIO: ranges shorter than
+							 * the buffer, or that wrap */
 	DMABUF_RW_REASON_DRIVER			= 17,	/* EPROTO */
 	DMABUF_RW_REASON_ACCESS			= 18,	/* EACCES: neither direction */
 	DMABUF_RW_REASON_GONE			= 19,	/* ENODEV */

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * binding.c - a file descriptor that joins one dma-buf to one file.
+ *
+ * See binding.h. Order in drw_bind(): validate everything, then acquire, publish the
+ * descriptor last. Lock order: path_lock > drw_dmadev.lock > reservation lock.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/moduleparam.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "../include/uapi/dmabuf_rw.h"
+#include "binding.h"
+#include "compat.h"
+#include "io.h"
+#include "nvme_rq.h"
+#include "uaccess.h"
+
+/* As the NVMe driver's parameter of that name and its default (drivers/nvme/host/pci.c). */
+static unsigned int sgl_threshold = SZ_32K;
+module_param(sgl_threshold, uint, 0644);
+MODULE_PARM_DESC(sgl_threshold,
+		 "use SGLs when the average segment has at least this many bytes (default: 32768)");
+
+/* Open a path on @disk; takes over the caller's device reference. */
+static struct drw_path *drw_path_open(struct drw_binding *b, struct gendisk *disk,
+				      struct drw_why *why)
+{
+	struct device *dma_dev = drw_disk_dma_dev(disk);
+	struct drw_path *path;
+	u64 max_bytes;
+	int ret;
+
+	*why = (struct drw_why) { };
+	if (!dma_dev) {
+		why->reason = DMABUF_RW_REASON_NOT_PCI;
+		ret = -EPROTONOSUPPORT;
+		goto err_disk;
+	}
+	ret = -ENOMEM;
+	path = kzalloc(sizeof(*path), GFP_KERNEL);
+	if (!path)
+		goto err_disk;
+	path->disk = disk;
+
+	path->dd = drw_dmadev_get(dma_dev);
+	if (IS_ERR(path->dd)) {
+		ret = PTR_ERR(path->dd);
+		goto err_path;
+	}
+	ret = drw_nvme_probe(&b->target, disk, path->dd, &why->reason);
+	if (ret)
+		goto err_dd;
+	path->map = drw_map_get(path->dd, b->dmabuf, why);
+	if (IS_ERR(path->map)) {
+		ret = PTR_ERR(path->map);
+		goto err_dd;
+	}
+
+	max_bytes = min_t(u64, (u64)queue_max_hw_sectors(disk->queue) << SECTOR_SHIFT,
+			  DRW_MAX_CMD_BYTES);
+	path->lim = (struct drw_limits) {
+		.max_bytes = max_t(u64, round_down(max_bytes, b->target.lba_bytes),
+				   b->target.lba_bytes),
+		.lba_bytes = b->target.lba_bytes,
+		.max_segs = clamp_t(u32, queue_max_segments(disk->queue), 1, DRW_SGLS_PER_PAGE),
+		.sgl_threshold = READ_ONCE(sgl_threshold),
+		.sgl = path->dd->sgl,
+	};
+	return path;
+
+err_dd:
+	drw_dmadev_put(path->dd);
+err_path:
+	kfree(path);
+err_disk:
+	put_device(disk_to_dev(disk));
+	return ERR_PTR(ret);
+}
+
+static void drw_path_close(struct drw_path *path)
+{
+	drw_map_put(path->map);
+	drw_dmadev_put(path->dd);
+	put_device(disk_to_dev(path->disk));
+	kfree(path);
+}
+
+static bool drw_path_dead(struct drw_path *path)
+{
+	return READ_ONCE(path->map->severed) || !disk_live(path->disk);
+}
+
+/* A live path of the binding that leads through @disk? */
+static bool drw_binding_has(struct drw_binding *b, struct gendisk *disk)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr_paths; i++)
+		if (b->paths[i]->disk == disk && !drw_path_dead(b->paths[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Look for paths and open those that are new. @why is that of the last one that could
+ * not be opened. Returns its errno if the binding has no path at all.
+ */
+static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
+{
+	struct gendisk *disks[DRW_MAX_PATHS];
+	int nr, i, ret = -ENODEV;
+
+	lockdep_assert_held(&b->path_lock);
+
+	*why = (struct drw_why) { .reason = DMABUF_RW_REASON_NO_PATH };
+	nr = drw_target_find_paths(&b->target, disks, DRW_MAX_PATHS);
+	for (i = 0; i < nr; i++) {
+		struct drw_path *path;
+
+		if (drw_binding_has(b, disks[i]) || b->nr_paths == DRW_MAX_PATHS) {
+			put_device(disk_to_dev(disks[i]));
+			continue;
+		}
+		path = drw_path_open(b, disks[i], why);
+		if (IS_ERR(path)) {
+			ret = PTR_ERR(path);
+			continue;
+		}
+		b->paths[b->nr_paths] = path;
+		smp_store_release(&b->nr_paths, b->nr_paths + 1);
+	}
+	return b->nr_paths ? 0 : ret;
+}
+
+/* The path that a new transfer shall use. */
+struct drw_path *drw_binding_path(struct drw_binding *b)
+{
+	/* There is always a first one, and an index once published stays good. */
+	return b->paths[READ_ONCE(b->cur)];
+}
+
+/**
+ * drw_binding_next_path() - a path has failed: choose another
+ * @b: binding to a multipath head
+ * @failed: the path
+ *
+ * Looks for paths that have come since, then takes the first that is alive and has not
+ * failed within the last second. May sleep.
+ *
+ * Return: true if there is one.
+ */
+bool drw_binding_next_path(struct drw_binding *b, struct drw_path *failed)
+{
+	struct drw_why why;
+	unsigned int i;
+	bool found = false;
+
+	mutex_lock(&b->path_lock);
+	/* Never 0, which means that it has not failed. */
+	WRITE_ONCE(failed->failed_at, jiffies | 1);
+	drw_binding_scan(b, &why);
+	for (i = 0; i < b->nr_paths && !found; i++) {
+		struct drw_path *path = b->paths[i];
+
+		if (drw_path_dead(path) ||
+		    (path->failed_at && time_before(jiffies, path->failed_at + HZ)))
+			continue;
+		WRITE_ONCE(b->cur, i);
+		found = true;
+	}
+	mutex_unlock(&b->path_lock);
+	return found;
+}
+
+static void drw_binding_free(struct drw_binding *b)
+{
+	while (b->nr_paths)
+		drw_path_close(b->paths[--b->nr_paths]);
+	free_percpu(b->stats);
+	if (b->dmabuf)
+		dma_buf_put(b->dmabuf);
+	if (b->target.file)
+		fput(b->target.file);
+	mutex_destroy(&b->path_lock);
+	kfree(b);
+}
+
+static struct drw_stats drw_binding_stats(struct drw_binding *b)
+{
+	struct drw_stats sum = { };
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct drw_stats *s = per_cpu_ptr(b->stats, cpu);
+
+		sum.reads += READ_ONCE(s->reads);
+		sum.writes += READ_ONCE(s->writes);
+		sum.read_bytes += READ_ONCE(s->read_bytes);
+		sum.write_bytes += READ_ONCE(s->write_bytes);
+		sum.errors += READ_ONCE(s->errors);
+	}
+	return sum;
+}
+
+/* Everything that INFO and fdinfo tell. */
+static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *info)
+{
+	struct drw_stats stats = drw_binding_stats(b);
+	struct drw_path *cur = drw_binding_path(b);
+	unsigned int nr = smp_load_acquire(&b->nr_paths), i;
+	struct drw_memclass *mc = &cur->map->mc;
+	bool mapped = false;
+
+	info->flags = (b->can_read ? DMABUF_RW_INFO_CAN_READ : 0) |
+		      (b->can_write ? DMABUF_RW_INFO_CAN_WRITE : 0) |
+		      (cur->lim.sgl != DRW_SGL_NONE ? DMABUF_RW_INFO_SGL : 0) |
+		      (drw_disk_has_poll(cur->disk) ? DMABUF_RW_INFO_POLL : 0) |
+		      (b->target.multipath ? DMABUF_RW_INFO_MULTIPATH : 0) |
+		      (bdev_write_cache(b->target.bdev) ? DMABUF_RW_INFO_WRITE_CACHE : 0) |
+		      (READ_ONCE(cur->map->revoked) ? DMABUF_RW_INFO_REVOKED : 0);
+	info->buf_bytes = b->dmabuf->size;
+	info->file_bytes = drw_target_bytes(&b->target);
+	info->lba_bytes = b->target.lba_bytes;
+	info->file_align = b->target.lba_bytes;
+	info->buf_align = cur->lim.sgl == DRW_SGL_BYTE ? 1 : 4;
+	info->max_cmd_bytes = cur->lim.max_bytes;
+	info->nvme_pci = drw_pci_id(cur->dd->dev);
+	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats);
+
+	for (i = 0; i < nr; i++) {
+		struct drw_map *map = b->paths[i]->map;
+		u32 extents;
+
+		info->paths += !drw_path_dead(b->paths[i]);
+		info->metadata_bytes += sizeof(struct drw_path) + sizeof(struct drw_dmadev) +
+					drw_map_metadata(map, &extents);
+		info->extents += extents;
+		info->remaps += READ_ONCE(map->remaps);
+	}
+
+	/* What was true when the buffer was mapped last is still of interest when it is not. */
+	dma_resv_lock(b->dmabuf->resv, NULL);
+	mapped = cur->map->sgt;
+	info->mem_class = mc->class;
+	info->bar = mc->bar;
+	info->bar_pci = mc->bar_pci;
+	info->iommu = mc->iommu;
+	dma_resv_unlock(b->dmabuf->resv);
+	if (mapped)
+		info->flags |= DMABUF_RW_INFO_MAPPED;
+
+	info->reads = stats.reads;
+	info->writes = stats.writes;
+	info->read_bytes = stats.read_bytes;
+	info->write_bytes = stats.write_bytes;
+	info->errors = stats.errors;
+	info->failovers = atomic64_read(&b->failovers);
+}
+
+static long drw_binding_info(struct drw_binding *b, void __user *uarg)
+{
+	struct dmabuf_rw_info info;
+	u32 usize;
+	int ret;
+
+	ret = drw_get_struct(&info, uarg, &usize);
+	if (ret)
+		return ret;
+	if (info.resv0 || memchr_inv(info.resv, 0, sizeof(info.resv)))
+		return -EINVAL;
+	info = (struct dmabuf_rw_info) { .size = info.size };
+	drw_binding_describe(b, &info);
+	return drw_put_struct(uarg, &info, usize);
+}
+
+static long drw_binding_io(struct drw_binding *b, void __user *uarg)
+{
+	struct dmabuf_rw_io arg;
+	struct drw_io *io;
+	u32 usize;
+	int ret;
+
+	ret = drw_get_struct(&arg, uarg, &usize);
+	if (ret)
+		return ret;
+	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done ||
+	    memchr_inv(arg.resv, 0, sizeof(arg.resv)) ||
+	    (arg.nr_pieces ? arg.buf_off || arg.len : arg.pieces))
+		return -EINVAL;
+
+	io = drw_io_alloc(b, GFP_KERNEL);
+	if (!io)
+		return -ENOMEM;
+	io->op = arg.op;
+	io->flags = arg.flags;
+	io->pos = arg.file_off;
+	if (arg.nr_pieces) {
+		ret = drw_io_set_pieces(io, arg.pieces, arg.nr_pieces, false);
+		if (ret)
+			goto out;
+	} else {
+		io->one = (struct dmabuf_rw_piece) { .buf_off = arg.buf_off, .len = arg.len };
+	}
+
+	ret = drw_io_check(io);
+	if (ret)
+		goto out;
+	if (io->len) {
+		ret = drw_pagecache_before(io, false);
+		if (ret)
+			goto out;
+		drw_io_run(io);
+		ret = drw_io_result(io);
+		if (ret < 0)
+			goto out;
+		arg.done = io->base;
+		arg.error = -io->error;
+	}
+	ret = drw_put_struct(uarg, &arg, usize);
+out:
+	drw_io_free(io);
+	return ret;
+}
+
+static long drw_binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct drw_binding *b = file->private_data;
+	void __user *uarg = (void __user *)arg;
+
+	switch (cmd) {
+	case DMABUF_RW_IOC_IO:
+		return drw_binding_io(b, uarg);
+	case DMABUF_RW_IOC_INFO:
+		return drw_binding_info(b, uarg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int drw_binding_release(struct inode *inode, struct file *file)
+{
+	drw_binding_free(file->private_data);
+	return 0;
+}
+
+static void drw_show_pci(struct seq_file *m, const char *name, u32 id)
+{
+	seq_printf(m, "%s:\t%04x:%02x:%02x.%u\n", name, id >> 16, id >> 8 & 0xff,
+		   id >> 3 & 0x1f, id & 7);
+}
+
+static void drw_binding_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	static const char * const class_names[] = { "unknown", "ram", "bar", "mixed" };
+	struct drw_binding *b = file->private_data;
+	struct dmabuf_rw_info info = { };
+
+	drw_binding_describe(b, &info);
+	seq_printf(m, "buffer-bytes:\t%llu\n", info.buf_bytes);
+	seq_printf(m, "class:\t%s\n", class_names[info.mem_class]);
+	if (info.mem_class == DMABUF_RW_CLASS_BAR) {
+		seq_printf(m, "bar:\t%u\n", info.bar);
+		drw_show_pci(m, "bar-device", info.bar_pci);
+	}
+	seq_printf(m, "file:\t%pg\n", b->target.bdev);
+	drw_show_pci(m, "drive", info.nvme_pci);
+	seq_printf(m, "paths:\t%u\n", info.paths);
+	seq_printf(m, "extents:\t%llu\n", info.extents);
+	seq_printf(m, "metadata-bytes:\t%llu\n", info.metadata_bytes);
+	seq_printf(m, "reads:\t%llu\n", info.reads);
+	seq_printf(m, "read-bytes:\t%llu\n", info.read_bytes);
+	seq_printf(m, "writes:\t%llu\n", info.writes);
+	seq_printf(m, "write-bytes:\t%llu\n", info.write_bytes);
+	seq_printf(m, "errors:\t%llu\n", info.errors);
+	seq_printf(m, "remaps:\t%llu\n", info.remaps);
+	seq_printf(m, "failovers:\t%llu\n", info.failovers);
+	seq_printf(m, "state:\t%s\n",
+		   info.flags & DMABUF_RW_INFO_REVOKED ? "revoked" :
+		   info.flags & DMABUF_RW_INFO_MAPPED ? "mapped" : "unmapped");
+}
+
+static const struct file_operations drw_binding_fops = {
+	.owner = THIS_MODULE,
+	.release = drw_binding_release,
+	.unlocked_ioctl = drw_binding_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = drw_uring_cmd,
+	.uring_cmd_iopoll = drw_uring_cmd_iopoll,
+	.show_fdinfo = drw_binding_show_fdinfo,
+};
+
+/* The binding of a struct file that io_uring called us for. */
+struct drw_binding *drw_binding_from_file(struct file *file)
+{
+	return file->private_data;
+}
+
+static int drw_binding_set_rights(struct drw_binding *b, u32 *reason)
+{
+	fmode_t mode = b->target.file->f_mode;
+
+	b->can_read = (mode & FMODE_READ) && (b->dmabuf->file->f_mode & FMODE_WRITE);
+	b->can_write = mode & FMODE_WRITE;
+	if (b->can_read || b->can_write)
+		return 0;
+	*reason = DMABUF_RW_REASON_ACCESS;
+	return -EACCES;
+}
+
+/**
+ * drw_bind() - join a dma-buf to a file
+ * @arg: the request, checked for its form; reason and detail are set on failure
+ *
+ * Return: the binding's descriptor, or a negative errno of the ABI header.
+ */
+int drw_bind(struct dmabuf_rw_bind *arg)
+{
+	struct drw_why why = { };
+	struct drw_binding *b;
+	struct file *file;
+	int fd, ret;
+
+	b = kzalloc(sizeof(*b), GFP_KERNEL);
+	if (!b)
+		return -ENOMEM;
+	mutex_init(&b->path_lock);
+	b->flags = arg->flags;
+
+	b->dmabuf = dma_buf_get(arg->dmabuf_fd);
+	if (IS_ERR(b->dmabuf)) {
+		ret = PTR_ERR(b->dmabuf);
+		b->dmabuf = NULL;
+		why.reason = ret == -EBADF ? DMABUF_RW_REASON_DMABUF_FD :
+					     DMABUF_RW_REASON_NOT_DMABUF;
+		ret = ret == -EBADF ? -EBADF : -EBADFD;
+		goto err_free;
+	}
+
+	file = fget(arg->file_fd);
+	if (!file) {
+		why.reason = DMABUF_RW_REASON_FILE_FD;
+		ret = -EBADF;
+		goto err_free;
+	}
+	ret = drw_target_init(&b->target, file, &why.reason);
+	if (ret) {
+		fput(file);
+		goto err_free;
+	}
+	ret = drw_binding_set_rights(b, &why.reason);
+	if (ret)
+		goto err_free;
+
+	ret = -ENOMEM;
+	b->stats = alloc_percpu(struct drw_stats);
+	if (!b->stats)
+		goto err_free;
+	mutex_lock(&b->path_lock);
+	ret = drw_binding_scan(b, &why);
+	mutex_unlock(&b->path_lock);
+	if (ret)
+		goto err_free;
+	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) &&
+	    !READ_ONCE(b->paths[0]->map->mc.device_memory)) {
+		why.reason = DMABUF_RW_REASON_NOT_DEVICE_MEMORY;
+		ret = -EXDEV;
+		goto err_free;
+	}
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		ret = fd;
+		goto err_free;
+	}
+	file = anon_inode_getfile("[dmabuf_rw]", &drw_binding_fops, b, O_RDWR);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		put_unused_fd(fd);
+		goto err_free;
+	}
+	/* The file owns the binding from here on. */
+	fd_install(fd, file);
+	return fd;
+
+err_free:
+	drw_binding_free(b);
+	arg->reason = why.reason;
+	arg->detail = why.detail;
+	return ret;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cmdlist.h - data pointers of one NVMe command: PRP lists and SGLs, pure arithmetic.
+ *
+ * A transfer is cut into commands. For each, drw_plan() looks at the runs that lie ahead
+ * and says how many bytes one command can take and in which form; the caller gets list
+ * memory for it; drw_fill_prp() or drw_fill_sgl() writes the list.
+ *
+ * Sources: NVM Express Base Specification 2.0, section 4.1.1 "Physical Region Page Entry
+ * and List" and 4.1.2 "Scatter Gather List"; the memory page size is CC.MPS = 4 KiB,
+ * which Linux always sets (NVME_CTRL_PAGE_SHIFT, drivers/nvme/host/nvme.h).
+ */
+#ifndef _DRW_CMDLIST_H
+#define _DRW_CMDLIST_H
+
+#include "extents.h"
+
+#define DRW_PAGE_SHIFT		12
+#define DRW_PAGE_BYTES		(1U << DRW_PAGE_SHIFT)
+#define DRW_PAGE_MASK		(DRW_PAGE_BYTES - 1)
+
+/* List memory comes in pages, or in small blocks when few entries are needed. */
+#define DRW_SMALL_BYTES		256U
+#define DRW_PRPS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(__le64))
+#define DRW_SGLS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(struct drw_sgl_desc))
+
+/*
+ * The largest command: 8 MiB, NVME_MAX_BYTES of drivers/nvme/host/pci.c. At most 2049 PRP
+ * entries, 2048 of them in the list, which takes five chained pages.
+ */
+#define DRW_MAX_CMD_BYTES	(8U << 20)
+#define DRW_LIST_PAGES		5
+
+/* Instead of a number of pages: one small block. */
+#define DRW_LIST_SMALL		0xff
+
+/* SGL descriptor (Base Specification 2.0, figure 99); equals struct nvme_sgl_desc. */
+struct drw_sgl_desc {
+	__le64 addr;
+	__le32 length;
+	u8 rsvd[3];
+	u8 type;
+};
+
+#define DRW_SGL_DATA		0x00	/* data block, type 0h */
+#define DRW_SGL_LAST_SEGMENT	0x30	/* last segment, type 3h */
+
+enum drw_sgl_support {
+	DRW_SGL_NONE = 0,
+	DRW_SGL_DWORD,		/* addresses and lengths in multiples of four bytes */
+	DRW_SGL_BYTE,		/* any address and length */
+};
+
+/**
+ * struct drw_limits - what one command may be
+ * @max_bytes: bytes, a multiple of @lba_bytes, not above DRW_MAX_CMD_BYTES
+ * @lba_bytes: LBA size, a power of two
+ * @max_segs: SGL data descriptors, 1 to DRW_SGLS_PER_PAGE
+ * @sgl_threshold: use SGLs when the average segment has at least this many bytes and
+ *	both forms would do, as the NVMe driver's parameter of that name
+ * @sgl: what the controller takes
+ */
+struct drw_limits {
+	u32 max_bytes;
+	u32 lba_bytes;
+	u32 max_segs;
+	u32 sgl_threshold;
+	enum drw_sgl_support sgl;
+};
+
+/**
+ * struct drw_plan - what the next command is
+ * @bytes: bytes it moves, a multiple of the LBA size
+ * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors at most
+ * @sgl: an SGL, else PRPs
+ */
+struct drw_plan {
+	u32 bytes;
+	u32 entries;
+	bool sgl;
+};
+
+/**
+ * struct drw_list - list memory of one command
+ * @virt: pages, or one small block in virt[0]
+ * @dma: their bus addresses
+ */
+struct drw_list {
+	void *virt[DRW_LIST_PAGES];
+	u64 dma[DRW_LIST_PAGES];
+};
+
+/* The command's data pointer, in the layout of union nvme_data_ptr. */
+union drw_dptr {
+	struct {
+		__le64 prp1;
+		__le64 prp2;
+	};
+	struct drw_sgl_desc sgl;
+};
+
+int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
+	     struct drw_plan *plan);
+u32 drw_list_bytes(const struct drw_plan *plan);
+u32 drw_list_pages(const struct drw_plan *plan);
+void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,
+		  const struct drw_list *list, union drw_dptr *dptr);
+u32 drw_fill_sgl(struct drw_iter *it, const struct drw_plan *plan,
+		 const struct drw_list *list, union drw_dptr *dptr);
+
+#endif /* _DRW_CMDLIST_H */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compat.h - everything that differs between supported kernels, and what the module needs
+ * of the NVMe driver that no public header declares.
+ *
+ * The code targets the newest kernel. Differences are found by compiling the files in
+ * probes/, never by version numbers, because distributions backport; compat_config.h
+ * holds the answers. Each wrapper names the change that it hides and the kernel from
+ * which on it can go.
+ */
+#ifndef _DRW_COMPAT_H
+#define _DRW_COMPAT_H
+
+#include <linux/blk-mq.h>
+#include <linux/dma-buf.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/module.h>
+#include <linux/nvme.h>
+
+#include "compat_config.h"
+
+/*
+ * Exported by nvme-core (EXPORT_SYMBOL_GPL), declared only in drivers/nvme/host/nvme.h:
+ * copies @cmd into the request's private area and sets REQ_FAILFAST_DRIVER. The same
+ * prototype in 6.1, 6.12 and 7.3.
+ */
+void nvme_init_request(struct request *req, struct nvme_command *cmd);
+
+/* MODULE_IMPORT_NS takes a string since 6.13 (cdd30ebb1b9f). */
+#ifdef DRW_HAVE_IMPORT_NS_TOKEN
+#define DRW_IMPORT_NS_DMA_BUF	MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define DRW_IMPORT_NS_DMA_BUF	MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
+/* dma_buf_attach_ops.move_notify became .invalidate_mappings in 7.0. */
+#ifdef DRW_HAVE_INVALIDATE_MAPPINGS
+#define drw_invalidate_cb	invalidate_mappings
+#else
+#define drw_invalidate_cb	move_notify
+#endif
+
+/* rq_end_io_fn got the completion batch as a third argument in 7.0. */
+#ifdef DRW_HAVE_END_IO_BATCH
+#define DRW_END_IO(fn, rq, err) \
+	enum rq_end_io_ret fn(struct request *rq, blk_status_t err, \
+			      const struct io_comp_batch *unused_iob)
+#else
+#define DRW_END_IO(fn, rq, err) \
+	enum rq_end_io_ret fn(struct request *rq, blk_status_t err)
+#endif
+
+/*
+ * The task-work callback of a uring_cmd took the command and the issue flags before 6.19,
+ * and takes a struct io_tw_req since. io_uring_cmd_done() lost its res2 argument in 6.18.
+ */
+#ifdef DRW_HAVE_IO_TW_REQ
+#define DRW_URING_TASK_CB(fn) void fn(struct io_tw_req tw_req, io_tw_token_t tw)
+#define drw_uring_task_cmd(issue_flags) \
+	({ issue_flags = IO_URING_CMD_TASK_WORK_ISSUE_FLAGS; \
+	   io_uring_cmd_from_tw(tw_req); })
+#else
+#define DRW_URING_TASK_CB(fn) void fn(struct io_uring_cmd *tw_cmd, unsigned int tw_flags)
+#define drw_uring_task_cmd(issue_flags) ({ issue_flags = tw_flags; tw_cmd; })
+#endif
+
+static inline void drw_uring_cmd_done(struct io_uring_cmd *cmd, s32 res,
+				      unsigned int issue_flags)
+{
+#ifdef DRW_HAVE_URING_DONE3
+	io_uring_cmd_done(cmd, res, issue_flags);
+#else
+	io_uring_cmd_done(cmd, res, 0, issue_flags);
+#endif
+}
+
+#endif /* _DRW_COMPAT_H */

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * dmadev.h - one NVMe PCI function as a DMA device.
+ *
+ * Everything that belongs to the controller and not to a namespace or a buffer: list
+ * memory, what SGLs it takes, and the mappings of buffers for it. One object per
+ * controller, shared by all bindings, found by its struct device.
+ *
+ * The object outlives the device's driver as a husk: when the NVMe driver is about to be
+ * unbound, drw_dmadev_teardown() drains and removes everything that touches the device,
+ * and sets gone; the memory goes with the last reference.
+ *
+ * Locks: drw_dmadevs_lock > (nothing); it is held for list operations only.
+ *	  drw_dmadev.lock > dma_resv of any mapped buffer. It is taken under the device
+ *	  lock of the controller (driver unbind), never the other way round.
+ */
+#ifndef _DRW_DMADEV_H
+#define _DRW_DMADEV_H
+
+#include <linux/device.h>
+#include <linux/dmapool.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include "cmdlist.h"
+
+/**
+ * struct drw_dmadev - one controller
+ * @node: in the list of all; protected by drw_dmadevs_lock
+ * @ref: mappings, paths and lookups that hold it
+ * @dev: the PCI function; reference held; constant
+ * @lock: protects @maps, @gone, @sgl and @sgl_known
+ * @maps: struct drw_map.node
+ * @small: blocks of DRW_SMALL_BYTES for short lists; constant until teardown
+ * @page: blocks of DRW_PAGE_BYTES; likewise. Teardown frees both after every mapping has
+ *	been drained; a transfer holds its mapping while it holds list memory.
+ * @sgl: what SGLs the controller takes
+ * @sgl_known: @sgl has been found out
+ * @gone: torn down; never used for DMA again
+ */
+struct drw_dmadev {
+	struct list_head node;
+	struct kref ref;
+	struct device *dev;
+	struct mutex lock;
+	struct list_head maps;
+	struct dma_pool *small;
+	struct dma_pool *page;
+	enum drw_sgl_support sgl;
+	bool sgl_known;
+	bool gone;
+};
+
+struct drw_dmadev *drw_dmadev_get(struct device *dev);
+void drw_dmadev_put(struct drw_dmadev *dd);
+
+int drw_list_alloc(struct drw_dmadev *dd, const struct drw_plan *plan, gfp_t gfp,
+		   struct drw_list *list, u8 *nr);
+void drw_list_free(struct drw_dmadev *dd, struct drw_list *list, u8 nr);
+
+int drw_dmadev_init(void);
+void drw_dmadev_exit(void);
+
+#endif /* _DRW_DMADEV_H */

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * extents.c - where the bytes of a dma-buf are on the bus: pure arithmetic.
+ *
+ * See extents.h for vocabulary and invariants. This file is compiled into the module and
+ * into host unit tests; it must stay free of kernel state.
+ */
+#include "extents.h"
+
+/**
+ * drw_extents_add() - append a range of bus addresses
+ * @b: builder
+ * @addr: bus address
+ * @len: bytes; an empty range adds nothing
+ *
+ * A range that continues the previous one is merged into it.
+ *
+ * Return: 0; -EOVERFLOW if addresses or sizes wrap; -ENOSPC if the table is full.
+ */
+int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
+{
+	u64 end, bytes;
+
+	if (!len)
+		return 0;
+	/* An end of exactly 2^64 is refused too; no bus has memory there. */
+	if (check_add_overflow(addr, len, &end) ||
+	    check_add_overflow(b->bytes, len, &bytes))
+		return -EOVERFLOW;
+
+	if (!b->nr || addr != b->end) {
+		if (b->nr == U32_MAX)
+			return -EOVERFLOW;
+		if (b->ext) {
+			if (b->nr >= b->cap)
+				return -ENOSPC;
+			b->ext[b->nr].buf_off = b->bytes;
+			b->ext[b->nr].addr = addr;
+		}
+		b->nr++;
+	}
+	b->end = end;
+	b->bytes = bytes;
+	return 0;
+}
+
+/* Length of extent @idx, which must exist. */
+u64 drw_extent_len(const struct drw_extents *x, u32 idx)
+{
+	u64 end = idx + 1 < x->nr ? x->ext[idx + 1].buf_off : x->bytes;
+
+	return end - x->ext[idx].buf_off;
+}
+
+/* The extent that holds buffer offset @off, which must be below x->bytes. */
+u32 drw_extents_find(const struct drw_extents *x, u64 off)
+{
+	u32 lo = 0, hi = x->nr;
+
+	while (hi - lo > 1) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (x->ext[mid].buf_off <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/**
+ * drw_pieces_check() - are all pieces inside the buffer?
+ * @pc: pieces
+ * @nr: how many
+ * @buf_bytes: size of the buffer
+ * @total: sum of their lengths
+ *
+ * Return: 0; -EOVERFLOW if an offset plus its length, or the sum of the lengths, does not
+ * fit in 63 bits; -ERANGE if a piece ends outside the buffer. An empty piece must lie
+ * inside it too.
+ */
+int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total)
+{
+	const u64 limit = ~0ULL >> 1;
+	u64 sum = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		u64 end;
+
+		if (check_add_overflow(pc[i].buf_off, pc[i].len, &end) || end > limit ||
+		    check_add_overflow(sum, pc[i].len, &sum) || sum > limit)
+			return -EOVERFLOW;
+		if (end > buf_bytes)
+			return -ERANGE;
+	}
+	*total = sum;
+	return 0;
+}
+
+void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
+		   const struct dmabuf_rw_piece *pc, u32 nr)
+{
+	it->x = x;
+	it->pc = pc;
+	it->nr_pc = nr;
+	it->idx = 0;
+	it->done = 0;
+	it->have_idx = false;
+}
+
+/**
+ * drw_iter_next() - the next run
+ * @it: iterator
+ * @max: bytes wanted at most, not zero
+ * @addr: bus address of the run
+ *
+ * Return: its length, or 0 when all pieces have been walked.
+ */
+u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
+{
+	u64 off, in_ext, in_piece, len;
+
+	while (it->nr_pc && it->done == it->pc->len) {
+		it->pc++;
+		it->nr_pc--;
+		it->done = 0;
+		it->have_idx = false;
+	}
+	if (!it->nr_pc)
+		return 0;
+
+	off = it->pc->buf_off + it->done;
+	if (!it->have_idx) {
+		it->idx = drw_extents_find(it->x, off);
+		it->have_idx = true;
+	}
+	in_ext = drw_extent_len(it->x, it->idx) - (off - it->x->ext[it->idx].buf_off);
+	in_piece = it->pc->len - it->done;
+	len = min_t(u64, max, min_t(u64, in_ext, in_piece));
+
+	*addr = it->x->ext[it->idx].addr + (off - it->x->ext[it->idx].buf_off);
+	it->done += len;
+	if (len == in_ext)
+		it->idx++;	/* past the last one only when nothing is left to walk */
+	return len;
+}
+
+/* Walk over @bytes without looking at addresses; there must be that many left. */
+void drw_iter_skip(struct drw_iter *it, u64 bytes)
+{
+	while (bytes) {
+		u64 left = it->pc->len - it->done;
+		u64 step = min_t(u64, bytes, left);
+
+		it->done += step;
+		bytes -= step;
+		it->have_idx = false;
+		if (bytes) {
+			it->pc++;
+			it->nr_pc--;
+			it->done = 0;
+		}
+	}
+}

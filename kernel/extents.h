@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * extents.h - where the bytes of a dma-buf are on the bus: pure arithmetic.
+ *
+ * Vocabulary
+ *   extent	a run of the buffer whose bus addresses are consecutive
+ *   run	what an iterator yields: part of one extent, inside one piece
+ *
+ * Invariants of a finished table: extents are sorted by buf_off, the first begins at 0,
+ * none is empty, no two neighbours could be merged, and the last ends at bytes. So the
+ * length of an extent is the distance to the next one, and is not stored: an extent
+ * takes 16 bytes, and a contiguous buffer takes one extent whatever its size.
+ *
+ * Nothing here locks; the owner of the table keeps it unchanged while it is read.
+ */
+#ifndef _DRW_EXTENTS_H
+#define _DRW_EXTENTS_H
+
+#include "pure.h"
+#include "../include/uapi/dmabuf_rw.h"
+
+struct drw_extent {
+	u64 buf_off;
+	u64 addr;
+};
+
+struct drw_extents {
+	struct drw_extent *ext;
+	u32 nr;
+	u64 bytes;
+};
+
+/**
+ * struct drw_extents_builder - builds a table, or counts what it would need
+ * @ext: where to store; NULL to count only
+ * @cap: entries that fit in @ext
+ * @nr: extents so far
+ * @bytes: bytes so far
+ * @end: bus address after the last byte so far
+ */
+struct drw_extents_builder {
+	struct drw_extent *ext;
+	u32 cap;
+	u32 nr;
+	u64 bytes;
+	u64 end;
+};
+
+int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len);
+u64 drw_extent_len(const struct drw_extents *x, u32 idx);
+u32 drw_extents_find(const struct drw_extents *x, u64 off);
+
+/**
+ * struct drw_iter - walks the pieces of a transfer as runs of bus addresses
+ * @x: the buffer's extents
+ * @pc: pieces; each lies inside the buffer (drw_pieces_check())
+ * @nr_pc: pieces left, @pc included
+ * @done: bytes of @pc already walked
+ * @idx: extent in which the next byte lies, valid if @have_idx
+ * @have_idx: @idx has been looked up for the current piece
+ */
+struct drw_iter {
+	const struct drw_extents *x;
+	const struct dmabuf_rw_piece *pc;
+	u32 nr_pc;
+	u32 idx;
+	u64 done;
+	bool have_idx;
+};
+
+int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total);
+void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
+		   const struct dmabuf_rw_piece *pc, u32 nr);
+u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr);
+void drw_iter_skip(struct drw_iter *it, u64 bytes);
+
+#endif /* _DRW_EXTENTS_H */

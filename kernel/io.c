@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * io.c - one transfer between a file and a buffer: checks, commands, results.
+ *
+ * See io.h for the life of a transfer. What holds between acquire and release of the
+ * mapping follows mapping.h: no reservation lock, no allocation that may reclaim. When
+ * memory is short, the attempt ends where it stands, the mapping is released, and
+ * drw_io_again() waits for memory in peace.
+ */
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "../include/uapi/dmabuf_rw.h"
+#include "compat.h"
+#include "io.h"
+#include "nvme_rq.h"
+
+static unsigned int path_timeout = 30;
+module_param(path_timeout, uint, 0644);
+MODULE_PARM_DESC(path_timeout,
+		 "seconds that a transfer to a multipath namespace looks for a working path (default: 30)");
+
+/* Commands that a transfer may have when it must not sleep; a longer one is punted. */
+#define DRW_NOWAIT_CMDS		16
+
+/* Repetitions for want of memory before a transfer fails with ENOMEM. */
+#define DRW_NOMEM_TRIES		32
+
+static struct kmem_cache *drw_io_cache;
+static struct kmem_cache *drw_cmd_cache;
+struct workqueue_struct *drw_wq;
+
+int drw_io_init(void)
+{
+	drw_io_cache = KMEM_CACHE(drw_io, 0);
+	drw_cmd_cache = KMEM_CACHE(drw_cmd, 0);
+	drw_wq = alloc_workqueue("dmabuf_rw", WQ_UNBOUND, 0);
+	if (drw_io_cache && drw_cmd_cache && drw_wq)
+		return 0;
+	drw_io_exit();
+	return -ENOMEM;
+}
+
+void drw_io_exit(void)
+{
+	if (drw_wq)
+		destroy_workqueue(drw_wq);
+	kmem_cache_destroy(drw_cmd_cache);
+	kmem_cache_destroy(drw_io_cache);
+}
+
+/* A transfer, without pieces, or NULL. */
+struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
+{
+	struct drw_io *io = kmem_cache_alloc(drw_io_cache, gfp);
+
+	if (!io)
+		return NULL;
+	io->b = b;
+	io->polled = false;
+	io->repeated = false;
+	io->pc = &io->one;
+	io->nr_pc = 1;
+	io->base = 0;
+	io->error = 0;
+	io->deadline = 0;
+	io->nomem = 0;
+	io->chain = NULL;
+	io->repeats = NULL;
+	spin_lock_init(&io->lock);
+	return io;
+}
+
+static void free_chain(struct drw_cmd **chain)
+{
+	struct drw_cmd *cmd;
+
+	while ((cmd = *chain)) {
+		*chain = cmd->next;
+		kmem_cache_free(drw_cmd_cache, cmd);
+	}
+}
+
+void drw_io_free(struct drw_io *io)
+{
+	free_chain(&io->chain);
+	free_chain(&io->repeats);
+	if (io->pc != &io->one)
+		kvfree(io->pc);
+	kmem_cache_free(drw_io_cache, io);
+}
+
+/**
+ * drw_io_set_pieces() - read the pieces of a vectored transfer from user space
+ * @io: transfer
+ * @uaddr: user address of struct dmabuf_rw_piece[]
+ * @nr: how many
+ * @nowait: fail with -EAGAIN rather than wait for memory
+ *
+ * They are copied once; what is checked is what is used.
+ *
+ * Return: 0, -EMSGSIZE, -EFAULT, -ENOMEM or -EAGAIN.
+ */
+int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait)
+{
+	struct dmabuf_rw_piece *pc;
+
+	if (nr > DMABUF_RW_MAX_PIECES)
+		return -EMSGSIZE;
+	io->nr_pc = nr;
+	if (!nr)
+		return 0;
+	pc = kvmalloc_array(nr, sizeof(*pc), nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
+	if (!pc)
+		return nowait ? -EAGAIN : -ENOMEM;
+	if (copy_from_user(pc, u64_to_user_ptr(uaddr), nr * sizeof(*pc))) {
+		kvfree(pc);
+		return -EFAULT;
+	}
+	io->pc = pc;
+	return 0;
+}
+
+/**
+ * drw_io_check() - everything that can be refused before anything is done
+ * @io: transfer with op, flags, pos, pieces; sets len
+ *
+ * Return: 0; then io->len is what shall be moved, which may be nothing. A negative errno
+ * of the ABI header otherwise.
+ */
+int drw_io_check(struct drw_io *io)
+{
+	struct drw_binding *b = io->b;
+	const u32 lba_mask = b->target.lba_bytes - 1;
+	u64 size = drw_target_bytes(&b->target);
+	u64 end;
+	u32 i;
+	int ret;
+
+	if (io->flags & ~DMABUF_RW_IO_FLAGS)
+		return -EINVAL;
+	if (io->op == DMABUF_RW_OP_READ ? io->flags & DMABUF_RW_IO_FUA : false)
+		return -EINVAL;
+	if (!(io->op == DMABUF_RW_OP_READ ? b->can_read : b->can_write))
+		return -EACCES;
+
+	ret = drw_pieces_check(io->pc, io->nr_pc, b->dmabuf->size, &io->len);
+	if (ret)
+		return ret;
+	if (check_add_overflow(io->pos, io->len, &end) || end > LLONG_MAX)
+		return -EOVERFLOW;
+	if ((io->pos | io->len) & lba_mask)
+		return -EDOM;
+	ret = drw_target_recheck(&b->target);
+	if (ret)
+		return ret;
+
+	/* PRPs start at whole dwords; only SGLs of byte granularity can do better. */
+	if (drw_binding_path(b)->lim.sgl != DRW_SGL_BYTE)
+		for (i = 0; i < io->nr_pc; i++)
+			if (io->pc[i].buf_off & 3)
+				return -EDOM;
+
+	/* From here on as blkdev_read_iter() and blkdev_write_iter(), block/fops.c. */
+	if (io->op == DMABUF_RW_OP_WRITE) {
+		if (bdev_read_only(b->target.bdev))
+			return -EPERM;
+		if (IS_SWAPFILE(b->target.file->f_mapping->host))
+			return -ETXTBSY;
+	}
+	if (!io->len)
+		return 0;
+	if (io->pos >= size) {
+		io->len = 0;
+		return io->op == DMABUF_RW_OP_WRITE ? -ENOSPC : 0;
+	}
+	io->len = min(io->len, size - io->pos);
+	io->len = min_t(u64, io->len, DMABUF_RW_MAX_BYTES & ~lba_mask);
+	return 0;
+}
+
+/* Note that the bytes from @off on did not arrive; the lowest offset wins. */
+static void io_fail(struct drw_io *io, u64 off, int error)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&io->lock, flags);
+	if (off < io->fail_off) {
+		io->fail_off = off;
+		io->error = error;
+	}
+	spin_unlock_irqrestore(&io->lock, flags);
+}
+
+/* Drop one of io->pending; the last one ends the attempt. */
+static void io_put_pending(struct drw_io *io)
+{
+	if (!atomic_dec_and_test(&io->pending))
+		return;
+	io->base = min(io->issued, io->fail_off);
+	drw_map_release(io->path->map);
+	io->done(io);
+}
+
+static DRW_END_IO(cmd_end_io, rq, status)
+{
+	struct drw_cmd *cmd = rq->end_io_data;
+	struct drw_io *io = cmd->io;
+
+	if (unlikely(status))
+		io_fail(io, cmd->off, drw_rq_status(status));
+	if (cmd->list_nr)
+		drw_list_free(io->path->dd, &cmd->list, cmd->list_nr);
+	WRITE_ONCE(cmd->ended, true);
+	io_put_pending(io);
+	return RQ_END_IO_FREE;
+}
+
+/*
+ * Build the next command of the attempt. On success the iterator has moved on, and
+ * cmd->rq is ready to be executed.
+ */
+static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off, bool nowait,
+		       struct drw_cmd **out)
+{
+	struct drw_target *t = &io->b->target;
+	struct drw_path *path = io->path;
+	struct drw_plan plan;
+	struct drw_cmd *cmd;
+	struct request *rq;
+	struct drw_rw rw;
+	int ret;
+
+	ret = drw_plan(it, io->len - off, &path->lim, &plan);
+	if (ret)
+		return ret;
+
+	if (off == io->base && !io->repeated) {
+		cmd = &io->first;
+	} else {
+		cmd = kmem_cache_alloc(drw_cmd_cache, GFP_NOWAIT | __GFP_NOWARN);
+		if (!cmd)
+			return -ENOMEM;
+	}
+	cmd->io = io;
+	cmd->off = off;
+	cmd->bytes = plan.bytes;
+	cmd->ended = false;
+	ret = drw_list_alloc(path->dd, &plan, GFP_NOWAIT | __GFP_NOWARN, &cmd->list,
+			     &cmd->list_nr);
+	if (ret)
+		goto err_cmd;
+
+	rq = drw_rq_alloc(path->disk, io->op, nowait, io->polled && !io->repeated);
+	if (IS_ERR(rq)) {
+		ret = PTR_ERR(rq);
+		goto err_list;
+	}
+
+	rw = (struct drw_rw) {
+		.op = io->op,
+		.fua = io->flags & DMABUF_RW_IO_FUA,
+		.sgl = plan.sgl,
+		.nsid = t->nsid,
+		.sector = t->bdev->bd_start_sect + ((io->pos + off) >> SECTOR_SHIFT),
+		.bytes = plan.bytes,
+		.lba_bytes = t->lba_bytes,
+	};
+	if (plan.sgl)
+		drw_fill_sgl(it, &plan, &cmd->list, &rw.dptr);
+	else
+		drw_fill_prp(it, &plan, &cmd->list, &rw.dptr);
+	drw_rq_init(rq, &rw, !t->multipath);
+	rq->end_io = cmd_end_io;
+	rq->end_io_data = cmd;
+	cmd->rq = rq;
+	if (cmd != &io->first) {
+		struct drw_cmd **chain = io->repeated ? &io->repeats : &io->chain;
+
+		cmd->next = *chain;
+		*chain = cmd;
+	}
+	*out = cmd;
+	return 0;
+
+err_list:
+	drw_list_free(path->dd, &cmd->list, cmd->list_nr);
+err_cmd:
+	if (cmd != &io->first)
+		kmem_cache_free(drw_cmd_cache, cmd);
+	return ret;
+}
+
+/* Undo cmd_prepare() of a command that has not been executed. */
+static void cmd_abandon(struct drw_io *io, struct drw_cmd *cmd)
+{
+	blk_mq_free_request(cmd->rq);
+	drw_list_free(io->path->dd, &cmd->list, cmd->list_nr);
+}
+
+static void cmd_execute(struct drw_io *io, struct drw_cmd *cmd)
+{
+	atomic_inc(&io->pending);
+	io->issued = cmd->off + cmd->bytes;
+	blk_execute_rq_nowait(cmd->rq, false);
+}
+
+/*
+ * All commands or none, without sleeping: a part that has run could not be taken back,
+ * and io_uring repeats the whole when it hears -EAGAIN.
+ */
+static int issue_nowait(struct drw_io *io, struct drw_iter *it)
+{
+	struct drw_cmd *cmds[DRW_NOWAIT_CMDS];
+	unsigned int nr = 0, i;
+	u64 off = io->base;
+	int ret;
+
+	while (off < io->len) {
+		if (nr == DRW_NOWAIT_CMDS) {
+			ret = -EAGAIN;
+			goto abandon;
+		}
+		ret = cmd_prepare(io, it, off, true, &cmds[nr]);
+		if (ret) {
+			/* Only if it is the first can the error be told as it is. */
+			if (nr || ret == -ENOMEM)
+				ret = -EAGAIN;
+			goto abandon;
+		}
+		off += cmds[nr++]->bytes;
+	}
+	for (i = 0; i < nr; i++)
+		cmd_execute(io, cmds[i]);
+	return 0;
+
+abandon:
+	while (nr--)
+		cmd_abandon(io, cmds[nr]);
+	free_chain(&io->chain);
+	return ret;
+}
+
+/* One after the other, waiting for tags. What fails is noted; the rest is not tried. */
+static void issue_wait(struct drw_io *io, struct drw_iter *it)
+{
+	struct blk_plug plug;
+	u64 off = io->base;
+
+	blk_start_plug(&plug);
+	while (off < io->len) {
+		struct drw_cmd *cmd;
+		int ret = cmd_prepare(io, it, off, false, &cmd);
+
+		if (ret) {
+			io_fail(io, off, ret);
+			break;
+		}
+		off += cmd->bytes;
+		cmd_execute(io, cmd);
+	}
+	blk_finish_plug(&plug);
+}
+
+/**
+ * drw_io_issue() - start an attempt
+ * @io: transfer with something left to move
+ * @nowait: do not sleep
+ *
+ * Return: 0: ->done() has been or will be called. A negative errno: nothing has been
+ * started and it will not be called; -EAGAIN only if @nowait.
+ */
+int drw_io_issue(struct drw_io *io, bool nowait)
+{
+	struct drw_path *path = drw_binding_path(io->b);
+	struct drw_iter it;
+	int ret;
+
+	io->path = path;
+	io->error = 0;
+	io->fail_off = U64_MAX;
+	io->issued = io->base;
+	free_chain(&io->repeats);
+
+	ret = drw_map_acquire(path->map, nowait);
+	if (ret)
+		return ret;
+	if ((io->b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !path->map->mc.device_memory) {
+		drw_map_release(path->map);
+		return -EXDEV;
+	}
+
+	drw_iter_init(&it, &path->map->x, io->pc, io->nr_pc);
+	if (io->base)
+		drw_iter_skip(&it, io->base);
+	atomic_set(&io->pending, 1);
+	if (nowait) {
+		ret = issue_nowait(io, &it);
+		if (ret) {
+			drw_map_release(path->map);
+			return ret;
+		}
+	} else {
+		issue_wait(io, &it);
+	}
+	io_put_pending(io);
+	return 0;
+}
+
+/* Could another path do better? */
+static bool is_path_error(int error)
+{
+	return error == -ENOLINK || error == -EIO || error == -ENODEV || error == -ETIMEDOUT;
+}
+
+/* Is there anything left to do that needs process context? Callable in any context. */
+bool drw_io_needs_process(struct drw_io *io)
+{
+	if (io->error)
+		return true;
+	return io->op == DMABUF_RW_OP_WRITE &&
+	       READ_ONCE(io->b->target.file->f_mapping->nrpages);
+}
+
+/* Wait until memory can be had; holds nothing meanwhile. */
+static bool wait_for_memory(struct drw_io *io)
+{
+	void *p;
+
+	if (++io->nomem > DRW_NOMEM_TRIES)
+		return false;
+	p = kmem_cache_alloc(drw_cmd_cache, GFP_KERNEL);
+	if (p)
+		kmem_cache_free(drw_cmd_cache, p);
+	p = (void *)__get_free_page(GFP_KERNEL);
+	if (p)
+		free_page((unsigned long)p);
+	fsleep(1000);
+	return !fatal_signal_pending(current);
+}
+
+/* An attempt has ended: shall the rest be tried again? May sleep. */
+static bool io_again(struct drw_io *io)
+{
+	struct drw_binding *b = io->b;
+
+	if (!io->error)
+		return false;
+	if (io->error == -ENOMEM)
+		return wait_for_memory(io);
+	if (!is_path_error(io->error))
+		return false;
+
+	if (!b->target.multipath) {
+		/* Whatever the commands ended with when the drive went away. */
+		if (!disk_live(b->target.bdev->bd_disk) || READ_ONCE(io->path->map->severed))
+			io->error = -ENODEV;
+		return false;
+	}
+
+	if (!io->deadline)
+		io->deadline = jiffies + path_timeout * HZ + 1;
+	if (drw_binding_next_path(b, io->path)) {
+		atomic64_inc(&b->failovers);
+		return time_before(jiffies, io->deadline);
+	}
+	if (time_before(jiffies, io->deadline) && !fatal_signal_pending(current) &&
+	    disk_live(b->target.bdev->bd_disk)) {
+		msleep(50);
+		return true;
+	}
+	io->error = disk_live(b->target.bdev->bd_disk) ? -ENOLINK : -ENODEV;
+	return false;
+}
+
+static void sync_done(struct drw_io *io)
+{
+	complete(&io->wait);
+}
+
+/**
+ * drw_io_run() - bring a transfer to its end, waiting for it
+ * @io: transfer; if io->error is set, an attempt has ended with it
+ *
+ * Uses io->done and io->wait.
+ */
+void drw_io_run(struct drw_io *io)
+{
+	bool more = io->error ? io_again(io) : io->base < io->len;
+
+	io->done = sync_done;
+	/* A poller may be looking at the commands of the first attempt. */
+	io->repeated = io->error;
+	while (more) {
+		int ret;
+
+		init_completion(&io->wait);
+		ret = drw_io_issue(io, false);
+		if (ret)
+			io->error = ret;
+		else
+			wait_for_completion_io(&io->wait);
+		io->repeated = true;
+		more = io_again(io);
+	}
+	drw_pagecache_after(io);
+}
+
+/**
+ * drw_io_result() - what a transfer came to; counts it
+ * @io: transfer that has ended
+ *
+ * Return: bytes moved, or the negative errno if none was and there was an error.
+ */
+int drw_io_result(struct drw_io *io)
+{
+	struct drw_stats *s = get_cpu_ptr(io->b->stats);
+
+	if (unlikely(io->error))
+		s->errors++;
+	if (io->base) {
+		if (io->op == DMABUF_RW_OP_READ) {
+			s->reads++;
+			s->read_bytes += io->base;
+		} else {
+			s->writes++;
+			s->write_bytes += io->base;
+		}
+	}
+	put_cpu_ptr(s);
+	if (unlikely(io->error && !io->base))
+		return io->error;
+	return io->base;
+}
+
+/* Look for completions of a transfer's commands on poll queues. */
+int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob, unsigned int flags)
+{
+	struct drw_cmd *cmd;
+	int ret = 0;
+
+	if (!READ_ONCE(io->first.ended))
+		ret = blk_rq_poll(io->first.rq, iob, flags);
+	for (cmd = io->chain; cmd; cmd = cmd->next)
+		if (!READ_ONCE(cmd->ended))
+			ret |= blk_rq_poll(cmd->rq, iob, flags);
+	return ret > 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * io.h - one transfer between a file and a buffer.
+ *
+ * Life of a transfer
+ *   drw_io_alloc(), fields filled, drw_io_check(): everything that can be refused
+ *   drw_io_issue(): commands are built and given to the drive, several in flight together
+ *   ->done(): from the last completion, in any context
+ *   drw_io_again(): in process context; true if the rest shall be issued once more
+ *   drw_io_after(): in process context, once
+ *   drw_io_result(), drw_io_free()
+ *
+ * An attempt moves bytes [base, len) of the transfer. When it ends, base has advanced to
+ * the first byte that did not arrive, and error says why. So a repetition never does
+ * twice what has been reported done, and the count is right whatever order commands end.
+ */
+#ifndef _DRW_IO_H
+#define _DRW_IO_H
+
+#include <linux/blk-mq.h>
+#include <linux/completion.h>
+#include <linux/workqueue.h>
+
+#include "binding.h"
+
+struct drw_io;
+
+/**
+ * struct drw_cmd - one command of a transfer
+ * @io: the transfer
+ * @next: in the attempt's chain
+ * @rq: request; may be looked at for polling while @io is alive and @rq's queue is
+ * @off: first byte, counted within the transfer
+ * @bytes: how many
+ * @list_nr: for drw_list_free()
+ * @ended: its completion has run
+ * @list: list memory
+ */
+struct drw_cmd {
+	struct drw_io *io;
+	struct drw_cmd *next;
+	struct request *rq;
+	u64 off;
+	u32 bytes;
+	u8 list_nr;
+	bool ended;
+	struct drw_list list;
+};
+
+/**
+ * struct drw_io - one transfer
+ * @b: binding; the caller keeps its file
+ * @op: enum dmabuf_rw_op
+ * @flags: DMABUF_RW_IO_*
+ * @pos: file offset
+ * @len: bytes to move; cut at the end of the device by drw_io_check()
+ * @pc: pieces; &@one, or an array that drw_io_free() frees
+ * @nr_pc: how many
+ * @polled: commands go to a poll queue
+ * @repeated: this is not the first attempt
+ * @done: called when an attempt has ended
+ * @ucmd: for ->done() of io_uring
+ * @wait: for ->done() of those who wait
+ * @work: what has to wait for process context
+ * @base: see above
+ * @path: path of the attempt
+ * @issued: end of what the attempt has given to the drive
+ * @pending: commands in flight, and one for the issuer
+ * @lock: protects @fail_off and @error while commands are in flight
+ * @fail_off: lowest byte that failed, or U64_MAX
+ * @error: its negative errno
+ * @deadline: when to give up looking for another path; 0: no path error yet
+ * @nomem: repetitions for want of memory
+ * @chain: commands of the first attempt, @first excluded; pollers walk it, so it only
+ *	changes before the transfer is on its way
+ * @repeats: commands of later attempts, which nobody polls for
+ * @first: the first command needs no allocation
+ */
+struct drw_io {
+	struct drw_binding *b;
+	u32 op;
+	bool polled;
+	bool repeated;
+	u64 flags;
+	u64 pos;
+	u64 len;
+	const struct dmabuf_rw_piece *pc;
+	u32 nr_pc;
+	struct dmabuf_rw_piece one;
+
+	void (*done)(struct drw_io *io);
+	struct io_uring_cmd *ucmd;
+	struct completion wait;
+	struct work_struct work;
+
+	u64 base;
+	struct drw_path *path;
+	u64 issued;
+	atomic_t pending;
+	spinlock_t lock;
+	u64 fail_off;
+	int error;
+	unsigned long deadline;
+	unsigned int nomem;
+	struct drw_cmd *chain;
+	struct drw_cmd *repeats;
+	struct drw_cmd first;
+};
+
+struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp);
+void drw_io_free(struct drw_io *io);
+int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait);
+int drw_io_check(struct drw_io *io);
+int drw_io_issue(struct drw_io *io, bool nowait);
+bool drw_io_needs_process(struct drw_io *io);
+void drw_io_run(struct drw_io *io);
+int drw_io_result(struct drw_io *io);
+int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob, unsigned int flags);
+
+/* pagecache.c */
+int drw_pagecache_before(struct drw_io *io, bool nowait);
+void drw_pagecache_after(struct drw_io *io);
+
+/* uring.c */
+int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags);
+int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
+			 unsigned int poll_flags);
+
+int drw_io_init(void);
+void drw_io_exit(void);
+extern struct workqueue_struct *drw_wq;
+
+#endif /* _DRW_IO_H */

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * target.c - the storage side of a binding: from an open file to NVMe request queues.
+ *
+ * See target.h. Nothing public says "this is an NVMe namespace"; what is used here is
+ * the driver's place in the device tree, which is visible in sysfs and has kept its shape
+ * since native multipath came (4.15):
+ *
+ *   PCI function > nvme class device > disk			without multipath
+ *   nvme-subsystem class device > disk (head)			with it, and behind the head
+ *   PCI function > nvme class device > hidden disk nvme<S>c<C>n<N>, one per path,
+ *						for the head nvme<S>n<N>
+ */
+#include <linux/blk-integrity.h>
+#include <linux/major.h>
+#include <linux/nvme_ioctl.h>
+#include <linux/pci.h>
+
+#include "../include/uapi/dmabuf_rw.h"
+#include "compat.h"
+#include "target.h"
+
+/*
+ * Without integrity support in the block layer, namespaces with protection information
+ * could not be told from others, and commands to them would let the drive use a metadata
+ * pointer that nobody set.
+ */
+#ifndef CONFIG_BLK_DEV_INTEGRITY
+#error "dmabuf_rw needs a kernel with CONFIG_BLK_DEV_INTEGRITY"
+#endif
+
+static bool has_class(struct device *dev, const char *name)
+{
+	return dev && dev->class && !strcmp(dev->class->name, name);
+}
+
+/* The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. */
+struct device *drw_disk_dma_dev(struct gendisk *disk)
+{
+	struct device *ctrl = disk_to_dev(disk)->parent;
+
+	if (!has_class(ctrl, "nvme") || !ctrl->parent || !dev_is_pci(ctrl->parent))
+		return NULL;
+	return ctrl->parent;
+}
+
+bool drw_disk_has_poll(struct gendisk *disk)
+{
+	struct blk_mq_tag_set *set = disk->queue->tag_set;
+
+	return set && set->nr_maps > HCTX_TYPE_POLL && set->map[HCTX_TYPE_POLL].nr_queues;
+}
+
+/* Size of the disk or partition, in bytes. */
+u64 drw_target_bytes(const struct drw_target *t)
+{
+	return bdev_nr_bytes(t->bdev);
+}
+
+static int check_format(struct block_device *bdev, u32 *reason)
+{
+	u32 lba = bdev_logical_block_size(bdev);
+
+	if (blk_get_integrity(bdev->bd_disk)) {
+		*reason = DMABUF_RW_REASON_METADATA;
+		return -EMEDIUMTYPE;
+	}
+	if (bdev_is_zoned(bdev)) {
+		*reason = DMABUF_RW_REASON_ZONED;
+		return -EMEDIUMTYPE;
+	}
+	if (!is_power_of_2(lba) || lba < 512 || lba > SZ_64K) {
+		*reason = DMABUF_RW_REASON_LBA_SIZE;
+		return -EMEDIUMTYPE;
+	}
+	return 0;
+}
+
+/**
+ * drw_target_recheck() - is the namespace still formatted as it was at bind time?
+ * @t: target
+ *
+ * Return: 0 or -EMEDIUMTYPE.
+ */
+int drw_target_recheck(const struct drw_target *t)
+{
+	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
+		     blk_get_integrity(t->bdev->bd_disk)))
+		return -EMEDIUMTYPE;
+	return 0;
+}
+
+/**
+ * drw_target_init() - check a file and find its namespace
+ * @t: filled; takes over the caller's reference to @file only on success
+ * @file: an open file
+ * @reason: enum dmabuf_rw_reason, set on failure
+ *
+ * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE or -ENODEV.
+ */
+int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
+{
+	struct block_device *bdev;
+	struct gendisk *disk;
+	struct device *parent;
+	int nsid, ret;
+
+	if (!S_ISBLK(file_inode(file)->i_mode)) {
+		*reason = DMABUF_RW_REASON_NOT_BLOCK;
+		return -ENOTBLK;
+	}
+	bdev = I_BDEV(file->f_mapping->host);
+	disk = bdev->bd_disk;
+	parent = disk_to_dev(disk)->parent;
+
+	if (has_class(parent, "nvme-subsystem")) {
+		t->multipath = true;
+	} else if (has_class(parent, "nvme")) {
+		t->multipath = false;
+		if (!drw_disk_dma_dev(disk)) {
+			*reason = DMABUF_RW_REASON_NOT_PCI;
+			return -EPROTONOSUPPORT;
+		}
+	} else {
+		*reason = strstarts(disk->disk_name, "dm-") || disk->major == MD_MAJOR ||
+			  disk->major == LOOP_MAJOR || strstarts(disk->disk_name, "md") ?
+			  DMABUF_RW_REASON_STACKED : DMABUF_RW_REASON_NOT_NVME;
+		return -ENOTBLK;
+	}
+
+	ret = check_format(bdev, reason);
+	if (ret)
+		return ret;
+
+	if (!disk->fops->ioctl) {
+		*reason = DMABUF_RW_REASON_DRIVER;
+		return -EPROTO;
+	}
+	nsid = disk->fops->ioctl(bdev, 0, NVME_IOCTL_ID, 0);
+	if (nsid <= 0) {
+		*reason = DMABUF_RW_REASON_GONE;
+		return -ENODEV;
+	}
+
+	t->file = file;
+	t->bdev = bdev;
+	t->nsid = nsid;
+	t->lba_bytes = bdev_logical_block_size(bdev);
+	return 0;
+}
+
+/* Search state: paths to head nvme<subsys>n<head>. */
+struct path_search {
+	int subsys;
+	int head;
+	struct gendisk **disks;
+	int nr;
+	int max;
+};
+
+static int search_disk(struct device *dev, void *data)
+{
+	struct path_search *s = data;
+	int subsys, ctrl, head;
+	struct gendisk *disk;
+
+	if (!dev->type || strcmp(dev->type->name, "disk"))
+		return 0;
+	disk = dev_to_disk(dev);
+	if (!(disk->flags & GENHD_FL_HIDDEN) ||
+	    sscanf(disk->disk_name, "nvme%dc%dn%d", &subsys, &ctrl, &head) != 3 ||
+	    subsys != s->subsys || head != s->head || !disk_live(disk))
+		return 0;
+	if (s->nr == s->max)
+		return 1;
+	get_device(dev);
+	s->disks[s->nr++] = disk;
+	return 0;
+}
+
+static int search_ctrl(struct device *dev, void *data)
+{
+	return has_class(dev, "nvme") ? device_for_each_child(dev, data, search_disk) : 0;
+}
+
+static int search_pci(struct device *dev, void *data)
+{
+	return device_for_each_child(dev, data, search_ctrl);
+}
+
+/**
+ * drw_target_find_paths() - the disks whose queues take this namespace's commands, now
+ * @t: target
+ * @disks: filled with disks, each with a device reference for the caller
+ * @max: places in @disks
+ *
+ * Return: how many; 0 for a multipath head with no live path on PCI.
+ */
+int drw_target_find_paths(const struct drw_target *t, struct gendisk **disks, int max)
+{
+	struct path_search s = { .disks = disks, .max = max };
+	struct gendisk *disk = t->bdev->bd_disk;
+
+	if (!t->multipath) {
+		get_device(disk_to_dev(disk));
+		disks[0] = disk;
+		return 1;
+	}
+	if (sscanf(disk->disk_name, "nvme%dn%d", &s.subsys, &s.head) != 2)
+		return 0;
+	bus_for_each_dev(&pci_bus_type, NULL, &s, search_pci);
+	return s.nr;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * target.h - the storage side of a binding: from an open file to NVMe request queues.
+ *
+ * Vocabulary
+ *   head	the disk that user space opened; with native multipath it has no queue that
+ *		takes requests
+ *   path	a disk whose queue does: the opened disk itself, or one of the hidden disks
+ *		behind a multipath head
+ *
+ * No locks of our own: everything here is constant once it has been filled, but
+ * drw_path.failed_at.
+ */
+#ifndef _DRW_TARGET_H
+#define _DRW_TARGET_H
+
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+
+#include "cmdlist.h"
+#include "dmadev.h"
+#include "mapping.h"
+
+/**
+ * struct drw_path - one way to the namespace
+ * @disk: device reference held. Its queue may be entered at any time; on a disk that has
+ *	gone that fails with ENODEV.
+ * @dd: the controller; reference held
+ * @map: the buffer, mapped for it; one use held
+ * @lim: what its commands may be
+ * @failed_at: jiffies of the last path error, 0: none since the last success
+ */
+struct drw_path {
+	struct gendisk *disk;
+	struct drw_dmadev *dd;
+	struct drw_map *map;
+	struct drw_limits lim;
+	unsigned long failed_at;
+};
+
+/**
+ * struct drw_target - the file
+ * @file: reference held
+ * @bdev: the disk or partition; lives as long as @file
+ * @nsid: namespace identifier
+ * @lba_bytes: LBA size at bind time
+ * @multipath: @bdev belongs to a multipath head
+ */
+struct drw_target {
+	struct file *file;
+	struct block_device *bdev;
+	u32 nsid;
+	u32 lba_bytes;
+	bool multipath;
+};
+
+int drw_target_init(struct drw_target *t, struct file *file, u32 *reason);
+int drw_target_recheck(const struct drw_target *t);
+int drw_target_find_paths(const struct drw_target *t, struct gendisk **disks, int max);
+struct device *drw_disk_dma_dev(struct gendisk *disk);
+u64 drw_target_bytes(const struct drw_target *t);
+bool drw_disk_has_poll(struct gendisk *disk);
+
+#endif /* _DRW_TARGET_H */
