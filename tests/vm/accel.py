@@ -12,7 +12,7 @@ import kernels
 import machine
 
 ANSWER = kernels.BUILD + "/vm/accel"
-TRIAL_SECONDS = 20
+TRIAL_SECONDS = 15
 
 
 def _host():
@@ -23,10 +23,10 @@ def _host():
 
 def _boots_with_kvm(kernel):
     trial = boot.Machine(kernel, machine.Config("kvm-trial", "off"), "kvm",
-                         [("cmd", TRIAL_SECONDS, "/bin/true", [])])
-    trial.boot_limit = trial.grace = TRIAL_SECONDS
+                         [boot.Program("true", "/bin/true", (), TRIAL_SECONDS)])
+    trial.boot_limit = TRIAL_SECONDS
     trial.run({}, {})
-    return trial.status.get("cmd") == 0
+    return trial.status.get("true") == 0
 
 
 def choose(forced, kernel):
