@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * drw.h - the kernel interface as the tests call it, straight from its header.
+ *
+ * The library is left out on purpose: what is tested here is the module. All calls
+ * return a value or -errno. Structures that a test wants to spoil it fills itself.
+ */
+#ifndef DRW_H
+#define DRW_H
+
+#include <liburing.h>
+
+#include <dmabuf_rw.h>
+#include "harness.h"
+
+/* The device node, opened once per process; skips the test if it is not there. */
+int drw_device(void);
+
+/* Bind; the descriptor or -errno. @bind may be NULL, else it is zeroed and filled. */
+int drw_bind_why(int dmabuf, int file, u64 flags, struct dmabuf_rw_bind *bind);
+int drw_bind(int dmabuf, int file);
+
+int drw_info(int binding, struct dmabuf_rw_info *info);
+
+/* One transfer as the caller made it; 0 or -errno. Sets io->size. */
+int drw_do(int binding, struct dmabuf_rw_io *io);
+/* Bytes moved or -errno. */
+s64 drw_io(int binding, enum dmabuf_rw_op op, u64 file_off, u64 buf_off, u64 len,
+	   u64 flags);
+s64 drw_iov(int binding, enum dmabuf_rw_op op, u64 file_off,
+	    const struct dmabuf_rw_piece *pieces, u32 nr, u64 flags);
+
+#define drw_read(b, file_off, buf_off, len) \
+	drw_io(b, DMABUF_RW_OP_READ, file_off, buf_off, len, 0)
+#define drw_write(b, file_off, buf_off, len) \
+	drw_io(b, DMABUF_RW_OP_WRITE, file_off, buf_off, len, 0)
+
+/* io_uring. */
+void drw_prep(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_uring_op op,
+	      u64 file_off, u64 buf_off, u32 len, u64 flags);
+void drw_prepv(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_uring_op op,
+	       u64 file_off, const struct dmabuf_rw_piece *pieces, u32 nr, u64 flags);
+/* A ring, or the test is skipped when the kernel refuses the flags. */
+void drw_ring(struct io_uring *ring, unsigned int entries, unsigned int flags);
+/* Submit what is prepared, which is one entry, and wait for it; its result. */
+s64 drw_ring_one(struct io_uring *ring);
+/* One transfer through a ring. */
+s64 drw_ring_io(struct io_uring *ring, int binding, enum dmabuf_rw_op op, u64 file_off,
+		u64 buf_off, u64 len, u64 flags);
+
+/* Value of one "name:\tvalue" line in the binding's fdinfo; false if not there. */
+bool drw_fdinfo(int binding, const char *name, char *value, size_t size);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vfio_bar.h - the machine's BAR device under vfio-pci, and its BAR as a dma-buf.
+ */
+#ifndef VFIO_BAR_H
+#define VFIO_BAR_H
+
+#include "harness.h"
+
+struct vfio_bar {
+	int device;		/* keeps container and group alive */
+	u32 pci;
+	u32 index;		/* BAR number */
+	u64 bytes;
+	void *map;		/* the whole BAR as the CPU sees it */
+};
+
+/* Opens the device; skips the test where the kernel or the machine cannot do it. */
+void vfio_bar_open(struct vfio_bar *bar);
+/* A dma-buf of a part of the BAR; skips where this kernel's vfio-pci exports none. */
+int vfio_bar_export(const struct vfio_bar *bar, u64 off, u64 len);
+/* Takes the device from vfio-pci if that has it. */
+void vfio_bar_release(const char *pci);
+
+#endif
