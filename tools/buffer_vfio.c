@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+/*
+ * buffer_vfio.c - a PCI BAR as a dma-buf, from the in-tree vfio-pci driver.
+ *
+ * Binding the device to vfio-pci is the administrator's act, not ours; where that or
+ * anything else is missing, the sentence says what to type. The device is opened
+ * through its IOMMU group and a container, or, where the kernel has no containers,
+ * through its own node and iommufd. The dma-buf keeps working while the device is
+ * open, so all descriptors stay until buffer_vfio_close().
+ *
+ * Opening resets most devices, and closing the last descriptor revokes the dma-buf.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#include "buffer.h"
+
+/* Kernel 6.6; missing from older headers. */
+#ifndef VFIO_DEVICE_BIND_IOMMUFD
+struct vfio_device_bind_iommufd {
+	__u32 argsz;
+	__u32 flags;
+	__s32 iommufd;
+	__u32 out_devid;
+};
+#define VFIO_DEVICE_BIND_IOMMUFD	_IO(VFIO_TYPE, VFIO_BASE + 18)
+#endif
+
+/* Kernel 6.19; missing from older headers. */
+#ifndef VFIO_DEVICE_FEATURE_DMA_BUF
+#define VFIO_DEVICE_FEATURE_DMA_BUF	11
+
+struct vfio_region_dma_range {
+	__u64 offset;
+	__u64 length;
+};
+
+struct vfio_device_feature_dma_buf {
+	__u32 region_index;
+	__u32 open_flags;
+	__u32 flags;
+	__u32 nr_ranges;
+	struct vfio_region_dma_range dma_ranges[];
+};
+#endif
+
+#define SYSFS "/sys/bus/pci/devices/"
+
+/* Last component of the symbolic link SYSFS/@pci/@name. */
+static bool link_name(const char *pci, const char *name, char *out, size_t len)
+{
+	char path[128], target[256];
+	const char *slash;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), SYSFS "%s/%s", pci, name);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = 0;
+	slash = strrchr(target, '/');
+	snprintf(out, len, "%s", slash ? slash + 1 : target);
+	return true;
+}
+
+static int check_driver(const char *pci, char *why)
+{
+	char path[128], driver[64];
+
+	snprintf(path, sizeof(path), SYSFS "%s", pci);
+	if (access(path, F_OK))
+		return buffer_fail(why, ENODEV, "there is no PCI device %s: lspci -D "
+				   "shows those that there are", pci);
+	if (!link_name(pci, "driver", driver, sizeof(driver)))
+		return buffer_fail(why, ENODEV, "%s has no driver: modprobe vfio-pci; echo "
+				   "vfio-pci > " SYSFS "%s/driver_override; echo %s > "
+				   "/sys/bus/pci/drivers_probe", pci, pci, pci);
+	if (strcmp(driver, "vfio-pci"))
+		return buffer_fail(why, EBUSY, "%s belongs to the driver %s, not to "
+				   "vfio-pci: modprobe vfio-pci; echo vfio-pci > " SYSFS
+				   "%s/driver_override; echo %s > " SYSFS
+				   "%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe",
+				   pci, driver, pci, pci, pci, pci);
+	return 0;
+}
+
+static int open_by_group(struct buffer *b, const char *group_name, char *why)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	const char *pci = b->spec.name;
+	char path[96];
+	int err;
+
+	snprintf(path, sizeof(path), "/dev/vfio/%s", group_name);
+	b->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (b->container < 0) {
+		err = errno;
+		return buffer_fail(why, err, "/dev/vfio/vfio cannot be opened (%s): %s",
+				   strerror(err), err == EACCES ? "run as root" :
+				   "modprobe vfio_iommu_type1");
+	}
+	b->group = open(path, O_RDWR | O_CLOEXEC);
+	if (b->group < 0) {
+		err = errno;
+		return buffer_fail(why, err, "%s cannot be opened (%s): %s", path,
+				   strerror(err), err == EBUSY ?
+				   "another process has the device; end that first" :
+				   "run as root, or have the node given to this user");
+	}
+	if (ioctl(b->group, VFIO_GROUP_GET_STATUS, &status) ||
+	    !(status.flags & VFIO_GROUP_FLAGS_VIABLE))
+		return buffer_fail(why, EBUSY, "IOMMU group %s has devices that belong to "
+				   "other drivers: bind every device in " SYSFS
+				   "%s/iommu_group/devices to vfio-pci", group_name, pci);
+	if (ioctl(b->group, VFIO_GROUP_SET_CONTAINER, &b->container)) {
+		err = errno;
+		return buffer_fail(why, err, "IOMMU group %s cannot be put into a "
+				   "container (%s): see the kernel log", group_name,
+				   strerror(err));
+	}
+	if (ioctl(b->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)) {
+		err = errno;
+		return buffer_fail(why, err, "vfio will not use the IOMMU (%s): %s",
+				   strerror(err), err == EPERM ?
+				   "interrupt remapping is off; if that risk is taken, "
+				   "modprobe vfio_iommu_type1 allow_unsafe_interrupts=1" :
+				   "modprobe vfio_iommu_type1");
+	}
+	b->device = ioctl(b->group, VFIO_GROUP_GET_DEVICE_FD, pci);
+	if (b->device < 0) {
+		err = errno;
+		return buffer_fail(why, err, "vfio-pci will not open %s (%s): see the "
+				   "kernel log", pci, strerror(err));
+	}
+	return 0;
+}
+
+/* Name of the device's own node below /dev/vfio/devices. */
+static bool node_name(const char *pci, char *out, size_t len)
+{
+	char path[96];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), SYSFS "%s/vfio-dev", pci);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (entry = readdir(dir))) {
+		found = !strncmp(entry->d_name, "vfio", 4);
+		if (found)
+			snprintf(out, len, "%s", entry->d_name);
+	}
+	closedir(dir);
+	return found;
+}
+
+static int open_by_node(struct buffer *b, char *why)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	char name[64], path[96];
+	int err;
+
+	if (!node_name(b->spec.name, name, sizeof(name)))
+		return buffer_fail(why, ENOENT, "the kernel gives %s neither a group nor a "
+				   "node of its own: it needs VFIO_GROUP or "
+				   "VFIO_DEVICE_CDEV", b->spec.name);
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
+	b->container = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (b->container < 0) {
+		err = errno;
+		return buffer_fail(why, err, "/dev/iommu cannot be opened (%s): %s",
+				   strerror(err), err == EACCES ? "run as root" :
+				   "modprobe iommufd");
+	}
+	b->device = open(path, O_RDWR | O_CLOEXEC);
+	if (b->device < 0) {
+		err = errno;
+		return buffer_fail(why, err, "%s cannot be opened (%s): %s", path,
+				   strerror(err), err == EBUSY ?
+				   "another process has the device; end that first" :
+				   "run as root, or have the node given to this user");
+	}
+	bind.iommufd = b->container;
+	if (ioctl(b->device, VFIO_DEVICE_BIND_IOMMUFD, &bind)) {
+		err = errno;
+		return buffer_fail(why, err, "iommufd will not take %s (%s): %s",
+				   b->spec.name, strerror(err), err == EPERM ?
+				   "interrupt remapping is off; if that risk is taken, "
+				   "modprobe iommufd allow_unsafe_interrupts=1" :
+				   "see the kernel log");
+	}
+	return 0;
+}
+
+/* The dma-buf of a BAR is revoked while the device's memory decoding is off. */
+static int enable_memory(struct buffer *b, char *why)
+{
+	struct vfio_region_info config = {
+		.argsz = sizeof(config),
+		.index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	uint16_t command;
+
+	if (ioctl(b->device, VFIO_DEVICE_GET_REGION_INFO, &config) ||
+	    pread(b->device, &command, 2, config.offset + PCI_COMMAND) != 2)
+		return buffer_fail(why, EIO, "the configuration of %s cannot be read: see "
+				   "the kernel log", b->spec.name);
+	if (command & PCI_COMMAND_MEMORY)
+		return 0;
+	command |= PCI_COMMAND_MEMORY;
+	if (pwrite(b->device, &command, 2, config.offset + PCI_COMMAND) != 2)
+		return buffer_fail(why, EIO, "the memory of %s cannot be enabled: see the "
+				   "kernel log", b->spec.name);
+	return 0;
+}
+
+static int export_bar(struct buffer *b, char *why)
+{
+	struct vfio_region_info region = {
+		.argsz = sizeof(region),
+		.index = b->spec.bar,
+	};
+	union {
+		struct vfio_device_feature feature;
+		char bytes[sizeof(struct vfio_device_feature) +
+			   sizeof(struct vfio_device_feature_dma_buf) +
+			   sizeof(struct vfio_region_dma_range)];
+	} arg = { 0 };
+	struct vfio_device_feature_dma_buf *dma_buf = (void *)arg.feature.data;
+	const char *pci = b->spec.name;
+	long page = sysconf(_SC_PAGESIZE);
+	int err;
+
+	if (ioctl(b->device, VFIO_DEVICE_GET_REGION_INFO, &region)) {
+		err = errno;
+		return buffer_fail(why, err, "BAR %u of %s cannot be asked for (%s): see "
+				   "the kernel log", b->spec.bar, pci, strerror(err));
+	}
+	if (!region.size)
+		return buffer_fail(why, ENODEV, "%s has no BAR %u: lspci -v -s %s shows "
+				   "those that it has", pci, b->spec.bar, pci);
+	if (region.size % page)
+		return buffer_fail(why, EINVAL, "BAR %u of %s has %llu bytes, less than a "
+				   "page: choose a larger one", b->spec.bar, pci,
+				   (unsigned long long)region.size);
+	b->region_offset = region.offset;
+	b->region_mmap = region.flags & VFIO_REGION_INFO_FLAG_MMAP;
+
+	arg.feature.argsz = sizeof(arg);
+	arg.feature.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
+	dma_buf->region_index = b->spec.bar;
+	dma_buf->open_flags = O_RDWR | O_CLOEXEC;
+	dma_buf->nr_ranges = 1;
+	dma_buf->dma_ranges[0].length = region.size;
+	b->fd = ioctl(b->device, VFIO_DEVICE_FEATURE, &arg);
+	if (b->fd >= 0)
+		return 0;
+
+	err = errno;
+	b->fd = -1;
+	if (err == ENOTTY || err == EOPNOTSUPP)
+		return buffer_fail(why, err, "this kernel's vfio-pci does not export BARs as "
+				   "dma-bufs: it takes version 6.19 or later with "
+				   "CONFIG_VFIO_PCI_DMABUF");
+	if (err == EINVAL || err == ENODEV)
+		return buffer_fail(why, err, "BAR %u of %s is not memory that can be "
+				   "exported (%s): lspci -v -s %s shows its kind",
+				   b->spec.bar, pci, strerror(err), pci);
+	return buffer_fail(why, err, "BAR %u of %s cannot be exported (%s): see the kernel "
+			   "log", b->spec.bar, pci, strerror(err));
+}
+
+int buffer_vfio_open(struct buffer *b, char *why)
+{
+	const char *pci = b->spec.name;
+	char group[64], path[96];
+	int ret;
+
+	ret = check_driver(pci, why);
+	if (ret)
+		return ret;
+
+	if (!link_name(pci, "iommu_group", group, sizeof(group)))
+		return buffer_fail(why, ENODEV, "%s is behind no IOMMU, which vfio-pci "
+				   "needs: enable it in the firmware, and boot with "
+				   "intel_iommu=on (Intel)", pci);
+	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
+	if (!access("/dev/vfio/vfio", F_OK) && !access(path, F_OK))
+		ret = open_by_group(b, group, why);
+	else
+		ret = open_by_node(b, why);
+	if (!ret)
+		ret = enable_memory(b, why);
+	if (!ret)
+		ret = export_bar(b, why);
+	return ret;
+}
+
+int buffer_vfio_map(struct buffer *b, char *why)
+{
+	void *map;
+	int err;
+
+	if (!b->region_mmap)
+		return buffer_fail(why, EINVAL, "vfio-pci gives the CPU no view of BAR %u of "
+				   "%s, so its contents cannot be checked here: leave that "
+				   "option out", b->spec.bar, b->spec.name);
+	map = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED, b->device,
+		   b->region_offset);
+	if (map == MAP_FAILED) {
+		err = errno;
+		return buffer_fail(why, err, "BAR %u of %s cannot be mapped for the CPU "
+				   "(%s): leave out the option that checks its contents",
+				   b->spec.bar, b->spec.name, strerror(err));
+	}
+	b->map = map;
+	return 0;
+}
+
+void buffer_vfio_close(struct buffer *b)
+{
+	if (b->device >= 0)
+		close(b->device);
+	if (b->group >= 0)
+		close(b->group);
+	if (b->container >= 0)
+		close(b->container);
+	b->device = -1;
+	b->group = -1;
+	b->container = -1;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* size.h - byte counts with suffixes, in and out. Thread-safe. */
+#ifndef TOOLS_SIZE_H
+#define TOOLS_SIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Parses "4096", "0x1000", "64K", "64KiB" (1024 each), "64KB" (1000 each), and so on
+ * with M, G, T. Case does not matter. 0, -EINVAL: not a size; -ERANGE: over 63 bits.
+ */
+int size_parse(const char *text, uint64_t *bytes);
+
+/* "1.5 GiB", "512 B"; @buf of at least 24 bytes. Returns @buf. */
+const char *size_format(double bytes, char *buf, size_t len);
+
+#endif
