@@ -45,6 +45,7 @@ class Machine:
         self.config = config
         self.results = []
         self.status = {}
+        self.environment = {}   # further variables for the programs
         self.seconds = 0.0
         self.boot_seconds = 0.0
         self._how = how
@@ -53,6 +54,7 @@ class Machine:
         self._state = "boot"    # boot, idle, list, run, log
         self._running = None    # judge.Program
         self._listed = {}       # program name: names of its tests
+        self._empty = 0         # empty lines not passed on yet
         self._text = []         # lines of the list or log being read
         self._charged = "boot"  # what a fault is charged to
         self._deadline = None
@@ -77,9 +79,20 @@ class Machine:
             self._text.append(text)
         else:
             if self._echo and (text or self._state == "run"):
-                self._echo.line(text)
+                self._pass_on(text)
             if self._running:
                 self._add(self._running.line(text))
+
+    def _pass_on(self, text):
+        # Empty lines wait for the next: the guest's script ends a program's output
+        # with one, which is not the program's.
+        if not text:
+            self._empty += 1
+            return
+        for _ in range(self._empty):
+            self._echo.line("")
+        self._empty = 0
+        self._echo.line(text)
 
     # --- the guest's own lines --------------------------------------------------------
 
@@ -109,7 +122,7 @@ class Machine:
         self._expect(program.limit)
 
     def _on_end(self, name, status):
-        self._state = "idle"
+        self._state, self._empty = "idle", 0
         self.status[name] = int(status)
         self._end_program(judge.ending(int(status), self._programs[name].limit))
         self._expect(0)
@@ -158,8 +171,6 @@ class Machine:
     def _end_program(self, why):
         if self._running:
             self.results += self._running.end(why)
-        elif why and self._state != "idle":
-            self._fail(f"{self._charged}/exit", why)
         self._running = None
 
     # --- running ----------------------------------------------------------------------
@@ -185,6 +196,7 @@ class Machine:
             "DRW_DISKS": machine.disks_expected(self.config),
             "DRW_BAR_MB": machine.BAR_MB,
             "DRW_FREE_MB": machine.FREE_MB,
+            **self.environment,
         }
         return "".join(f"export {k}='{v}'\n" for k, v in values.items()) + \
             f"SHELL_WANTED={int(self._shell)}\n"

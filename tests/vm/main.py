@@ -1,9 +1,13 @@
 """main - the command line of the test machine runner (tests/vm/run)."""
 
 import argparse
+import collections
+import concurrent.futures
 import fnmatch
 import os
+import re
 import sys
+import threading
 
 import accel
 import boot
@@ -12,17 +16,20 @@ import kernels
 import machine
 
 GUEST_PROGRAMS = kernels.BUILD + "/guest"
-PROGRAM_SECONDS = 300
+PROGRAM_SECONDS = 1200
 
 
 class Echo:
     """Shows what the guest says as it says it."""
 
-    def __init__(self, console):
+    def __init__(self, console, output):
         self._console = console
+        self._output = output
 
     def line(self, text):
         print(text, flush=True)
+        if self._output:
+            self._output.write(text + "\n")
 
     def console(self, text):
         if self._console:
@@ -88,16 +95,28 @@ def parse(argv):
                    help="give a shell on the machine's console (C-a x ends the machine)")
     p.add_argument("--add", action="append", default=[], metavar="FILE[:WHERE]",
                    help="also put FILE into the guest, at WHERE or in /root")
+    p.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
+                   help="also set a variable in the guest")
     p.add_argument("--cmdline", default="", help="further kernel parameters")
     p.add_argument("--timeout", type=int, default=PROGRAM_SECONDS, metavar="SECONDS",
                    help="what a program may take (default: %(default)s)")
     p.add_argument("--accel", choices=("kvm", "tcg"), default=os.environ.get("ACCEL"),
                    help="do not find out whether KVM works (also: ACCEL=kvm|tcg)")
+    p.add_argument("--jobs", type=int, default=1, metavar="N",
+                   help="machines that run at a time (default: %(default)s)")
+    p.add_argument("--results", metavar="FILE", help="append result lines to FILE")
+    p.add_argument("--output", metavar="FILE", help="write what programs print to FILE")
     p.add_argument("--list", action="store_true",
                    help="list the machines and programs, and run nothing")
     p.add_argument("-v", "--verbose", action="count", default=0,
                    help="show what the programs print; -vv: the console too")
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    if args.jobs < 1 or args.timeout < 1:
+        p.error("--jobs and --timeout take numbers from 1 on")
+    for word in args.env:
+        if not re.match(r"^[A-Z_][A-Z0-9_]*=[^'\n]*$", word):
+            p.error(f"--env takes NAME=VALUE without quotes, not: {word}")
+    return args
 
 
 def show_list(pairs):
@@ -107,20 +126,94 @@ def show_list(pairs):
         print(f"program {program}")
 
 
-def summary(results):
-    """The last line, and whether it tells of success."""
-    count = {o: sum(r.outcome == o for r in results) for o in ("ok", "not ok", "skip")}
-    skipped = f", {count['skip']} skipped" if count["skip"] else ""
-    print(f"{count['ok']} passed, {count['not ok']} failed{skipped}", flush=True)
-    return count["ok"] > 0 and count["not ok"] == 0
+def count(results):
+    n = collections.Counter(r.outcome for r in results)
+    skipped = f", {n['skip']} skipped" if n["skip"] else ""
+    return f"{n['ok']} passed, {n['not ok']} failed{skipped}"
 
 
-def print_results(m, how, verbose):
-    for r in m.results:
-        if verbose or r.outcome == "not ok":
-            print(f"{r.outcome} {r.name}" + (f" - {r.why}" if r.why else ""))
-    print(f"# {m.name}: ready after {m.boot_seconds:.1f} s, "
-          f"{m.seconds:.1f} s in all ({how})", flush=True)
+def free_program(args, files, texts):
+    """The one program that --cmd or --script asks for."""
+    if args.cmd:
+        texts["root/cmd"] = ". /etc/drw/env\n" + args.cmd + "\n"
+        path, words = "/bin/sh", ("/root/cmd",)
+    else:
+        files["root/script"] = args.script
+        with open(args.script, "rb") as f:
+            executable = f.read(2) in (b"#!", b"\x7fE")
+        path, words = ("/root/script", ()) if executable else ("/bin/sh", ("/root/script",))
+    return boot.Program("program", path, words, args.timeout)
+
+
+class Run:
+    """Everything that one invocation boots."""
+
+    def __init__(self, args, how):
+        self.args = args
+        self.how = how
+        self.free = bool(args.cmd or args.script or args.shell)
+        self.results = []
+        self.status = 0
+        self._printing = threading.Lock()
+        self._files, self._texts = {}, {}
+        for word in args.add:
+            source, _, where = word.partition(":")
+            self._files[where or "root/" + os.path.basename(source)] = source
+        if args.shell:
+            self._programs = []
+        elif self.free:
+            self._programs = [free_program(args, self._files, self._texts)]
+        else:
+            words = [t for w in args.tests for t in w.split(",") if t]
+            self._programs = choose_programs(words, args.timeout, args.seed)
+            self._files.update((p.path, f"{GUEST_PROGRAMS}/{p.name}")
+                               for p in self._programs)
+
+    def one(self, pair):
+        args = self.args
+        output = open(args.output, "a") if args.output else None
+        echo = Echo(args.verbose > 1, output) if args.verbose or self.free else None
+        m = boot.Machine(*pair, self.how, self._programs, echo)
+        m.environment = dict(word.split("=", 1) for word in args.env)
+        try:
+            m.run(self._files, self._texts, args.cmdline, args.shell)
+        finally:
+            if output:
+                output.close()
+        if not args.shell:
+            with self._printing:
+                self._report(m)
+
+    def _report(self, m):
+        self.results += m.results
+        self.status = max(self.status, *m.status.values(), 0)
+        lines = [f"{r.outcome} {r.name}" + (f" - {r.why}" if r.why else "")
+                 for r in m.results]
+        if self.args.results:
+            with open(self.args.results, "a") as f:
+                f.writelines(line + "\n" for line in lines)
+        for line in lines:
+            if line.startswith("not ok") or (self.args.verbose and line.startswith("skip")):
+                print(line)
+        if not self.free:
+            print(f"# {m.name}: {count(m.results)}; ready after {m.boot_seconds:.1f} s, "
+                  f"{m.seconds:.0f} s in all ({self.how})", flush=True)
+
+    def all(self, pairs):
+        """Exit status."""
+        if self.free and not self.args.config:
+            pairs = pairs[:1]
+        if self.args.output:
+            open(self.args.output, "w").close()
+        jobs = 1 if self.free else self.args.jobs
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for done in [pool.submit(self.one, pair) for pair in pairs]:
+                done.result()
+        bad = any(r.outcome == "not ok" for r in self.results)
+        if self.free:
+            return self.status or int(bad)
+        print(count(self.results), flush=True)
+        return int(bad or not any(r.outcome == "ok" for r in self.results))
 
 
 def main(argv):
@@ -130,43 +223,7 @@ def main(argv):
     if args.list:
         show_list(pairs)
         return 0
-    how = accel.choose(args.accel, every[0][0])
-    files, texts = {}, {}
-    for word in args.add:
-        source, _, where = word.partition(":")
-        files[where or "root/" + os.path.basename(source)] = source
-    free = args.cmd or args.script or args.shell
-    if args.shell:
-        programs = []
-    elif args.cmd:
-        texts["root/cmd"] = ". /etc/drw/env\n" + args.cmd + "\n"
-        programs = [boot.Program("cmd", "/bin/sh", ("/root/cmd",), args.timeout)]
-    elif args.script:
-        files["root/script"] = args.script
-        with open(args.script, "rb") as f:
-            executable = f.read(2) in (b"#!", b"\x7fE")
-        programs = [boot.Program("script", "/root/script", (), args.timeout)
-                    if executable else
-                    boot.Program("script", "/bin/sh", ("/root/script",), args.timeout)]
-    else:
-        words = [t for w in args.tests for t in w.split(",") if t]
-        programs = choose_programs(words, args.timeout, args.seed)
-        files.update((p.path, f"{GUEST_PROGRAMS}/{p.name}") for p in programs)
-    echo = Echo(args.verbose > 1) if args.verbose or free else None
-    if free and not args.config:
-        pairs = pairs[:1]
-
-    results, status = [], 0
-    for kernel, config in pairs:
-        m = boot.Machine(kernel, config, how, programs, echo)
-        m.run(files, texts, args.cmdline, args.shell)
-        if not args.shell:
-            print_results(m, how, args.verbose)
-        results += m.results
-        status = status or max(m.status.values(), default=0)
-    if free:
-        return status or any(r.outcome == "not ok" for r in results)
-    return 0 if summary(results) else 1
+    return Run(args, accel.choose(args.accel, every[0][0])).all(pairs)
 
 
 if __name__ == "__main__":

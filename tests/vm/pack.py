@@ -38,7 +38,7 @@ MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", 
 
 def libraries(binary):
     """Paths of the shared libraries that a program needs, dynamic linker included."""
-    env = dict(os.environ, LD_LIBRARY_PATH=kernels.BUILD + "/user")
+    env = dict(os.environ, LD_LIBRARY_PATH=kernels.BUILD + "/lib")
     p = subprocess.run(["ldd", binary], capture_output=True, text=True, env=env,
                        check=False)
     if p.returncode != 0:
@@ -203,6 +203,8 @@ def top(kernel, files, settings):
     packer = Packer(out)
     for name, path in own_modules(kernel).items():
         packer.archive.copy(f"usr/lib/dmabuf-rw/{name}", path)
+    if os.path.exists(kernels.BUILD + "/tools/dmabuf-rw"):
+        packer.program(kernels.BUILD + "/tools/dmabuf-rw", "usr/bin/dmabuf-rw")
     packer.archive.copy("init", f"{HERE}/guest/init")
     packer.archive.copy("usr/bin/host", f"{HERE}/guest/host")
     for where, source in files.items():

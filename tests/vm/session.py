@@ -7,7 +7,6 @@ brings the guest's lines, "host" its requests, "qmp" is QEMU's own control. A fo
 
 import json
 import selectors
-import signal
 import socket
 import subprocess
 import time
@@ -55,7 +54,9 @@ class Session:
                        "stderr": self._log["qemu"]}
         for name in names:
             self._listen(name)
-        self._qemu = subprocess.Popen(self._argv, preexec_fn=_die_with_parent, **streams)
+        # No machine outlives the thread that runs it.
+        self._qemu = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self._argv],
+                                      **streams)
         try:
             self._loop()
         finally:
@@ -173,9 +174,3 @@ class Session:
 
 def _outcome(reply):
     return reply["error"]["desc"] if "error" in reply else "ok"
-
-
-def _die_with_parent():
-    # PR_SET_PDEATHSIG: no machine outlives its runner.
-    import ctypes
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)

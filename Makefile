@@ -1,0 +1,32 @@
+# Every target is a script; this file only names them. All of them need root and an
+# x86-64 Debian 12 or 13; all that is made goes to build/.
+
+.DEFAULT_GOAL := build
+.PHONY: help setup build demo check bench shell install clean
+
+help:		## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 20
+
+setup:		## fetch compilers, QEMU and stock kernels into build/ (once)
+	@scripts/setup
+
+build:		## modules for each kernel, library, tool, tests
+	@scripts/build
+
+demo:		## show the job in a virtual machine on a stock kernel
+	@scripts/demo
+
+check:		## all tests; ARGS="--config strict --tests roundtrip" for some
+	@scripts/check $(ARGS)
+
+bench:		## measure CPU time per I/O against the alternatives
+	@scripts/bench $(ARGS)
+
+shell:		## a shell in the test machine; ARGS="--config 6.12/off" for another
+	@tests/vm/run --shell $(ARGS)
+
+install:	## into this system: library, tool, module for the running kernel
+	@scripts/install
+
+clean:		## remove what was built; build/root and build/kernels stay
+	@scripts/clean
