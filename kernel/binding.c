@@ -91,7 +91,7 @@ static void drw_path_close(struct drw_path *path)
 
 static bool drw_path_dead(struct drw_path *path)
 {
-	return READ_ONCE(path->map->severed) || !disk_live(path->disk);
+	return READ_ONCE(path->map->severed) || !drw_disk_alive(path->disk);
 }
 
 /* A live path of the binding that leads through @disk? */

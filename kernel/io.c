@@ -456,7 +456,7 @@ static bool io_again(struct drw_io *io)
 
 	if (!b->target.multipath) {
 		/* Whatever the commands ended with when the drive went away. */
-		if (!disk_live(b->target.bdev->bd_disk) || READ_ONCE(io->path->map->severed))
+		if (!drw_disk_alive(b->target.bdev->bd_disk) || READ_ONCE(io->path->map->severed))
 			io->error = -ENODEV;
 		return false;
 	}
@@ -468,11 +468,11 @@ static bool io_again(struct drw_io *io)
 		return time_before(jiffies, io->deadline);
 	}
 	if (time_before(jiffies, io->deadline) && !fatal_signal_pending(current) &&
-	    disk_live(b->target.bdev->bd_disk)) {
+	    drw_disk_alive(b->target.bdev->bd_disk)) {
 		msleep(50);
 		return true;
 	}
-	io->error = disk_live(b->target.bdev->bd_disk) ? -ENOLINK : -ENODEV;
+	io->error = drw_disk_alive(b->target.bdev->bd_disk) ? -ENOLINK : -ENODEV;
 	return false;
 }
 

@@ -169,7 +169,7 @@ static int search_disk(struct device *dev, void *data)
 	disk = dev_to_disk(dev);
 	if (!(disk->flags & GENHD_FL_HIDDEN) ||
 	    sscanf(disk->disk_name, "nvme%dc%dn%d", &subsys, &ctrl, &head) != 3 ||
-	    subsys != s->subsys || head != s->head || !disk_live(disk))
+	    subsys != s->subsys || head != s->head || !drw_disk_alive(disk))
 		return 0;
 	if (s->nr == s->max)
 		return 1;

@@ -61,4 +61,13 @@ struct device *drw_disk_dma_dev(struct gendisk *disk);
 u64 drw_target_bytes(const struct drw_target *t);
 bool drw_disk_has_poll(struct gendisk *disk);
 
+/*
+ * Has the disk not been removed? disk_live() will not do: it asks for the block device
+ * inode, which hidden disks do not publish.
+ */
+static inline bool drw_disk_alive(struct gendisk *disk)
+{
+	return !test_bit(GD_DEAD, &disk->state);
+}
+
 #endif /* _DRW_TARGET_H */
