@@ -155,6 +155,28 @@ static int open_file(struct session *s, struct report *report, const char *file)
 	return session_open_file(s, report, file, O_RDWR);
 }
 
+/* In text the rows say it all; in JSON the object has an "error" like any other. */
+static void show_refusal(struct report *report, const char *what,
+			 const struct dmabuf_rw_error *error)
+{
+	const char *exporter = strerrorname_np(error->detail);
+
+	json_put_bool(report->root, "direct", false);
+	if (report->json) {
+		report_error(report, what, error);
+		return;
+	}
+	print_row(report, "direct", "no");
+	print_row(report, "why", "%s (%s)",
+		  dmabuf_rw_error_cause(error->call, error->err, error->reason),
+		  dmabuf_rw_errno_name(error->err));
+	if (error->detail)
+		print_row(report, "exporter said", "%s",
+			  exporter ? exporter : "an unknown errno");
+	print_row(report, "what to do", "%s",
+		  dmabuf_rw_error_remedy(error->call, error->err, error->reason));
+}
+
 static int judge_pair(struct report *report, struct session *s, uint64_t bind_flags)
 {
 	struct dmabuf_rw_error error = { 0 };
@@ -168,18 +190,7 @@ static int judge_pair(struct report *report, struct session *s, uint64_t bind_fl
 	snprintf(what, sizeof(what), "%s with %s", s->file_name, s->buffer_name);
 	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &opts,
 				     &s->binding)) {
-		json_put_bool(report->root, "direct", false);
-		print_row(report, "direct", "no");
-		print_row(report, "why", "%s",
-			  dmabuf_rw_error_cause(error.call, error.err, error.reason));
-		if (error.detail)
-			print_row(report, "exporter", "%s",
-				  strerrorname_np(error.detail) ?
-				  strerrorname_np(error.detail) : "unknown errno");
-		print_row(report, "what to do", "%s",
-			  dmabuf_rw_error_remedy(error.call, error.err, error.reason));
-		fflush(stdout);
-		report_error(report, what, &error);
+		show_refusal(report, what, &error);
 		return STATUS_REFUSED;
 	}
 	s->info.size = sizeof(s->info);
@@ -203,9 +214,12 @@ static int open_some_buffer(struct session *s, struct report *report)
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		s->buffer_name = names[i];
-		if (!buffer_parse(names[i], &spec, why) &&
-		    !buffer_open(&s->buffer, &spec, why))
-			return STATUS_OK;
+		if (buffer_parse(names[i], &spec, why) ||
+		    buffer_open(&s->buffer, &spec, why))
+			continue;
+		print_row(report, "tried with", "%s, a page of system memory", names[i]);
+		json_put_string(report->root, "tried_with", names[i]);
+		return STATUS_OK;
 	}
 	report_fail(report, "there is no buffer to try the file with: name one, or modprobe "
 		    "udmabuf");

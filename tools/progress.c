@@ -73,7 +73,7 @@ static void draw(struct progress *p, uint64_t done, int64_t now)
 		size_format(done, have, sizeof(have)),
 		size_format(p->total, want, sizeof(want)),
 		size_format(rate, speed, sizeof(speed)));
-	if (rate > 0)
+	if (rate > 0 && done < p->total)
 		fprintf(stderr, "ETA %ld:%02ld", eta / 60, eta % 60);
 	fprintf(stderr, "\033[K");
 	fflush(stderr);

@@ -112,7 +112,11 @@ void json_put_u64(struct json_object *object, const char *key, uint64_t value)
 
 void json_put_double(struct json_object *object, const char *key, double value)
 {
-	json_object_object_add(object, key, json_object_new_double(value));
+	char text[32];
+
+	/* Seventeen digits, which is what json-c prints by itself, help nobody. */
+	snprintf(text, sizeof(text), "%.6f", value);
+	json_object_object_add(object, key, json_object_new_double_s(value, text));
 }
 
 void json_put_bool(struct json_object *object, const char *key, bool value)
