@@ -200,9 +200,47 @@ static void io_put_pending(struct drw_io *io)
 {
 	if (!atomic_dec_and_test(&io->pending))
 		return;
+	if (io->polled && !io->repeated) {
+		struct drw_map *map = io->path->map;
+		unsigned long flags;
+
+		spin_lock_irqsave(&map->polled_lock, flags);
+		list_del(&io->on_map.node);
+		spin_unlock_irqrestore(&map->polled_lock, flags);
+	}
 	io->base = min(io->issued, io->fail_off);
 	drw_map_release(io->path->map);
 	io->done(io);
+}
+
+static bool io_polled_get(struct drw_polled *p)
+{
+	return atomic_inc_not_zero(&container_of(p, struct drw_io, on_map)->pending);
+}
+
+static void io_polled_poll_put(struct drw_polled *p)
+{
+	struct drw_io *io = container_of(p, struct drw_io, on_map);
+
+	drw_io_poll(io, NULL, 0);
+	io_put_pending(io);
+}
+
+static const struct drw_polled_ops io_polled_ops = {
+	.get = io_polled_get,
+	.poll_put = io_polled_poll_put,
+};
+
+/* A drain of the mapping must be able to poll for this attempt. */
+static void io_make_polled(struct drw_io *io)
+{
+	struct drw_map *map = io->path->map;
+	unsigned long flags;
+
+	io->on_map.ops = &io_polled_ops;
+	spin_lock_irqsave(&map->polled_lock, flags);
+	list_add_tail(&io->on_map.node, &map->polled);
+	spin_unlock_irqrestore(&map->polled_lock, flags);
 }
 
 static DRW_END_IO(cmd_end_io, rq, status)
@@ -335,6 +373,9 @@ static int issue_nowait(struct drw_io *io, struct drw_iter *it)
 	}
 	for (i = 0; i < nr; i++)
 		cmd_execute(io, cmds[i]);
+	/* Only now: a poller looks at requests, so all of them have to be there. */
+	if (io->polled)
+		io_make_polled(io);
 	return 0;
 
 abandon:

@@ -56,7 +56,7 @@ struct drw_cmd {
  * @len: bytes to move; cut at the end of the device by drw_io_check()
  * @pc: pieces; &@one, or an array that drw_io_free() frees
  * @nr_pc: how many
- * @polled: commands go to a poll queue
+ * @polled: commands go to poll queues; only for transfers that are issued without sleeping
  * @repeated: this is not the first attempt
  * @done: called when an attempt has ended
  * @ucmd: for ->done() of io_uring
@@ -74,6 +74,7 @@ struct drw_cmd {
  * @chain: commands of the first attempt, @first excluded; pollers walk it, so it only
  *	changes before the transfer is on its way
  * @repeats: commands of later attempts, which nobody polls for
+ * @on_map: while @polled commands are in flight
  * @first: the first command needs no allocation
  */
 struct drw_io {
@@ -104,6 +105,7 @@ struct drw_io {
 	unsigned int nomem;
 	struct drw_cmd *chain;
 	struct drw_cmd *repeats;
+	struct drw_polled on_map;
 	struct drw_cmd first;
 };
 

@@ -18,6 +18,35 @@ static void drw_map_drained(struct percpu_ref *ref)
 	complete(&container_of(ref, struct drw_map, io_ref)->drained);
 }
 
+/* A drain may wait this long before it looks at transfers on poll queues. */
+#define DRW_DRAIN_POLL_JIFFIES	max(HZ / 200, 1)
+
+/* Poll for every transfer on poll queues once. */
+static void drw_map_poll(struct drw_map *map)
+{
+	struct drw_polled *p, *first = NULL;
+	unsigned long flags;
+
+	for (;;) {
+		spin_lock_irqsave(&map->polled_lock, flags);
+		p = list_first_entry_or_null(&map->polled, struct drw_polled, node);
+		if (p == first || (p && !p->ops->get(p)))
+			p = NULL;
+		if (p)
+			list_move_tail(&p->node, &map->polled);
+		spin_unlock_irqrestore(&map->polled_lock, flags);
+		if (!p)
+			return;
+		/*
+		 * The first one may end and its memory come back as another transfer; then
+		 * this round is a little longer or shorter, and the next one makes up for it.
+		 */
+		if (!first)
+			first = p;
+		p->ops->poll_put(p);
+	}
+}
+
 /*
  * Let no new transfer in, wait for the running ones, unmap. Cannot fail, does not
  * allocate.
@@ -30,7 +59,8 @@ static void drw_map_unmap_locked(struct drw_map *map)
 		return;
 	reinit_completion(&map->drained);
 	percpu_ref_kill(&map->io_ref);
-	wait_for_completion(&map->drained);
+	while (!wait_for_completion_timeout(&map->drained, DRW_DRAIN_POLL_JIFFIES))
+		drw_map_poll(map);
 
 	dma_buf_unmap_attachment(map->attach, map->sgt, map->dir);
 	map->sgt = NULL;
@@ -223,6 +253,8 @@ static struct drw_map *drw_map_create(struct drw_dmadev *dd, struct dma_buf *dma
 	map->dir = dmabuf->file->f_mode & FMODE_WRITE ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 	map->users = 1;
 	init_completion(&map->drained);
+	spin_lock_init(&map->polled_lock);
+	INIT_LIST_HEAD(&map->polled);
 	ret = percpu_ref_init(&map->io_ref, drw_map_drained,
 			      PERCPU_REF_INIT_DEAD | PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
 	if (ret)

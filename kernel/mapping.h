@@ -29,6 +29,30 @@
 #include "extents.h"
 #include "memclass.h"
 
+struct drw_polled;
+
+/**
+ * struct drw_polled_ops - how a drain deals with a transfer on poll queues
+ * @get: keep the transfer from ending; false if it already has. Called under
+ *	drw_map.polled_lock.
+ * @poll_put: look for completions, then undo @get; may end the transfer
+ */
+struct drw_polled_ops {
+	bool (*get)(struct drw_polled *p);
+	void (*poll_put)(struct drw_polled *p);
+};
+
+/**
+ * struct drw_polled - a transfer whose commands complete only when somebody polls
+ *
+ * Poll queues raise no interrupt, and the transfer's owner may do other things, so a drain
+ * has to poll for it. On drw_map.polled as long as commands may be in flight.
+ */
+struct drw_polled {
+	struct list_head node;
+	const struct drw_polled_ops *ops;
+};
+
 /**
  * struct drw_map - a mapping
  * @node: in drw_dmadev.maps; protected by drw_dmadev.lock
@@ -44,6 +68,8 @@
  * @mapped_once: reservation lock
  * @io_ref: transfers that use the extents
  * @drained: completed when @io_ref has dropped to zero
+ * @polled_lock: protects @polled; taken in any context
+ * @polled: struct drw_polled.node
  * @x: extents; stable while @io_ref is held
  * @ext_bytes: memory that they take
  * @mc: class of memory; stable while @io_ref is held
@@ -64,6 +90,8 @@ struct drw_map {
 
 	struct percpu_ref io_ref;
 	struct completion drained;
+	spinlock_t polled_lock;
+	struct list_head polled;
 	struct drw_extents x;
 	size_t ext_bytes;
 	struct drw_memclass mc;

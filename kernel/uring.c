@@ -107,13 +107,20 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	ret = drw_io_check(io);
 	if (ret || !io->len)
 		goto err_free;
+	ret = -EOPNOTSUPP;
+	if ((issue_flags & IO_URING_F_IOPOLL) && !drw_disk_has_poll(drw_binding_path(b)->disk))
+		goto err_free;
 	ret = drw_pagecache_before(io, nowait);
 	if (ret)
 		goto err_free;
 
 	io->ucmd = ucmd;
 	io->done = uring_done;
-	io->polled = issue_flags & IO_URING_F_IOPOLL;
+	/*
+	 * What waits for tags must not fill poll queues that nobody polls meanwhile, so a
+	 * transfer that was punted to a worker is completed by interrupts.
+	 */
+	io->polled = nowait && (issue_flags & IO_URING_F_IOPOLL);
 	uring_pdu(ucmd)->io = io;
 	ret = drw_io_issue(io, nowait);
 	if (!ret)
