@@ -8,10 +8,11 @@
 top=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # Everything that is made lies here; removing it is always safe.
-build=${top}/build
+build=$top/build
 
 # The one Debian root directory in which everything is compiled and run.
-root=${build}/root
+# shellcheck disable=SC2034
+root=$build/root
 
 say()
 {

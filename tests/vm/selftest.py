@@ -1,0 +1,189 @@
+"""selftest - the runner judges rightly: what must fail a run does.
+
+Speaks the protocol of tests/README.md itself.
+"""
+
+import io
+import subprocess
+import sys
+import tempfile
+
+import boot
+import configs
+import cpio
+import judge
+import kernels
+import machine
+
+KERNEL = kernels.Kernel("9.9", "9.9.1-test", "linux-test 9.9.1-1", "suite")
+CONFIG = machine.Config("strict", "strict")
+
+
+def said(*lines, timed_out=False, status=0, console=""):
+    """{name: outcome} after a machine said these lines on its report port."""
+    m = boot.Machine(KERNEL, CONFIG, "tcg",
+                     [boot.Program("prog", "/root/prog", (), 10, tests=True)])
+    for text in lines:
+        m.line(text)
+    with tempfile.TemporaryDirectory() as logs:
+        for name, content in (("console", console), ("qemu", "qemu: last words\n")):
+            with open(f"{logs}/{name}.log", "w") as f:
+                f.write(content)
+        m._judge_end(timed_out, status, logs)
+    return {r.name.removeprefix("9.9/strict/"): r.outcome for r in m.results}
+
+
+LISTED = ("@drw ready 9.9.1-test", "@drw list prog", "a", "b", "", "@drw list-end prog 0")
+BEGIN = LISTED + ("@drw begin prog", "plan 2")
+CLEAN = ("@drw log prog", "[    1.0] all is well", "", "@drw log-end", "@drw done")
+
+
+def all_passed():
+    assert said(*BEGIN, "ok a", "skip b - no such device", "# note", "", "@drw end prog 0",
+                *CLEAN) == {"prog/a": "ok", "prog/b": "skip"}
+
+
+def failed_test_with_status_1_counts_once():
+    assert said(*BEGIN, "ok a", "not ok b - it broke", "@drw end prog 1", *CLEAN) == \
+        {"prog/a": "ok", "prog/b": "not ok"}
+
+
+def listed_test_without_result_fails():
+    assert said(*BEGIN, "ok a", "@drw end prog 0", *CLEAN)["prog/b"] == "not ok"
+
+
+def unlisted_test_fails():
+    assert said(*BEGIN, "ok a", "ok b", "ok c", "@drw end prog 0",
+                *CLEAN)["prog/c"] == "not ok"
+
+
+def test_reported_twice_fails():
+    assert "not ok" in said(*BEGIN, "ok a", "ok b", "ok a", "@drw end prog 0",
+                            *CLEAN).values()
+
+
+def skip_without_reason_fails():
+    assert said(*BEGIN, "ok a", "skip b", "@drw end prog 0", *CLEAN)["prog/b"] == "not ok"
+
+
+def missing_plan_fails():
+    assert said(*LISTED, "@drw begin prog", "ok a", "ok b", "@drw end prog 0",
+                *CLEAN)["prog/plan"] == "not ok"
+
+
+def wrong_plan_fails():
+    assert said(*LISTED, "@drw begin prog", "plan 3", "ok a", "ok b", "@drw end prog 0",
+                *CLEAN)["prog/plan"] == "not ok"
+
+
+def nonzero_status_fails():
+    assert said(*BEGIN, "ok a", "ok b", "@drw end prog 3", *CLEAN)["prog/exit"] == "not ok"
+
+
+def signal_fails():
+    assert said(*BEGIN, "ok a", "@drw end prog 139", *CLEAN)["prog/b"] == "not ok"
+
+
+def broken_list_fails():
+    r = said("@drw ready x", "@drw list prog", "two words", "@drw list-end prog 0",
+             "@drw begin prog", "plan 0", "@drw end prog 0", *CLEAN)
+    assert r == {"prog/list": "not ok"}
+
+
+def empty_list_fails():
+    r = said("@drw ready x", "@drw list prog", "", "@drw list-end prog 0",
+             "@drw begin prog", "plan 0", "@drw end prog 0", *CLEAN)
+    assert r == {"prog/list": "not ok"}
+
+
+def kernel_warning_fails():
+    for text in ("WARNING: CPU: 0 PID: 1 at kernel/x.c:1", "BUG: KASAN: use-after-free",
+                 "refcount_t: underflow; use-after-free.", "DMA-API: nvme 0000:00:03.0: x",
+                 "INFO: task kworker/0:1 blocked for more than 120 seconds.",
+                 "rcu: INFO: rcu_preempt self-detected stall on CPU",
+                 "UBSAN: array-index-out-of-bounds in x.c", "Oops: general protection",
+                 "possible circular locking dependency detected",
+                 "kmemleak: 3 new suspected memory leaks", "DMAR: [DMA Read] Request",
+                 "WARNING: possible recursive locking detected"):
+        r = said(*BEGIN, "ok a", "ok b", "@drw end prog 0", "@drw log prog",
+                 "[   12.345678] " + text, "@drw log-end", "@drw done")
+        assert r.get("prog/kernel-log") == "not ok", text
+
+
+def harmless_kernel_lines_pass():
+    for text in ("DMAR: DRHD base: 0x000000fed90000 flags: 0x0",
+                 "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/"
+                 "html/latest/admin-guide/hw-vuln/srso.html for mitigation options.",
+                 "dmabuf_rw: loading out-of-tree module taints kernel."):
+        assert judge.splats([text]) == [], text
+
+
+def crash_on_console_fails():
+    r = said(*BEGIN, "ok a", console="[   1.0] Kernel panic - not syncing: x\n", status=0)
+    assert r["prog/b"] == "not ok" and r["prog/console"] == "not ok"
+    assert r["prog/machine"] == "not ok"
+
+
+def hang_fails():
+    r = said(*BEGIN, "ok a", timed_out=True, status=-9)
+    assert r["prog/b"] == "not ok" and r["prog/timeout"] == "not ok"
+
+
+def early_end_fails():
+    assert said("@drw ready x", status=1)["boot/machine"] == "not ok"
+
+
+def module_that_stays_fails():
+    assert said("@drw ready x", "@drw unload-failed dmabuf_rw",
+                "@drw done")["unload/dmabuf_rw"] == "not ok"
+
+
+def module_that_does_not_load_fails():
+    assert said("@drw ready x", "@drw note insmod dmabuf_rw.ko failed",
+                "@drw done")["boot/note"] == "not ok"
+
+
+def archive_is_what_cpio_reads():
+    out = io.BytesIO()
+    a = cpio.Archive(out)
+    a.file("usr/bin/x", b"hello", 0o755)
+    a.symlink("bin", "usr/bin")
+    a.file("odd", b"abc")
+    a.close()
+    assert len(out.getvalue()) % 512 == 0
+    listed = subprocess.run(["cpio", "-t", "--quiet"], input=out.getvalue(),
+                            capture_output=True, check=True).stdout.decode().split()
+    assert listed == ["usr", "usr/bin", "usr/bin/x", "bin", "odd"], listed
+
+
+def configurations_have_names_of_their_own():
+    names = [configs.name(k, c) for k, c in configs.table(kernels.load())]
+    assert len(set(names)) == len(names)
+
+
+def partition_table_fits_the_disks():
+    table = machine._mbr(4096)
+    assert len(table) == 512 and table[510:] == b"\x55\xaa"
+    end = 97 + 64 + 1
+    assert end < machine.FREE_MB < machine.DISK_MB
+
+
+TESTS = [f for name, f in sorted(globals().items())
+         if callable(f) and getattr(f, "__module__", "") == "__main__" and name not in ("said", "main")]
+
+
+def main():
+    print(f"plan {len(TESTS)}")
+    failed = 0
+    for test in TESTS:
+        try:
+            test()
+            print(f"ok {test.__name__}")
+        except Exception as why:    # a test that breaks in any way has failed
+            failed = 1
+            print(f"not ok {test.__name__} - {type(why).__name__}: {why}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
