@@ -169,7 +169,8 @@ bool drw_binding_next_path(struct drw_binding *b, struct drw_path *failed)
 		if (drw_path_dead(path) ||
 		    (path->failed_at && time_before(jiffies, path->failed_at + HZ)))
 			continue;
-		WRITE_ONCE(b->cur, i);
+		/* Whoever sees the index must see the entry. */
+		smp_store_release(&b->cur, i);
 		found = true;
 	}
 	mutex_unlock(&b->path_lock);

@@ -19,8 +19,12 @@
 #define DRW_PAGE_BYTES		(1U << DRW_PAGE_SHIFT)
 #define DRW_PAGE_MASK		(DRW_PAGE_BYTES - 1)
 
-/* List memory comes in pages, or in small blocks when few entries are needed. */
-#define DRW_SMALL_BYTES		256U
+/*
+ * List memory comes in pages, or in small blocks when few entries are needed. Some drives
+ * want lists aligned to 512 bytes (NVME_QUIRK_DMAPOOL_ALIGN_512), so smaller ones would
+ * save nothing.
+ */
+#define DRW_SMALL_BYTES		512U
 #define DRW_PRPS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(__le64))
 #define DRW_SGLS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(struct drw_sgl_desc))
 
