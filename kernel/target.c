@@ -61,7 +61,12 @@ static int check_format(struct block_device *bdev, u32 *reason)
 {
 	u32 lba = bdev_logical_block_size(bdev);
 
-	if (blk_get_integrity(bdev->bd_disk)) {
+	/*
+	 * The NVMe driver gives a namespace whose format it cannot serve, such as metadata
+	 * interleaved with the data, no capacity, and nothing else tells it from others. Its
+	 * blocks are longer than the LBA size says: not even the probe may read one.
+	 */
+	if (blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk)) {
 		*reason = DMABUF_RW_REASON_METADATA;
 		return -EMEDIUMTYPE;
 	}
@@ -85,7 +90,7 @@ static int check_format(struct block_device *bdev, u32 *reason)
 int drw_target_recheck(const struct drw_target *t)
 {
 	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
-		     blk_get_integrity(t->bdev->bd_disk)))
+		     blk_get_integrity(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
 	return 0;
 }
