@@ -128,3 +128,8 @@ bool machine_has_iommu(void)
 		closedir(d);
 	return found;
 }
+
+bool machine_has_multipath(void)
+{
+	return slurp("/sys/module/nvme_core/parameters/multipath")[0] == 'Y';
+}

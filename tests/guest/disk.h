@@ -44,5 +44,7 @@ const char *machine_var(const char *name);
 u32 pci_number(const char *address);
 /* Whether the machine was booted with an IOMMU in use. */
 bool machine_has_iommu(void);
+/* Whether native multipath is on. */
+bool machine_has_multipath(void);
 
 #endif

@@ -181,6 +181,32 @@ int spit(const char *text, const char *fmt, ...)
 	return err;
 }
 
+int sh(const char *fmt, ...)
+{
+	char command[1024], line[1200];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	/* Nothing of the output may be taken for a result line. */
+	snprintf(line, sizeof(line),
+		 "{ { %s ; } 2>&1 </dev/null; echo $? >/tmp/sh.status; } | sed 's/^/# /'; "
+		 "exit $(cat /tmp/sh.status)", command);
+	fflush(stdout);
+	status = system(line);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+u64 now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
+}
+
 /* Returns the child's status as waitpid() gives it, or -1 after the limit. */
 static int wait_limited(pid_t pid, unsigned int seconds)
 {

@@ -138,4 +138,10 @@ const char *slurp(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Write a string to a file, as "echo > file"; 0 or -errno. */
 int spit(const char *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* A shell command; its exit status. Output goes where the test's goes, as notes. */
+int sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Monotonic time in microseconds. */
+u64 now_us(void);
+
 #endif

@@ -80,7 +80,10 @@ struct mock_buf {
 	u32 mapped_now;		/* mappings of this generation */
 	wait_queue_head_t unmapped;
 
-	/* A move whose content is still to come. */
+	/*
+	 * A move whose content is still to come; @fill_from says so. While it does,
+	 * @arena stays as it is, and the work may read it without the lock.
+	 */
 	struct delayed_work fill_work;
 	struct dma_fence *fill_fence;
 	struct mock_arena *fill_from;
@@ -108,7 +111,7 @@ void mock_arena_read(const struct mock_arena *arena, u64 pos, void *buf, u64 len
 void mock_arena_write(const struct mock_arena *arena, u64 pos, const void *buf,
 		      u64 len);
 void mock_arena_fill(const struct mock_arena *arena, u8 byte);
-int mock_arena_copy(const struct mock_arena *to, const struct mock_arena *from);
+void mock_arena_copy(const struct mock_arena *to, const struct mock_arena *from);
 void mock_arena_poison(const struct mock_arena *arena);
 void mock_arena_poison_gaps(const struct mock_arena *arena);
 u64 mock_arena_count_bad(const struct mock_arena *arena);

@@ -11,10 +11,10 @@
  * A move with a delay gives the importers a fence of kernel usage; the content arrives
  * in the new arena just before that fence signals.
  *
- * Locks: see mock.h. The content's work takes the reservation lock, so nobody may wait
- * for the work while holding it; waiting for the fence under it would not end either,
- * which is why copying needs no lock: the arenas of a delayed move are fixed until the
- * work has run (a second move waits for the first).
+ * Locks: see mock.h. Importers wait for the fence under the reservation lock, so nothing
+ * that comes before its signal may take that lock or allocate. Copying needs neither: the
+ * arenas of a delayed move are fixed until the work has run, since every other request
+ * waits for it (mock_wait_filled_and_lock()), without the lock.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -85,30 +85,22 @@ static struct mock_arena *new_arena(struct mock_buf *buf, u32 flags)
 	return mock_arena_new_bar(&buf->geom, buf->pdev, buf->args.bar, off);
 }
 
-/* Bring the content to the new arena, and leave the old one. */
-static void finish_move(struct mock_buf *buf, struct mock_arena *from)
-{
-	dma_resv_assert_held(buf->dmabuf->resv);
-	/* No memory for a bounce page: the data is lost, and the tests will say so. */
-	WARN_ON(mock_arena_copy(buf->arena, from));
-	keep_left(buf, from);
-	buf->moves++;
-}
-
 void mock_fill_work(struct work_struct *work)
 {
 	struct mock_buf *buf = container_of(to_delayed_work(work), struct mock_buf,
 					    fill_work);
-	struct dma_fence *fence;
+	struct dma_fence *fence = buf->fill_fence;
 
-	dma_resv_lock(buf->dmabuf->resv, NULL);
-	finish_move(buf, buf->fill_from);
-	buf->fill_from = NULL;
-	fence = buf->fill_fence;
-	buf->fill_fence = NULL;
-	dma_resv_unlock(buf->dmabuf->resv);
+	mock_arena_copy(buf->arena, buf->fill_from);
 	dma_fence_signal(fence);
 	dma_fence_put(fence);
+
+	dma_resv_lock(buf->dmabuf->resv, NULL);
+	keep_left(buf, buf->fill_from);
+	buf->fill_from = NULL;
+	buf->fill_fence = NULL;
+	buf->moves++;
+	dma_resv_unlock(buf->dmabuf->resv);
 }
 
 /* Take the reservation lock at a moment at which no delayed content is due. */
@@ -193,7 +185,9 @@ static int invalidate_locked(struct mock_buf *buf, struct mock_invalidate *req)
 	buf->mapped_now = 0;
 	mock_arena_poison(to);
 	if (!fence) {
-		finish_move(buf, from);
+		mock_arena_copy(to, from);
+		keep_left(buf, from);
+		buf->moves++;
 		return 0;
 	}
 	mock_arena_fill(to, MOCK_UNMOVED);
