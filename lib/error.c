@@ -302,8 +302,9 @@ static const struct errno_sentence errnos[] = {
 	      "the drive refused because of a reservation held by another host",
 	      "nvme resv-report shows who holds it"),
 	ERRNO(EBUSY, NONE,
-	      "the drive or its driver is busy and asks for a later try",
-	      "try again"),
+	      "somebody holds the range in the page cache in a way that cannot be dropped, "
+	      "such as the metadata of a mounted file system",
+	      "unmount the file system, or write elsewhere"),
 	ERRNO(EAGAIN, NONE,
 	      "the queue is full",
 	      "reap completions, then try again"),

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/* lib_engine.c - the command's long transfers, over the library and the fakes. */
+#include <errno.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "tool.h"
+
+static volatile sig_atomic_t stop;
+
+static struct engine new_engine(uint64_t len, uint64_t block, uint32_t depth)
+{
+	stop = 0;
+	return (struct engine){
+		.binding = binding,
+		.file_off = 4096,
+		.buf_off = 512,
+		.len = len,
+		.block = block,
+		.depth = depth,
+		.stop = &stop,
+	};
+}
+
+static void every_depth_and_block_size_moves_the_same_bytes(void **state)
+{
+	static const uint32_t depths[] = { 1, 2, 3, 32 };
+	static const uint64_t blocks[] = { 512, 1000, 4096, 50000, 1 << 20 };
+	size_t d, b;
+
+	(void)state;
+	for (d = 0; d < COUNT(depths); d++)
+		for (b = 0; b < COUNT(blocks); b++) {
+			struct engine e = new_engine(50001, blocks[b], depths[d]);
+
+			fake_fill(65536, 65536);
+			fake.last_first = b & 1;
+			assert_int_equal(engine_run(&e), 0);
+			assert_int_equal(e.moved, 50001);
+			assert_int_equal(e.gapless, 50001);
+			assert_int_equal(e.direct_bytes, 50001);
+			assert_int_equal(e.completions, (50001 + blocks[b] - 1) / blocks[b]);
+			assert_memory_equal(fake.buffer + 512, fake.file + 4096, 50001);
+			assert_int_equal(fake.buffer[511], 511 % 241 ^ 0x80);
+			assert_int_equal(fake.buffer[50513], 50513 % 241 ^ 0x80);
+		}
+}
+
+static void writing_goes_the_other_way_with_its_flags(void **state)
+{
+	struct engine e = new_engine(20000, 4096, 4);
+
+	(void)state;
+	fake_fill(65536, 65536);
+	e.write = true;
+	e.io_flags = DMABUF_RW_IO_FUA;
+	assert_int_equal(engine_run(&e), 0);
+	assert_memory_equal(fake.buffer + 512, fake.file + 4096, 20000);
+	assert_int_equal(fake.last_flags, DMABUF_RW_IO_FUA);
+}
+
+/* Blocks behind the bad one may have been moved; they do not count as done. */
+static void after_an_error_only_the_bytes_before_it_count(void **state)
+{
+	static const uint32_t depths[] = { 1, 8 };
+	size_t d;
+
+	(void)state;
+	for (d = 0; d < COUNT(depths); d++) {
+		struct engine e = new_engine(32768, 4096, depths[d]);
+
+		fake_fill(65536, 65536);
+		fake.bad_from = 4096 + 10240;
+		fake.bad_to = fake.bad_from + 512;
+		fake.bad_errno = ENODATA;
+		assert_int_equal(engine_run(&e), -ENODATA);
+		assert_int_equal(e.error.err, ENODATA);
+		assert_int_equal(e.error.call, DMABUF_RW_CALL_IO);
+		assert_int_equal(e.gapless, 10240);
+		assert_true(e.moved >= e.gapless && e.moved < 32768);
+		assert_memory_equal(fake.buffer + 512, fake.file + 4096, 10240);
+	}
+}
+
+static void a_device_that_shrank_is_an_error_not_a_success(void **state)
+{
+	struct engine e = new_engine(32768, 4096, 4);
+
+	(void)state;
+	fake_fill(16384, 65536);
+	assert_int_equal(engine_run(&e), -ENOSPC);
+	assert_int_equal(e.gapless, 12288);
+}
+
+static void count_and_stop(void *arg, uint64_t done)
+{
+	if (done >= *(uint64_t *)arg)
+		stop = 1;
+}
+
+static void an_interruption_leaves_nothing_in_flight_and_no_gap(void **state)
+{
+	static const uint32_t depths[] = { 1, 4 };
+	uint64_t limit = 20000;
+	size_t d;
+
+	(void)state;
+	for (d = 0; d < COUNT(depths); d++) {
+		struct engine e = new_engine(50000, 4096, depths[d]);
+
+		fake_fill(65536, 65536);
+		fake.per_wait = 1;
+		e.progress = count_and_stop;
+		e.progress_arg = &limit;
+		assert_int_equal(engine_run(&e), -EINTR);
+		assert_int_equal(e.error.err, 0);
+		assert_int_equal(fake.in_flight, 0);
+		assert_in_range(e.gapless, 20000, 50000 - 1);
+		assert_int_equal(e.gapless, e.moved);
+		assert_memory_equal(fake.buffer + 512, fake.file + 4096, e.gapless);
+	}
+}
+
+static void a_signal_that_does_not_stop_costs_nothing(void **state)
+{
+	struct engine e = new_engine(50000, 4096, 1);
+
+	(void)state;
+	fake_fill(65536, 65536);
+	fake.interrupts = 3;
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.gapless, 50000);
+	e = new_engine(50000, 4096, 4);
+	fake.wait_interrupts = 3;
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.gapless, 50000);
+}
+
+static void without_io_uring_a_queue_fails_and_depth_one_works(void **state)
+{
+	struct engine e = new_engine(50000, 4096, 8);
+
+	(void)state;
+	fake_fill(65536, 65536);
+	fake.ring_errno = EPERM;
+	assert_int_equal(engine_run(&e), -EPERM);
+	assert_int_equal(e.error.call, DMABUF_RW_CALL_QUEUE);
+	assert_int_equal(e.gapless, 0);
+	assert_int_equal(fake.moved, 0);
+	e = new_engine(50000, 4096, 1);
+	assert_int_equal(engine_run(&e), 0);
+}
+
+static void nothing_to_move_is_done_at_once(void **state)
+{
+	struct engine e = new_engine(0, 4096, 8);
+
+	(void)state;
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.completions, 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TRANSFER_TEST(every_depth_and_block_size_moves_the_same_bytes),
+		TRANSFER_TEST(writing_goes_the_other_way_with_its_flags),
+		TRANSFER_TEST(after_an_error_only_the_bytes_before_it_count),
+		TRANSFER_TEST(a_device_that_shrank_is_an_error_not_a_success),
+		TRANSFER_TEST(an_interruption_leaves_nothing_in_flight_and_no_gap),
+		TRANSFER_TEST(a_signal_that_does_not_stop_costs_nothing),
+		TRANSFER_TEST(without_io_uring_a_queue_fails_and_depth_one_works),
+		TRANSFER_TEST(nothing_to_move_is_done_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
