@@ -103,6 +103,17 @@ void fail_at(const char *file, int line, const char *fmt, ...)
 	_exit(TEST_FAILED);
 }
 
+void fail_check_at(const char *file, int line, const char *cond, const char *fmt, ...)
+{
+	char more[500];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(more, sizeof(more), fmt, ap);
+	va_end(ap);
+	fail_at(file, line, "not %s%s%s", cond, more[0] ? ": " : "", more);
+}
+
 void fail_eq_at(const char *file, int line, const char *what, long long is,
 		const char *wanted, long long should, const char *fmt, ...)
 {

@@ -73,6 +73,8 @@ int harness_main(const struct program *program, int argc, char **argv);
 
 __attribute__((noreturn, format(printf, 3, 4)))
 void fail_at(const char *file, int line, const char *fmt, ...);
+__attribute__((noreturn, format(printf, 4, 5)))
+void fail_check_at(const char *file, int line, const char *cond, const char *fmt, ...);
 __attribute__((noreturn, format(printf, 7, 8)))
 void fail_eq_at(const char *file, int line, const char *what, long long is,
 		const char *wanted, long long should, const char *fmt, ...);
@@ -90,7 +92,7 @@ void on_fail(void (*tell)(void));
 #define CHECK(cond, ...)						\
 	do {								\
 		if (!(cond))						\
-			fail_at(__FILE__, __LINE__, #cond ": " __VA_ARGS__); \
+			fail_check_at(__FILE__, __LINE__, #cond, "" __VA_ARGS__); \
 	} while (0)
 
 /* Integers; both are printed. */
