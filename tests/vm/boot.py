@@ -237,6 +237,6 @@ class Machine:
             self._fail(f"{self._charged}/timeout", "the machine did not answer in time")
         elif not self._done:
             with open(f"{logs}/qemu.log", errors="replace") as f:
-                words = f.read().strip().split("\n")[-1]
+                words = [line for line in f.read().splitlines() if "warning:" not in line]
             self._fail(f"{self._charged}/machine",
-                       f"it ended early (QEMU's status {status}) {words}".rstrip())
+                       f"it ended early (QEMU's status {status}) {' '.join(words[-1:])}".rstrip())

@@ -26,10 +26,6 @@ class Kernel:
     def modules(self):
         return self.dir + "/modules"
 
-    @property
-    def own_modules(self):
-        """Where scripts/build puts the modules of this project."""
-        return f"{BUILD}/modules/{self.short}"
 
 
 def _read(path):

@@ -52,6 +52,7 @@ class Config:
     memory_mb: int = 2048
     cpus: int = 2
     multipath: bool = True  # whether heads are expected
+    tests: tuple = ()       # what runs here, as for --tests; empty: everything
 
 
 @dataclasses.dataclass(frozen=True)

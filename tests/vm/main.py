@@ -11,12 +11,15 @@ import threading
 
 import accel
 import boot
+import built
 import configs
 import kernels
 import machine
 
-GUEST_PROGRAMS = kernels.BUILD + "/guest"
 PROGRAM_SECONDS = 1200
+
+# Programs in build/guest that are not tests.
+NOT_TESTS = ("demo",)
 
 
 class Echo:
@@ -37,19 +40,13 @@ class Echo:
             sys.stdout.flush()
 
 
-def guest_programs():
-    """Names of the test programs that are built."""
-    if not os.path.isdir(GUEST_PROGRAMS):
-        return []
-    return sorted(f for f in os.listdir(GUEST_PROGRAMS)
-                  if "." not in f and f not in ("demo", "bench")
-                  and os.path.isfile(f"{GUEST_PROGRAMS}/{f}")
-                  and os.access(f"{GUEST_PROGRAMS}/{f}", os.X_OK))
+def test_programs():
+    return [p for p in built.guest_programs() if p not in NOT_TESTS]
 
 
 def choose_programs(words, limit, seed):
     """boot.Program for all programs, or for those that "PROGRAM[/TEST]" words name."""
-    every = guest_programs()
+    every = test_programs()
     chosen = {}
     for word in words or every:
         program, _, test = word.partition("/")
@@ -122,7 +119,7 @@ def parse(argv):
 def show_list(pairs):
     for kernel, config in pairs:
         print(f"machine {configs.name(kernel, config)}: {machine.cmdline(config)}")
-    for program in guest_programs():
+    for program in test_programs():
         print(f"program {program}")
 
 
@@ -154,6 +151,7 @@ class Run:
         self.free = bool(args.cmd or args.script or args.shell)
         self.results = []
         self.status = 0
+        self._words = [t for w in args.tests for t in w.split(",") if t]
         self._printing = threading.Lock()
         self._files, self._texts = {}, {}
         for word in args.add:
@@ -164,16 +162,22 @@ class Run:
         elif self.free:
             self._programs = [free_program(args, self._files, self._texts)]
         else:
-            words = [t for w in args.tests for t in w.split(",") if t]
-            self._programs = choose_programs(words, args.timeout, args.seed)
-            self._files.update((p.path, f"{GUEST_PROGRAMS}/{p.name}")
+            self._programs = choose_programs(self._words, args.timeout, args.seed)
+            self._files.update((p.path, f"{built.GUEST}/{p.name}")
                                for p in self._programs)
 
+    def _programs_for(self, config):
+        # What the user names runs everywhere.
+        if self.free or self._words or not config.tests:
+            return self._programs
+        return choose_programs(config.tests, self.args.timeout, self.args.seed)
+
     def one(self, pair):
+        """Boot one machine."""
         args = self.args
         output = open(args.output, "a") if args.output else None
         echo = Echo(args.verbose > 1, output) if args.verbose or self.free else None
-        m = boot.Machine(*pair, self.how, self._programs, echo)
+        m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
         try:
             m.run(self._files, self._texts, args.cmdline, args.shell)
@@ -218,6 +222,7 @@ class Run:
 
 def main(argv):
     args = parse(argv)
+    built.take()
     every = configs.table(kernels.load())
     pairs = choose_configs(args.config, every)
     if args.list:

@@ -20,6 +20,7 @@ import stat
 import subprocess
 import tempfile
 
+import built
 import cpio
 import kernels
 
@@ -38,7 +39,7 @@ MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", 
 
 def libraries(binary):
     """Paths of the shared libraries that a program needs, dynamic linker included."""
-    env = dict(os.environ, LD_LIBRARY_PATH=kernels.BUILD + "/lib")
+    env = dict(os.environ, LD_LIBRARY_PATH=built.LIBRARIES)
     p = subprocess.run(["ldd", binary], capture_output=True, text=True, env=env,
                        check=False)
     if p.returncode != 0:
@@ -181,18 +182,6 @@ def modules(kernel):
                   (_root_id(), kernel.package, MODULES, _code_id()), make)
 
 
-def own_modules(kernel):
-    """This project's built modules, {file name: path}."""
-    found = {}
-    for sub in ("kernel", "tests/kmod"):
-        d = f"{kernel.own_modules}/{sub}"
-        if os.path.isdir(d):
-            for f in sorted(os.listdir(d)):
-                if f.endswith(".ko"):
-                    found[f] = f"{d}/{f}"
-    return found
-
-
 def top(kernel, files, settings):
     """Bytes of the last archive.
 
@@ -201,10 +190,10 @@ def top(kernel, files, settings):
     """
     out = io.BytesIO()
     packer = Packer(out)
-    for name, path in own_modules(kernel).items():
+    for name, path in sorted(built.modules(kernel).items()):
         packer.archive.copy(f"usr/lib/dmabuf-rw/{name}", path)
-    if os.path.exists(kernels.BUILD + "/tools/dmabuf-rw"):
-        packer.program(kernels.BUILD + "/tools/dmabuf-rw", "usr/bin/dmabuf-rw")
+    if os.path.exists(built.TOOL):
+        packer.program(built.TOOL, "usr/bin/dmabuf-rw")
     packer.archive.copy("init", f"{HERE}/guest/init")
     packer.archive.copy("usr/bin/host", f"{HERE}/guest/host")
     for where, source in files.items():
