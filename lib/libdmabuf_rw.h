@@ -250,6 +250,7 @@ ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding, uint64_t file_
 #define DMABUF_RW_QUEUE_SINGLE_THREAD	(1ULL << 2)
 
 #define DMABUF_RW_QUEUE_MAX_DEPTH	16384
+#define DMABUF_RW_QUEUE_MAX_ATTACHED	64
 
 /**
  * struct dmabuf_rw_queue_opts - how to create a queue
@@ -293,6 +294,19 @@ int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
  * happen. When it returns, nothing touches the buffers any more on the queue's behalf.
  */
 void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue);
+
+/*
+ * Makes the queue's transfers on @binding cheaper: the kernel looks the binding up once,
+ * now, instead of at each of them. For bindings that carry many small transfers; others
+ * need not be attached. Until it is detached or the queue destroyed, the queue holds the
+ * binding open in the kernel, so detach before destroying the binding.
+ * -EEXIST: it is attached; -ENOSPC: DMABUF_RW_QUEUE_MAX_ATTACHED are.
+ */
+int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
+			   const struct dmabuf_rw_binding *binding);
+/* None of its transfers may be pending on the queue. Allowed when not attached. */
+void dmabuf_rw_queue_detach(struct dmabuf_rw_queue *queue,
+			    const struct dmabuf_rw_binding *binding);
 
 /*
  * Queue one transfer; nothing happens before the next submit or reap. Same meaning as

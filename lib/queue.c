@@ -7,6 +7,7 @@
  *		that io_uring sees
  *   pending	slots in use: queued, submitted, or finished but not reaped
  *   queued	entries that the kernel has not taken yet: io_uring_sq_ready()
+ *   attached	a binding whose descriptor is in the ring's table of registered files
  *
  * Invariants
  *   - A slot has at most one entry in the ring, and pending <= depth <= entries of the
@@ -18,6 +19,7 @@
  * Thread-safety: none inside; one thread at a time per queue. Bindings are only read.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -40,7 +42,8 @@ struct slot {
 	uint64_t flags;
 	const struct dmabuf_rw_piece *pieces;	/* the caller's, or @rest; or null */
 	struct dmabuf_rw_piece *rest;	/* ours: what remains of them after a short run */
-	int fd;
+	int fd;			/* or, if @attached, its index in the ring's table */
+	bool attached;
 	uint32_t op;		/* enum dmabuf_rw_uring_op */
 	uint32_t nr_pieces;
 	uint32_t next_free;	/* valid while free */
@@ -52,6 +55,10 @@ struct dmabuf_rw_queue {
 	uint32_t depth;
 	uint32_t pending;
 	uint32_t free_head;
+	/* By their index in the ring's table; null: free. All before nr_attached. */
+	const struct dmabuf_rw_binding *attached[DMABUF_RW_QUEUE_MAX_ATTACHED];
+	uint32_t nr_attached;
+	bool has_table;
 	struct slot slots[];
 };
 
@@ -141,20 +148,38 @@ static int queue_slot(struct dmabuf_rw_queue *q, struct slot *slot)
 	else
 		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->op, slot->file_off + slot->done,
 				   slot->buf_off + slot->done, len, slot->flags);
+	if (slot->attached)
+		dmabuf_rw_sqe_set_fixed_file(sqe, slot->fd);
 	sqe->user_data = slot - q->slots;
 	return 0;
 }
 
-static int queue_transfer(struct dmabuf_rw_queue *q, const struct slot *transfer)
+/* The index that @binding has in the ring's table, or -1. */
+static int find_attached(const struct dmabuf_rw_queue *q,
+			 const struct dmabuf_rw_binding *binding)
 {
+	uint32_t i;
+
+	for (i = 0; i < q->nr_attached; i++)
+		if (q->attached[i] == binding)
+			return i;
+	return -1;
+}
+
+static int queue_transfer(struct dmabuf_rw_queue *q,
+			  const struct dmabuf_rw_binding *binding,
+			  const struct slot *transfer)
+{
+	int ret, index = find_attached(q, binding);
 	struct slot *slot;
-	int ret;
 
 	if (q->free_head == NO_SLOT)
 		return -EAGAIN;
 	slot = &q->slots[q->free_head];
 	q->free_head = slot->next_free;
 	*slot = *transfer;
+	slot->attached = index >= 0;
+	slot->fd = slot->attached ? index : binding->fd;
 	q->pending++;
 
 	ret = queue_slot(q, slot);
@@ -174,7 +199,6 @@ static int queue_range(struct dmabuf_rw_queue *q,
 		.buf_off = buf_off,
 		.left = len,
 		.flags = flags,
-		.fd = binding->fd,
 		.op = op,
 	};
 	uint64_t end;
@@ -187,7 +211,7 @@ static int queue_range(struct dmabuf_rw_queue *q,
 		if (end > binding->buf_bytes)
 			return -ERANGE;
 	}
-	return queue_transfer(q, &slot);
+	return queue_transfer(q, binding, &slot);
 }
 
 static int queue_pieces(struct dmabuf_rw_queue *q,
@@ -200,7 +224,6 @@ static int queue_pieces(struct dmabuf_rw_queue *q,
 		.file_off = file_off,
 		.flags = flags,
 		.pieces = pieces,
-		.fd = binding->fd,
 		.op = op,
 		.nr_pieces = nr,
 	};
@@ -210,7 +233,7 @@ static int queue_pieces(struct dmabuf_rw_queue *q,
 	if (!pieces)
 		return -EFAULT;
 	slot.left = dmabuf_rw_sum_pieces(pieces, nr);
-	return queue_transfer(q, &slot);
+	return queue_transfer(q, binding, &slot);
 }
 
 DMABUF_RW_API int dmabuf_rw_queue_read(struct dmabuf_rw_queue *queue,
@@ -446,6 +469,48 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 	if (io_uring_sq_ready(&queue->ring))
 		io_uring_submit(&queue->ring);
 	return n;
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
+					 const struct dmabuf_rw_binding *binding)
+{
+	int index, ret;
+
+	if (find_attached(queue, binding) >= 0)
+		return -EEXIST;
+	index = find_attached(queue, NULL);
+	if (index < 0)
+		index = queue->nr_attached;
+	if (index == DMABUF_RW_QUEUE_MAX_ATTACHED)
+		return -ENOSPC;
+
+	if (!queue->has_table) {
+		ret = io_uring_register_files_sparse(&queue->ring,
+						     DMABUF_RW_QUEUE_MAX_ATTACHED);
+		if (ret < 0)
+			return ret;
+		queue->has_table = true;
+	}
+	ret = io_uring_register_files_update(&queue->ring, index, &binding->fd, 1);
+	if (ret < 0)
+		return ret;
+	queue->attached[index] = binding;
+	if ((uint32_t)index == queue->nr_attached)
+		queue->nr_attached++;
+	return 0;
+}
+
+DMABUF_RW_API void dmabuf_rw_queue_detach(struct dmabuf_rw_queue *queue,
+					  const struct dmabuf_rw_binding *binding)
+{
+	int index = find_attached(queue, binding), none = -1;
+
+	if (index < 0)
+		return;
+	io_uring_register_files_update(&queue->ring, index, &none, 1);
+	queue->attached[index] = NULL;
+	while (queue->nr_attached && !queue->attached[queue->nr_attached - 1])
+		queue->nr_attached--;
 }
 
 DMABUF_RW_API unsigned int dmabuf_rw_queue_pending(const struct dmabuf_rw_queue *queue)

@@ -195,7 +195,9 @@ static void *run_job(void *arg)
 		return NULL;
 	}
 	if (!dmabuf_rw_queue_create(&opts, &queue)) {
-		ret = run_queue(job, queue, begun);
+		ret = dmabuf_rw_queue_attach(queue, job->binding);
+		if (!ret)
+			ret = run_queue(job, queue, begun);
 		dmabuf_rw_queue_destroy(queue);
 		if (ret && !job->error.err) {
 			job->error.call = DMABUF_RW_CALL_QUEUE;

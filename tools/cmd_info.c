@@ -160,6 +160,7 @@ static void show_refusal(struct report *report, const char *what,
 			 const struct dmabuf_rw_error *error)
 {
 	const char *exporter = strerrorname_np(error->detail);
+	const char *name = dmabuf_rw_errno_name(error->err);
 
 	json_put_bool(report->root, "direct", false);
 	if (report->json) {
@@ -169,7 +170,7 @@ static void show_refusal(struct report *report, const char *what,
 	print_row(report, "direct", "no");
 	print_row(report, "why", "%s (%s)",
 		  dmabuf_rw_error_cause(error->call, error->err, error->reason),
-		  dmabuf_rw_errno_name(error->err));
+		  name ? name : "an unknown errno");
 	if (error->detail)
 		print_row(report, "exporter said", "%s",
 			  exporter ? exporter : "an unknown errno");

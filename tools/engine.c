@@ -125,6 +125,8 @@ int engine_run(struct engine *e)
 			e->gapless = 0;
 			return ret;
 		}
+		/* Without it all works, at a little more cost. */
+		dmabuf_rw_queue_attach(queue, e->binding);
 		ret = run_queued(e, queue, &next);
 		dmabuf_rw_queue_destroy(queue);
 		if (ret && !e->error.err) {

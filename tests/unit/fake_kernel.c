@@ -73,6 +73,11 @@ static enum fd_kind kind_of(int fd)
 	return fd >= FIRST_FD && fd < FIRST_FD + MAX_FDS ? fds[fd - FIRST_FD] : FD_FREE;
 }
 
+bool fake_is_binding(int fd)
+{
+	return kind_of(fd) == FD_BINDING;
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
 	snprintf(fake.opened, sizeof(fake.opened), "%s", path);

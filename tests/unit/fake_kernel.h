@@ -16,6 +16,7 @@
 #include <dmabuf_rw.h>
 
 #define FAKE_RING_MAX 4096
+#define FAKE_TABLE 64
 
 struct fake_kernel {
 	/* set by the test */
@@ -37,6 +38,7 @@ struct fake_kernel {
 	bool lie;			/* report more bytes than were asked for */
 
 	/* the ring, set by the test */
+	int table_errno;		/* registering files fails */
 	int ring_errno;			/* io_uring_queue_init_params() fails */
 	bool last_first;		/* complete the newest submitted entry first */
 	unsigned int per_wait;		/* completions that one wait gives; 0: enough */
@@ -55,6 +57,8 @@ struct fake_kernel {
 	unsigned int ring_flags;
 	unsigned int rings;		/* in existence */
 	unsigned int enters;		/* calls into the ring that a system call stands for */
+	bool has_table;			/* registered files */
+	unsigned int by_table;		/* transfers that named one */
 	unsigned int in_flight;		/* submitted, not completed */
 };
 
@@ -64,6 +68,8 @@ extern struct fake_kernel fake;
 void fake_reset(void);
 /* Gives the arrays contents: file and buffer different. */
 void fake_fill(uint64_t file_bytes, uint64_t buf_bytes);
+
+bool fake_is_binding(int fd);
 
 /*
  * One transfer as the module does it. Returns the bytes moved; @err gets the errno that

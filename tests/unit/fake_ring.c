@@ -16,6 +16,7 @@
 #include "unit.h"
 
 static struct io_uring_sqe submitted[FAKE_RING_MAX];
+static int table[FAKE_TABLE];
 
 struct rings {
 	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
@@ -72,6 +73,7 @@ void io_uring_queue_exit(struct io_uring *ring)
 	free(r->sqes);
 	free(r->cqes);
 	free(r);
+	fake.has_table = false;
 	fake.rings--;
 }
 
@@ -79,6 +81,33 @@ int io_uring_register_ring_fd(struct io_uring *ring)
 {
 	(void)ring;
 	return 1;
+}
+
+int io_uring_register_files_sparse(struct io_uring *ring, unsigned int nr)
+{
+	unsigned int i;
+
+	(void)ring;
+	assert_int_equal(nr, FAKE_TABLE);
+	assert_false(fake.has_table);
+	if (fake.table_errno)
+		return -fake.table_errno;
+	fake.has_table = true;
+	for (i = 0; i < nr; i++)
+		table[i] = -1;
+	return 0;
+}
+
+int io_uring_register_files_update(struct io_uring *ring, unsigned int index,
+				   const int *fds, unsigned int nr)
+{
+	(void)ring;
+	assert_true(fake.has_table);
+	assert_int_equal(nr, 1);
+	assert_in_range(index, 0, FAKE_TABLE - 1);
+	assert_true((table[index] < 0) != (fds[0] < 0));
+	table[index] = fds[0];
+	return nr;
 }
 
 static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
@@ -94,6 +123,14 @@ static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
 
 	assert_int_equal(sqe->opcode, IORING_OP_URING_CMD);
 	assert_int_equal(sqe->off >> 32, 0);
+	assert_int_equal(sqe->flags & ~IOSQE_FIXED_FILE, 0);
+	if (sqe->flags & IOSQE_FIXED_FILE) {
+		assert_in_range(sqe->fd, 0, FAKE_TABLE - 1);
+		assert_true(fake_is_binding(table[sqe->fd]));
+		fake.by_table++;
+	} else {
+		assert_true(fake_is_binding(sqe->fd));
+	}
 	assert_int_equal(sqe->ioprio | sqe->buf_index | sqe->uring_cmd_flags, 0);
 	assert_in_range(tail - *ring->cq.khead, 0, ring->cq.ring_entries - 1);
 	memcpy(&flags, (const char *)sqe + 56, sizeof(flags));

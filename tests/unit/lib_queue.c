@@ -421,6 +421,59 @@ static void refused_pieces_take_no_place_in_the_queue(void **state)
 	dmabuf_rw_queue_destroy(q);
 }
 
+static void an_attached_binding_is_named_by_its_place(void **state)
+{
+	struct dmabuf_rw_completion done[2];
+	struct dmabuf_rw_binding *other;
+	struct dmabuf_rw_queue *q = new_queue(4, 0);
+
+	(void)state;
+	assert_int_equal(dmabuf_rw_binding_adopt(dmabuf_rw_binding_fd(binding), &other), 0);
+	fake.max_move = 512;
+	assert_int_equal(dmabuf_rw_queue_attach(q, binding), 0);
+	assert_int_equal(dmabuf_rw_queue_attach(q, binding), -EEXIST);
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 0, 0, 1024, 0, 1), 0);
+	assert_int_equal(dmabuf_rw_queue_read(q, other, 0, 0, 512, 0, 2), 0);
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 2, 2, NULL), 2);
+	/* Both parts of the first, and not the second. */
+	assert_int_equal(fake.by_table, 2);
+	assert_int_equal(fake.transfers, 3);
+
+	dmabuf_rw_queue_detach(q, other);
+	dmabuf_rw_queue_detach(q, binding);
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 0, 0, 512, 0, 1), 0);
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 2, 1, NULL), 1);
+	assert_int_equal(fake.by_table, 2);
+	dmabuf_rw_queue_destroy(q);
+	free(other);
+}
+
+static void places_of_detached_bindings_are_used_again(void **state)
+{
+	struct dmabuf_rw_binding *b[DMABUF_RW_QUEUE_MAX_ATTACHED + 1];
+	struct dmabuf_rw_queue *q = new_queue(4, 0);
+	size_t i;
+
+	(void)state;
+	fake.table_errno = ENOMEM;
+	assert_int_equal(dmabuf_rw_queue_attach(q, binding), -ENOMEM);
+	fake.table_errno = 0;
+	for (i = 0; i < COUNT(b); i++)
+		assert_int_equal(dmabuf_rw_binding_adopt(dmabuf_rw_binding_fd(binding),
+							 &b[i]), 0);
+	for (i = 0; i + 1 < COUNT(b); i++)
+		assert_int_equal(dmabuf_rw_queue_attach(q, b[i]), 0);
+	assert_int_equal(dmabuf_rw_queue_attach(q, b[i]), -ENOSPC);
+	dmabuf_rw_queue_detach(q, b[5]);
+	assert_int_equal(dmabuf_rw_queue_attach(q, b[i]), 0);
+	for (i = 0; i < COUNT(b); i++)
+		dmabuf_rw_queue_detach(q, b[i]);
+	assert_int_equal(dmabuf_rw_queue_attach(q, b[0]), 0);
+	dmabuf_rw_queue_destroy(q);
+	for (i = 0; i < COUNT(b); i++)
+		free(b[i]);
+}
+
 /* 20,000 transfers, random in everything, with completions out of order. */
 static void a_queue_that_goes_round_many_times_loses_nothing(void **state)
 {
@@ -485,6 +538,8 @@ int main(void)
 		TRANSFER_TEST(bad_options_are_refused_with_an_error_filled),
 		TRANSFER_TEST(polling_looks_for_completions_without_waiting),
 		TRANSFER_TEST(refused_pieces_take_no_place_in_the_queue),
+		TRANSFER_TEST(an_attached_binding_is_named_by_its_place),
+		TRANSFER_TEST(places_of_detached_bindings_are_used_again),
 		TRANSFER_TEST(a_queue_that_goes_round_many_times_loses_nothing),
 	};
 
