@@ -15,7 +15,9 @@
  *
  * A range that continues the previous one is merged into it.
  *
- * Return: 0; -EOVERFLOW if addresses or sizes wrap; -ENOSPC if the table is full.
+ * Return: 0; -EOVERFLOW if the range ends above DRW_MAX_BUS_END, or if addresses, sizes
+ * or the number of extents wrap; -ENOSPC if the table is full. After an error the builder
+ * is as it was.
  */
 int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 {
@@ -23,8 +25,7 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 
 	if (!len)
 		return 0;
-	/* An end of exactly 2^64 is refused too; no bus has memory there. */
-	if (check_add_overflow(addr, len, &end) ||
+	if (check_add_overflow(addr, len, &end) || end > DRW_MAX_BUS_END ||
 	    check_add_overflow(b->bytes, len, &bytes))
 		return -EOVERFLOW;
 

@@ -19,6 +19,12 @@
 #include "pure.h"
 #include "../include/uapi/dmabuf_rw.h"
 
+/*
+ * No range ends above this. The last page of the address space stays out of tables, so
+ * that any address in one, and the end after it, can be rounded up to a page.
+ */
+#define DRW_MAX_BUS_END		(~(u64)0xfff)
+
 struct drw_extent {
 	u64 buf_off;
 	u64 addr;

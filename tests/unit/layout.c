@@ -171,7 +171,7 @@ void transfer_random(struct transfer *t, const struct layout *l, struct dice *d,
 	/* io.c cuts a transfer at the device's end and at the ABI's limit: pieces stay. */
 	if (more) {
 		transfer_add(t, l->bytes, 0);
-		transfer_add(t, 0, dice_between(d, 1, l->bytes));
+		transfer_add(t, 0, dice_between(d, 1, DRW_PAGE_BYTES));
 	}
 	transfer_end(t);
 }

@@ -73,7 +73,7 @@ void layout_random(struct layout *l, struct dice *d, u64 max_bytes);
 void transfer_begin(struct transfer *t, const struct layout *l);
 void transfer_add(struct transfer *t, u64 buf_off, u64 len);
 void transfer_end(struct transfer *t);
-/* Of at least @bytes, which layout and pieces must allow. */
+/* Of at least @bytes, which must not be more than 256 times the layout's. */
 void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes);
 
 /* The whole layout in one piece. */
