@@ -27,7 +27,8 @@ static u32 pages_spanned(u64 addr, u64 len)
  * @plan: the answer
  *
  * Takes as many bytes as one command can. If both forms can take the same, it chooses as
- * the NVMe driver does: SGLs for few large segments, PRPs for many small ones.
+ * the NVMe driver does: SGLs for few large segments, PRPs for many small ones. Nothing
+ * that lies behind the command has a say in whether or how it is built.
  *
  * Return: 0, or -EDOM if not even one LBA at this place can be expressed.
  */
@@ -36,53 +37,60 @@ int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 {
 	const u32 lba_mask = lim->lba_bytes - 1;
 	u32 max = min_t(u64, left, lim->max_bytes);
-	u32 bytes = 0, segs = 0, prps = 0;
-	u32 prp_bytes = 0, prp_count = 0;	/* the longest prefix for PRPs */
-	u32 sgl_bytes = 0, sgl_segs = 0;	/* the longest prefix for an SGL */
+	u32 bytes = 0, segs = 0, prps = 0;	/* @prps: of segments before the last */
+	struct drw_plan prp = { }, sgl = { .sgl = true };	/* the most for either form */
 	bool prp_ok = true, sgl_ok = lim->sgl != DRW_SGL_NONE;
 	struct drw_iter ahead = *it;
 	u64 end = 0, seg_start = 0;
 
 	while (bytes < max && (prp_ok || sgl_ok)) {
 		u64 addr, len = drw_iter_next(&ahead, max - bytes, &addr);
+		u32 whole;
 
 		if (!len)
 			break;
 		if (!segs || addr != end) {
-			if (!segs)
+			if (!segs) {
 				prp_ok = !(addr & 3);
-			else if ((addr | end) & DRW_PAGE_MASK)
-				prp_ok = false;
-			if (segs)
+			} else {
+				if ((addr | end) & DRW_PAGE_MASK)
+					prp_ok = false;
 				prps += pages_spanned(seg_start, end - seg_start);
-			seg_start = addr;
+			}
+			/*
+			 * The last segment is whole dwords, too: the command is, being
+			 * whole LBAs, and the others are.
+			 */
+			if (lim->sgl == DRW_SGL_DWORD && ((addr | end) & 3))
+				sgl_ok = false;
 			if (++segs > lim->max_segs)
 				sgl_ok = false;
+			seg_start = addr;
 		}
-		if (lim->sgl == DRW_SGL_DWORD && ((addr | len) & 3))
-			sgl_ok = false;
-		bytes += len;
 		end = addr + len;
+		bytes += len;
+		whole = bytes & ~lba_mask;
+		/* The command may end in this run only if an LBA does. */
+		if (bytes - whole >= len)
+			continue;
 		if (prp_ok) {
-			prp_bytes = bytes;
-			prp_count = prps + pages_spanned(seg_start, end - seg_start);
+			prp.bytes = whole;
+			prp.entries = prps + pages_spanned(seg_start, end - (bytes - whole) -
+							   seg_start);
 		}
 		if (sgl_ok) {
-			sgl_bytes = bytes;
-			sgl_segs = segs;
+			sgl.bytes = whole;
+			sgl.entries = segs;
 		}
 	}
 
-	/* Cutting a prefix down to whole LBAs cannot make it need more entries. */
-	prp_bytes &= ~lba_mask;
-	sgl_bytes &= ~lba_mask;
-
-	if (!prp_bytes && !sgl_bytes)
+	if (!prp.bytes && !sgl.bytes)
 		return -EDOM;
-	plan->sgl = sgl_bytes > prp_bytes ||
-		    (sgl_bytes == prp_bytes && sgl_bytes / sgl_segs >= lim->sgl_threshold);
-	plan->bytes = plan->sgl ? sgl_bytes : prp_bytes;
-	plan->entries = plan->sgl ? sgl_segs : prp_count;
+	if (prp.bytes == sgl.bytes)
+		*plan = lim->sgl_threshold && sgl.bytes / sgl.entries >= lim->sgl_threshold ?
+			sgl : prp;
+	else
+		*plan = sgl.bytes > prp.bytes ? sgl : prp;
 	return 0;
 }
 
@@ -145,26 +153,11 @@ static void put_prp(struct prp_writer *w, u64 addr)
 void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,
 		  const struct drw_list *list, union drw_dptr *dptr)
 {
-	u32 bytes = plan->bytes, index = 0, total;
-	struct prp_writer w = { .list = list };
-	struct drw_iter count = *it;
-	u64 addr, len, end = 0;
+	struct prp_writer w = { .list = list, .left = plan->entries - 1 };
+	u32 bytes, index = 0;
+	u64 addr, len;
 
-	/*
-	 * plan->entries was counted before the plan was cut to whole LBAs and may be too
-	 * high. The exact number decides between an entry and a list in PRP2.
-	 */
-	for (total = 0; bytes; bytes -= len) {
-		len = drw_iter_next(&count, bytes, &addr);
-		/* A run that goes on within a page shares that page's entry. */
-		total += pages_spanned(addr, len) - (total && addr == end && addr & DRW_PAGE_MASK);
-		end = addr + len;
-	}
-
-	dptr->prp2 = 0;
-	w.left = total - 1;
-	if (total > 2)
-		dptr->prp2 = cpu_to_le64(list->dma[0]);
+	dptr->prp2 = plan->entries > 2 ? cpu_to_le64(list->dma[0]) : 0;
 
 	for (bytes = plan->bytes; bytes; bytes -= len) {
 		u64 at, stop;
@@ -176,7 +169,7 @@ void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,
 		while (at < stop) {
 			if (!index)
 				dptr->prp1 = cpu_to_le64(at);
-			else if (total == 2)
+			else if (plan->entries == 2)
 				dptr->prp2 = cpu_to_le64(at);
 			else
 				put_prp(&w, at);

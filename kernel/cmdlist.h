@@ -61,7 +61,7 @@ enum drw_sgl_support {
  * @lba_bytes: LBA size, a power of two
  * @max_segs: SGL data descriptors, 1 to DRW_SGLS_PER_PAGE
  * @sgl_threshold: use SGLs when the average segment has at least this many bytes and
- *	both forms would do, as the NVMe driver's parameter of that name
+ *	both forms would do, 0: never; as the NVMe driver's parameter of that name
  * @sgl: what the controller takes
  */
 struct drw_limits {
@@ -75,7 +75,7 @@ struct drw_limits {
 /**
  * struct drw_plan - what the next command is
  * @bytes: bytes it moves, a multiple of the LBA size
- * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors at most
+ * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors
  * @sgl: an SGL, else PRPs
  */
 struct drw_plan {

@@ -321,6 +321,12 @@ unlock:
 
 	/* Map now: whatever is wrong with the addresses is BIND's to say. */
 	ret = drw_map_acquire_slow(map, why);
+	if (ret == -ESTALE) {
+		/* To a newcomer a revoked buffer is one that cannot be mapped. */
+		why->reason = DMABUF_RW_REASON_MAP;
+		why->detail = ENODEV;
+		ret = -EREMOTEIO;
+	}
 	if (ret) {
 		drw_map_put(map);
 		return ERR_PTR(ret);
