@@ -89,11 +89,14 @@ static int check_format(struct block_device *bdev, u32 *reason)
  */
 int drw_target_recheck(const struct drw_target *t)
 {
-	/* Removal takes the capacity too; a read must not take that for the end of the disk. */
-	if (unlikely(!drw_disk_alive(t->bdev->bd_disk)))
+	/*
+	 * Removal takes the capacity before it marks the disk dead; a read must not take that
+	 * for the end of the disk.
+	 */
+	if (unlikely(!drw_disk_alive(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
 		return -ENODEV;
 	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
-		     blk_get_integrity(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
+		     blk_get_integrity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
 	return 0;
 }
@@ -136,6 +139,10 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 		return -ENOTBLK;
 	}
 
+	if (!drw_disk_alive(disk)) {
+		*reason = DMABUF_RW_REASON_GONE;
+		return -ENODEV;
+	}
 	ret = check_format(bdev, reason);
 	if (ret)
 		return ret;

@@ -69,7 +69,8 @@
  *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
  *   EPERM           | I/O       | write to a device that has been set read-only
  *   ETXTBSY         | I/O       | write to a device in use as swap
- *   ENODEV          | BIND, I/O | the drive is gone (unbound, unplugged, removed)
+ *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
+ *                   |           | removed, or left without capacity)
  *   ESTALE          | I/O       | the exporter revoked the buffer for good
  *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
  *   ERANGE          | I/O       | a piece ends outside the buffer
