@@ -40,6 +40,62 @@ void disk_open(struct disk *disk, const char *role)
 	disk->first = access(link, F_OK) ? MiB : 0;
 }
 
+static bool link_disk(const char *name, const char *serial)
+{
+	char role[32], node[64], link[64], text[64];
+	int parts;
+
+	snprintf(node, sizeof(node), "/dev/%s", name);
+	snprintf(text, sizeof(text), "%s", slurp("/sys/block/%s/device/serial", name));
+	text[strcspn(text, " ")] = 0;
+	if (strcmp(text, serial) || access(node, F_OK))
+		return false;
+	snprintf(role, sizeof(role), "%s%s", serial + strlen("drw-"),
+		 atoi(slurp("/sys/block/%s/queue/logical_block_size", name)) == 4096 ?
+		 "4k" : "512");
+	snprintf(link, sizeof(link), "/dev/drw/%s", role);
+	/* Made since the start of this round: the second path without multipath. */
+	if (!access(link, F_OK))
+		snprintf(link, sizeof(link), "/dev/drw/%sb", role);
+	unlink(link);
+	SYS(symlink(node, link));
+	for (parts = 1; parts <= 2; parts++) {
+		char part[80], part_link[80];
+
+		snprintf(part, sizeof(part), "%sp%d", node, parts);
+		snprintf(part_link, sizeof(part_link), "%sp%d", link, parts);
+		unlink(part_link);
+		if (!access(part, F_OK))
+			SYS(symlink(part, part_link));
+	}
+	return true;
+}
+
+void disk_relink(const char *serial, unsigned int count)
+{
+	unsigned int found = 0;
+
+	for (int tries = 0; tries < 200; tries++) {
+		DIR *d = opendir("/sys/block");
+		struct dirent *e;
+		char cmd[128];
+
+		snprintf(cmd, sizeof(cmd), "rm -f /dev/drw/%s512* /dev/drw/%s4k*",
+			 serial + strlen("drw-"), serial + strlen("drw-"));
+		if (system(cmd))
+			FAIL("%s", cmd);
+		found = 0;
+		while ((e = readdir(d)))
+			if (!strncmp(e->d_name, "nvme", 4))
+				found += link_disk(e->d_name, serial);
+		closedir(d);
+		if (found >= count)
+			return;
+		usleep(50000);
+	}
+	FAIL("%u of %u disks of %s came back", found, count, serial);
+}
+
 int disk_fd(const struct disk *disk, int flags)
 {
 	return SYS(open(disk->path, flags | O_CLOEXEC));

@@ -24,6 +24,12 @@ struct disk {
 bool disk_exists(const char *role);
 /* Open by role; the test is skipped when the machine has no such disk. */
 void disk_open(struct disk *disk, const char *role);
+/*
+ * Make the links of the disks of one serial number anew (drw-plug, drw-mp, ...), as the
+ * machine's init does, after controllers were taken away and brought back; waits up to
+ * ten seconds until there are @count disks.
+ */
+void disk_relink(const char *serial, unsigned int count);
 /* A further descriptor with flags of the caller's choice. */
 int disk_fd(const struct disk *disk, int flags);
 
