@@ -53,11 +53,27 @@ u64 drw_extent_len(const struct drw_extents *x, u32 idx)
 	return end - x->ext[idx].buf_off;
 }
 
-/* The extent that holds buffer offset @off, which must be below x->bytes. */
+/*
+ * The extent that holds buffer offset @off, which must be below x->bytes.
+ *
+ * Buffers of scattered pages have extents of one size, so the place that proportion
+ * suggests is tried first; the search that follows is for the others.
+ */
 u32 drw_extents_find(const struct drw_extents *x, u64 off)
 {
 	u32 lo = 0, hi = x->nr;
 
+	if (hi > 1) {
+		/* No extent is empty, so the average is not zero. */
+		u32 guess = min_t(u64, off / (x->bytes / hi), hi - 1);
+
+		if (x->ext[guess].buf_off > off)
+			hi = guess;
+		else if (off - x->ext[guess].buf_off < drw_extent_len(x, guess))
+			return guess;
+		else
+			lo = guess;
+	}
 	while (hi - lo > 1) {
 		u32 mid = lo + (hi - lo) / 2;
 
