@@ -79,19 +79,40 @@ static u64 next_addr(struct dice *d, u64 align, u64 prev, u64 end, u64 len)
 	return addr;
 }
 
+/* One range, in up to three chunks that go on where the last one ended. */
+static void add_in_parts(struct layout *l, struct dice *d, u64 addr, u64 len)
+{
+	u32 parts;
+
+	for (parts = dice_below(d, 3); parts && len > 1; parts--) {
+		u64 part = dice_between(d, 1, len - 1);
+
+		layout_add(l, addr, part);
+		addr += part;
+		len -= part;
+	}
+	layout_add(l, addr, len);
+}
+
+/* Half of them are whole pages, as most memory is: what PRPs can express. */
 void layout_random(struct layout *l, struct dice *d, u64 max_bytes)
 {
-	u64 unit = align_of(d), align = align_of(d), most = dice_between(d, 1, 64);
+	bool paged = dice_one_in(d, 2);
+	u64 unit = paged ? DRW_PAGE_BYTES : align_of(d);
+	u64 align = paged ? DRW_PAGE_BYTES : align_of(d);
+	u64 most = paged ? dice_between(d, 1, 8) : dice_between(d, 1, 64);
 	u64 goal = dice_between(d, DRW_PAGE_BYTES, max_bytes), prev = 0, end = 0;
 
 	layout_begin(l);
 	while (l->bytes < goal) {
 		u64 len = unit * dice_between(d, 1, most), addr;
 
-		if (len > goal - l->bytes || l->nr_chunks == LAYOUT_CHUNKS - 1)
+		if (len > goal - l->bytes || l->nr_chunks >= LAYOUT_CHUNKS - 6)
 			len = goal - l->bytes;
 		addr = next_addr(d, align, prev, end, len);
-		layout_add(l, addr, len);
+		if (paged)
+			addr = addr / DRW_PAGE_BYTES * DRW_PAGE_BYTES;
+		add_in_parts(l, d, addr, len);
 		prev = addr;
 		end = addr + len;
 	}
@@ -136,13 +157,14 @@ void transfer_all(struct transfer *t, const struct layout *l)
 
 void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes)
 {
-	u64 unit = align_of(d), align = align_of(d), most = dice_between(d, 1, 64);
-	bool single = !dice_below(d, 3), more = dice_one_in(d, 4);
-	u64 end = 0;
+	bool paged = dice_one_in(d, 2), single = dice_one_in(d, 3), more = dice_one_in(d, 4);
+	u64 unit = paged ? DRW_PAGE_BYTES : align_of(d);
+	u64 align = paged ? DRW_PAGE_BYTES : align_of(d);
+	u64 most = dice_between(d, 1, 64), end = 0;
 
 	transfer_begin(t, l);
 	while (t->bytes < bytes) {
-		u64 left = bytes - t->bytes, len, off;
+		u64 left = bytes - t->bytes, len, off, within;
 
 		/* Few pieces are left, so take as much as there is. */
 		if (single || t->nr > DMABUF_RW_MAX_PIECES / 2)
@@ -161,10 +183,17 @@ void transfer_random(struct transfer *t, const struct layout *l, struct dice *d,
 			off = end;
 			break;
 		default:
-			off = dice_between(d, 0, l->bytes - len) / align * align;
+			off = dice_between(d, 0, l->bytes - len);
 		}
+		off = off / align * align;
 		if (off > l->bytes - len)
 			off = 0;
+		/* The first page may begin anywhere. */
+		within = dice_below(d, DRW_PAGE_BYTES / 4) * 4;
+		if (paged && !t->bytes && len > within) {
+			off += within;
+			len -= within;
+		}
 		transfer_add(t, off, len);
 		end = off + len;
 	}
@@ -200,7 +229,7 @@ void transfer_check_iter(const struct transfer *t, const struct drw_iter *it, u6
 struct ref_plan ref_plan(const u64 *want, u32 n, const struct drw_limits *lim)
 {
 	struct ref_plan r = { };
-	bool prp = true, dwords = true;
+	bool prp = true, sgl = lim->sgl != DRW_SGL_NONE, dwords = true;
 	u32 segs = 0, i;
 
 	for (i = 0; i < n; i++) {
@@ -213,13 +242,16 @@ struct ref_plan ref_plan(const u64 *want, u32 n, const struct drw_limits *lim)
 			dwords = dwords && want[i] % 4 == 0 && want[i - 1] % 4 == 3;
 			segs++;
 		}
+		if (segs > lim->max_segs || (lim->sgl == DRW_SGL_DWORD && !dwords))
+			sgl = false;
+		/* What has become impossible does not become possible further on. */
+		if (!prp && !sgl)
+			break;
 		if ((i + 1) % lim->lba_bytes)
 			continue;
 		if (prp)
 			r.prp_bytes = i + 1;
-		if (segs <= lim->max_segs &&
-		    (lim->sgl == DRW_SGL_BYTE ||
-		     (lim->sgl == DRW_SGL_DWORD && dwords && want[i] % 4 == 3)))
+		if (sgl && (lim->sgl == DRW_SGL_BYTE || want[i] % 4 == 3))
 			r.sgl_bytes = i + 1;
 	}
 	return r;
