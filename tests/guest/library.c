@@ -257,6 +257,37 @@ static void destroying_a_queue_waits_for_the_drive(const void *arg)
 	part(&j);
 }
 
+/* A ring that lets go of its files late would keep the disk in use. */
+static void nothing_is_held_when_all_is_destroyed(const void *arg)
+{
+	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_queue *queue;
+	struct joined j;
+	int fd;
+
+	for (int round = 0; round < 20; round++) {
+		disk_open(&j.disk, "priv512p1");
+		close(j.disk.fd);
+		buf_create(&j.buf, &exporter_udmabuf, MiB);
+		fd = open(j.disk.path, O_RDWR | O_EXCL | O_CLOEXEC);
+		CHECK(fd >= 0, "round %d: %s", round, strerror(errno));
+		j.device = device_open();
+		OK(dmabuf_rw_binding_create(j.device, j.buf.fd, fd, NULL, &j.binding));
+		queue = queue_create(8, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD :
+				     round & 2 ? DMABUF_RW_QUEUE_SQPOLL : 0);
+		if (round % 3)
+			OK(dmabuf_rw_queue_attach(queue, j.binding));
+		OK(dmabuf_rw_queue_read(queue, j.binding, 0, 0, MiB, 0, 0));
+		if (round & 4)
+			CHECK_EQ(dmabuf_rw_queue_reap(queue, &done, 1, 1, NULL), 1);
+		else
+			OK(dmabuf_rw_queue_submit(queue));
+		dmabuf_rw_queue_destroy(queue);
+		part(&j);
+		close(fd);
+	}
+}
+
 struct ring_kind {
 	const char *name;
 	unsigned int setup;
@@ -531,8 +562,7 @@ static void refused_with_a_sentence(const void *arg)
 
 static void the_exporters_refusal_reaches_the_sentence(const void *arg)
 {
-	struct mock_fault fault = { .point = MOCK_FAULT_ATTACH, .error = EOPNOTSUPP,
-				    .count = 1 };
+	struct mock_fault fault = { .attach_errno = EOPNOTSUPP };
 	struct dmabuf_rw_error error;
 	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .error = &error };
 	struct dmabuf_rw_binding *binding;
@@ -587,6 +617,7 @@ static void add(void)
 	TEST(polling_without_poll_queues_says_so);
 	TEST(queued_transfers_know_errors_from_the_end);
 	TEST(destroying_a_queue_waits_for_the_drive);
+	TEST(nothing_is_held_when_all_is_destroyed);
 	for (i = 0; i < ARRAY_SIZE(rings); i++)
 		test_add(entries_work_on_a_ring_of_ones_own, &rings[i],
 			 "entries_work_on_a_ring_of_ones_own.%s", rings[i].name);

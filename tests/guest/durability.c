@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * durability.c - writes that are to survive a loss of power: forced ones, and those
+ * before an fsync.
+ *
+ * A test machine cannot lose power with its cache, so what is checked is what the drive is
+ * told: the commands, as the NVMe driver's trace event shows them, and the flushes that
+ * the disk's statistics count.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "data.h"
+#include "disk.h"
+#include "drw.h"
+
+#define BUF_BYTES	(4 * MiB)
+#define AT		(16 * MiB)
+#define TRACING		"/sys/kernel/tracing"
+#define SETUP_CMD	TRACING "/events/nvme/nvme_setup_cmd"
+/* Control bits of a Write command's dword 12, as the trace event prints them. */
+#define FUA_BIT		0x4000
+
+static struct disk disk;
+static struct buf buf;
+static struct io_uring ring;
+static struct dmabuf_rw_info info;
+static int binding;
+
+static void open_all(const char *role)
+{
+	disk_open(&disk, role);
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	OK(drw_info(binding, &info));
+	drw_ring(&ring, 4, 0);
+}
+
+static void forced_writes_arrive(const void *arg)
+{
+	const u64 sizes[] = { 4096, 64 * KiB, 2 * MiB };
+	struct dmabuf_rw_piece pieces[2];
+
+	open_all(arg);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u64 len = sizes[i];
+
+		disk_fill(&disk, AT, len, 1, 0);
+		buf_fill(&buf, 0, len, 2 + i, 0);
+		CHECK_EQ(drw_io(binding, DMABUF_RW_OP_WRITE, AT, 0, len, DMABUF_RW_IO_FUA),
+			 len);
+		disk_check(&disk, AT, len, 2 + i, 0);
+		CHECK_EQ(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, AT + 4 * MiB, 0, len,
+				     DMABUF_RW_IO_FUA), len);
+		disk_check(&disk, AT + 4 * MiB, len, 2 + i, 0);
+		pieces[0] = (struct dmabuf_rw_piece){ 0, 512 };
+		pieces[1] = (struct dmabuf_rw_piece){ 512, len - 512 };
+		CHECK_EQ(drw_iov(binding, DMABUF_RW_OP_WRITE, AT + 8 * MiB, pieces, 2,
+				 DMABUF_RW_IO_FUA), len);
+		disk_check(&disk, AT + 8 * MiB, len, 2 + i, 0);
+	}
+}
+
+static void trace_start(void)
+{
+	if (access(TRACING "/trace", F_OK))
+		sh("mount -t tracefs none " TRACING);
+	if (access(SETUP_CMD "/enable", F_OK))
+		skip("this kernel has no trace event nvme:nvme_setup_cmd");
+	OK(spit("0", TRACING "/tracing_on"));
+	sh("echo >" TRACING "/trace");
+	OK(spit("1", SETUP_CMD "/enable"));
+	OK(spit("1", TRACING "/tracing_on"));
+}
+
+/* Write commands seen, and how many of them had the bit. */
+static void trace_stop(unsigned int *writes, unsigned int *forced)
+{
+	char line[512], *p;
+	FILE *f;
+
+	OK(spit("0", TRACING "/tracing_on"));
+	OK(spit("0", SETUP_CMD "/enable"));
+	f = fopen(TRACING "/trace", "r");
+	CHECK(f, "%s", strerror(errno));
+	*writes = *forced = 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "nvme_cmd_write "))
+			continue;
+		p = strstr(line, "ctrl=0x");
+		CHECK(p, "%s", line);
+		++*writes;
+		*forced += strtoul(p + 5, NULL, 16) & FUA_BIT ? 1 : 0;
+	}
+	fclose(f);
+}
+
+static void drive_is_told_to_force(const void *arg)
+{
+	unsigned int writes, forced;
+
+	open_all("priv512");
+	trace_start();
+	CHECK_EQ(drw_write(binding, AT, 0, 2 * MiB), 2 * MiB);
+	CHECK_EQ(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, AT, 0, 4096, 0), 4096);
+	trace_stop(&writes, &forced);
+	CHECK(writes >= 2, "%u", writes);
+	CHECK_EQ(forced, 0, "of %u writes", writes);
+
+	/* All commands of a long transfer, not only the first or the last. */
+	trace_start();
+	CHECK_EQ(drw_io(binding, DMABUF_RW_OP_WRITE, AT, 0, 4 * MiB, DMABUF_RW_IO_FUA),
+		 4 * MiB);
+	CHECK_EQ(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, AT, 0, 4096,
+			     DMABUF_RW_IO_FUA), 4096);
+	trace_stop(&writes, &forced);
+	CHECK(writes >= 4 * MiB / info.max_cmd_bytes + 1, "%u", writes);
+	CHECK_EQ(forced, writes);
+}
+
+/* Requests flushed, field 16 of the statistics (Documentation/block/stat.rst). */
+static u64 flushes(void)
+{
+	const char *p = slurp("/sys/class/block/%s/stat", disk.name);
+	u64 value = 0;
+	char *end;
+
+	for (int i = 0; i < 16; i++, p = end)
+		value = strtoull(p, &end, 10);
+	return value;
+}
+
+static void fsync_after_direct_writes_flushes_the_drive(const void *arg)
+{
+	u64 before;
+	int fd;
+
+	open_all("priv512");
+	if (!(info.flags & DMABUF_RW_INFO_WRITE_CACHE))
+		skip("the drive has no volatile write cache");
+	fd = disk_fd(&disk, O_RDWR);
+	for (int i = 0; i < 3; i++) {
+		buf_fill(&buf, 0, MiB, i, 0);
+		CHECK_EQ(drw_write(binding, AT, 0, MiB), MiB);
+		before = flushes();
+		SYS(i == 1 ? fdatasync(disk.fd) : fsync(i ? fd : disk.fd));
+		CHECK(flushes() > before, "no flush was sent");
+		disk_check(&disk, AT, MiB, i, 0);
+	}
+}
+
+static void info_tells_of_the_write_cache(const void *arg)
+{
+	bool cache;
+
+	open_all(arg);
+	cache = !strcmp(slurp("/sys/class/block/%s/queue/write_cache", disk.name),
+			"write back");
+	CHECK_EQ(!!(info.flags & DMABUF_RW_INFO_WRITE_CACHE), cache);
+}
+
+static void add(void)
+{
+	test_limit(60);
+	test_add(forced_writes_arrive, "priv512", "forced_writes_arrive.priv512");
+	test_add(forced_writes_arrive, "mp4kp1", "forced_writes_arrive.mp4kp1");
+	TEST(drive_is_told_to_force);
+	TEST(fsync_after_direct_writes_flushes_the_drive);
+	test_add(info_tells_of_the_write_cache, "priv512",
+		 "info_tells_of_the_write_cache.priv512");
+	test_add(info_tells_of_the_write_cache, "mp4k", "info_tells_of_the_write_cache.mp4k");
+}
+
+const struct program program = { "durability", add };
