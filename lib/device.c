@@ -118,9 +118,20 @@ DMABUF_RW_API int dmabuf_rw_device_fd(const struct dmabuf_rw_device *device)
 	return device->fd;
 }
 
+/* What the kernel fills must come to it as zeros. Both structures begin so. */
+static void clear_but_size(void *sized)
+{
+	uint32_t size;
+
+	memcpy(&size, sized, sizeof(size));
+	if (size > sizeof(size))
+		memset((char *)sized + sizeof(size), 0, size - sizeof(size));
+}
+
 DMABUF_RW_API int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 					 struct dmabuf_rw_query *query)
 {
+	clear_but_size(query);
 	return dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_QUERY, query);
 }
 
@@ -202,5 +213,6 @@ DMABUF_RW_API int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding)
 DMABUF_RW_API int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
 					 struct dmabuf_rw_info *info)
 {
+	clear_but_size(info);
 	return dmabuf_rw_ioctl(binding->fd, DMABUF_RW_IOC_INFO, info);
 }

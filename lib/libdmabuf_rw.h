@@ -134,7 +134,7 @@ int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts,
 /* Bindings and queues made through the device stay usable. */
 void dmabuf_rw_device_close(struct dmabuf_rw_device *device);
 int dmabuf_rw_device_fd(const struct dmabuf_rw_device *device);
-/* @query->size must be set, the rest zero. What the module is able to do. */
+/* @query->size must be set; the rest is cleared, then filled. What the module is able to do. */
 int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 			   struct dmabuf_rw_query *query);
 
@@ -169,7 +169,7 @@ int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding);
 void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding);
 /* Stays the library's; dup() it to keep or to pass it. */
 int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding);
-/* @info->size must be set, the rest zero. What bind found, and counters. */
+/* @info->size must be set; the rest is cleared, then filled. What bind found, and counters. */
 int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
 			   struct dmabuf_rw_info *info);
 
@@ -244,8 +244,8 @@ ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding, uint64_t file_
 /* A kernel thread submits; costs a CPU while the queue is busy. */
 #define DMABUF_RW_QUEUE_SQPOLL		(1ULL << 1)
 /*
- * Only the creating thread will ever use the queue. Cheaper; not with SQPOLL. Other
- * threads get -EEXIST.
+ * Only the creating thread will ever use the queue, destroying included. Cheaper; not
+ * with SQPOLL. Submitting and reaping give other threads -EEXIST.
  */
 #define DMABUF_RW_QUEUE_SINGLE_THREAD	(1ULL << 2)
 

@@ -19,6 +19,7 @@
  * Thread-safety: none inside; one thread at a time per queue. Bindings are only read.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ struct dmabuf_rw_queue {
 	const struct dmabuf_rw_binding *attached[DMABUF_RW_QUEUE_MAX_ATTACHED];
 	uint32_t nr_attached;
 	bool has_table;
+	pthread_t owner;	/* with SINGLE_THREAD */
 	struct slot slots[];
 };
 
@@ -85,6 +87,7 @@ DMABUF_RW_API int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts
 	if (!q)
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_QUEUE, ENOMEM, 0, 0);
 	q->flags = o.flags;
+	q->owner = pthread_self();
 	q->depth = depth;
 	for (i = 0; i < depth; i++)
 		q->slots[i].next_free = i + 1 < depth ? i + 1 : NO_SLOT;
@@ -364,10 +367,22 @@ static int kernel_errno(int ret)
 	return ret == -EAGAIN ? -ENOMEM : ret;
 }
 
+/*
+ * The kernel refuses other threads as well, but with different errnos, depending on what
+ * is registered.
+ */
+static bool is_foreign(const struct dmabuf_rw_queue *q)
+{
+	return q->flags & DMABUF_RW_QUEUE_SINGLE_THREAD &&
+	       !pthread_equal(q->owner, pthread_self());
+}
+
 DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 {
 	int ret;
 
+	if (is_foreign(queue))
+		return -EEXIST;
 	do {
 		if (!io_uring_sq_ready(&queue->ring))
 			return 0;
@@ -423,6 +438,8 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 	unsigned int n;
 	int ret;
 
+	if (is_foreign(queue))
+		return -EEXIST;
 	if (min > max)
 		min = max;
 	if (timeout) {
@@ -555,6 +572,9 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 			free_slot(queue, &queue->slots[cqe->user_data]);
 		io_uring_cqe_seen(&queue->ring, cqe);
 	}
+	/* For the same reason: a ring lets go of its files long after it was closed. */
+	if (queue->has_table)
+		io_uring_unregister_files(&queue->ring);
 	io_uring_queue_exit(&queue->ring);
 	for (i = 0; i < queue->depth; i++)
 		free(queue->slots[i].rest);

@@ -29,8 +29,14 @@ volatile sig_atomic_t *catch_signals(void)
 		.sa_flags = SA_RESETHAND,
 	};
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	static const int signals[] = { SIGINT, SIGTERM };
+	struct sigaction old;
+	size_t i;
+
+	/* Who started us with a signal ignored (nohup, a shell's background) meant it. */
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
 	return &stop;
 }
 

@@ -228,8 +228,20 @@ static int do_bind(struct dmabuf_rw_bind *bind)
 	return new_fd(FD_BINDING);
 }
 
+static bool is_zero(const void *mem, size_t len)
+{
+	const char *p = mem;
+
+	while (len && !*p) {
+		p++;
+		len--;
+	}
+	return !len;
+}
+
 static int do_info(struct dmabuf_rw_info *info)
 {
+	assert_true(is_zero((char *)info + 4, info->size - 4));
 	if (fake.info_errno) {
 		errno = fake.info_errno;
 		return -1;

@@ -99,10 +99,12 @@ static void binding_hands_over_both_descriptors_and_the_flags(void **state)
 		.size = sizeof(opts),
 		.flags = DMABUF_RW_BIND_DEVICE_MEMORY,
 	};
-	struct dmabuf_rw_info info = { .size = sizeof(info) };
+	struct dmabuf_rw_info info;
 	struct dmabuf_rw_binding *binding;
 
 	(void)state;
+	memset(&info, 0xee, sizeof(info));
+	info.size = sizeof(info);
 	assert_int_equal(dmabuf_rw_binding_create(device, 11, 12, &opts, &binding), 0);
 	assert_int_equal(fake.bind.dmabuf_fd, 11);
 	assert_int_equal(fake.bind.file_fd, 12);
