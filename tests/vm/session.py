@@ -6,6 +6,7 @@ brings the guest's lines, "host" its requests, "qmp" is QEMU's own control. A fo
 """
 
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -22,6 +23,8 @@ class Session:
     listener.line(text)      a line on the report port
     listener.console(bytes)  output on the serial console
     listener.deadline()      monotonic time at which to give up, or None
+    listener.last_seconds(n) it has passed: the next one is to be in n seconds, for
+                             finding out where the processors are
     """
 
     def __init__(self, directory, argv, listener, log, interactive=False):
@@ -35,12 +38,16 @@ class Session:
         self._conns = {}
         self._qemu = None
         self._qmp_pending = []          # callbacks for QMP answers, oldest first
+        self._vcpus = None              # thread ids of the virtual CPUs
         self._waiting_deleted = None    # (device id, monotonic deadline)
         self.timed_out = False
 
     def _listen(self, name):
+        path = f"{self._dir}/{name}"
+        if os.path.exists(path):
+            os.unlink(path)     # of the boot before
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        s.bind(f"{self._dir}/{name}")
+        s.bind(path)
         s.listen(1)
         self._select.register(s, selectors.EVENT_READ, ("accept", name))
 
@@ -73,9 +80,11 @@ class Session:
         while self._qemu.poll() is None:
             deadline = self._listener.deadline()
             if deadline is not None and time.monotonic() > deadline:
+                if self.timed_out:
+                    self._qemu.kill()
+                    return
                 self.timed_out = True
-                self._qemu.kill()
-                return
+                self._ask_where_it_hangs()
             if self._waiting_deleted and time.monotonic() > self._waiting_deleted[1]:
                 self._waiting_deleted = None
                 self._answer("the guest did not let the device go")
@@ -125,6 +134,14 @@ class Session:
             else:
                 self._qmp_line(json.loads(text))
 
+    def _ask_where_it_hangs(self):
+        def write(reply):
+            self._log["qemu"].write(str(reply.get("return", reply)).encode() + b"\n")
+            self._qemu.kill()
+        self._listener.last_seconds(5)
+        if "qmp" in self._conns:
+            self._qmp("human-monitor-command", {"command-line": "info registers -a"}, write)
+
     # --- requests from the guest ------------------------------------------------------
 
     def _answer(self, text):
@@ -135,6 +152,11 @@ class Session:
         self._log["report"].write(b"@host " + text.encode() + b"\n")
         if words == ["ping"]:
             self._answer("ok")
+        elif words == ["cpu-time"]:
+            if self._vcpus:
+                self._answer_cpu_time()
+            else:
+                self._qmp("query-cpus-fast", None, self._cpus_known)
         elif len(words) == 2 and words[0] == "unplug" and words[1] in machine.REPLUG:
             self._waiting_deleted = (words[1], time.monotonic() + REQUEST_SECONDS)
             self._qmp("device_del", {"id": words[1]}, self._unplug_started)
@@ -148,6 +170,24 @@ class Session:
         if "error" in reply:
             self._waiting_deleted = None
             self._answer(_outcome(reply))
+
+    def _cpus_known(self, reply):
+        self._vcpus = [cpu["thread-id"] for cpu in reply["return"]]
+        self._answer_cpu_time()
+
+    def _answer_cpu_time(self):
+        """Nanoseconds that the virtual CPUs have run (Documentation/scheduler/
+        sched-stats.rst). The asking guest waits, so its CPUs are mostly idle and the
+        numbers up to date."""
+        total = 0
+        try:
+            for tid in self._vcpus:
+                with open(f"/proc/{self._qemu.pid}/task/{tid}/schedstat") as f:
+                    total += int(f.read().split()[0])
+        except (OSError, ValueError) as why:
+            self._answer(f"no CPU times: {why}")
+            return
+        self._answer(f"ok {total}")
 
     # --- QMP --------------------------------------------------------------------------
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lane.c - the ways that are compared, each made ready to run.
+ *
+ * What is alike in all of them: the ring (one issuer, task work run when the issuer
+ * waits), one registered file, the thread, the disk, and the loop in loop.c. The
+ * memory of the FIXED and BOUNCE lanes is registered once and lies in huge pages, the
+ * best that an application can do for it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bench.h"
+
+void cell_name(const struct cell *cell, char name[64])
+{
+	snprintf(name, 64, "%llu%s-%s-%s-qd%u",
+		 (unsigned long long)(cell->block % MiB ? cell->block / KiB : cell->block / MiB),
+		 cell->block % MiB ? "k" : "m", cell->random ? "random" : "sequential",
+		 cell->write ? "write" : "read", cell->depth);
+}
+
+static void open_ring(struct lane *lane, int fd)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	};
+	int ret;
+
+	ret = io_uring_queue_init_params(2 * MAX_DEPTH, &lane->ring, &params);
+	if (!ret)
+		ret = io_uring_register_files(&lane->ring, &fd, 1);
+	if (ret)
+		die("%s: the ring cannot be made: %s", lane->name, strerror(-ret));
+}
+
+static void open_stage(struct lane *lane)
+{
+	/* Aligned to 2 MiB, or the kernel finds no huge page in it. */
+	u64 align = 2 * MiB, bytes = MAX_DEPTH * MAX_BLOCK;
+	struct iovec iov;
+	u8 *map;
+	int ret;
+
+	map = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+	if (map == MAP_FAILED)
+		die("%s: no memory", lane->name);
+	lane->stage = (u8 *)(((uintptr_t)map + align - 1) & ~(uintptr_t)(align - 1));
+	lane->stage_bytes = bytes;
+	madvise(lane->stage, bytes, MADV_HUGEPAGE);
+	memset(lane->stage, 0, bytes);
+
+	iov.iov_base = lane->stage;
+	iov.iov_len = bytes;
+	ret = io_uring_register_buffers(&lane->ring, &iov, 1);
+	if (ret)
+		die("%s: the buffer cannot be registered: %s", lane->name, strerror(-ret));
+}
+
+void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
+		      struct dmabuf_rw_device *device, struct target *target)
+{
+	struct dmabuf_rw_error error = { 0 };
+	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .error = &error };
+	char why[512];
+
+	*lane = (struct lane){ .name = name, .kind = LANE_DIRECT, .area = area,
+			       .target = target };
+	if (!strcmp(target->name, "bar"))
+		opts.flags = DMABUF_RW_BIND_DEVICE_MEMORY;
+	if (dmabuf_rw_binding_create(device, target->fd, area->fd, &opts, &lane->binding)) {
+		dmabuf_rw_error_format(&error, why, sizeof(why));
+		die("%s: bind: %s", name, why);
+	}
+	open_ring(lane, dmabuf_rw_binding_fd(lane->binding));
+}
+
+void lane_open_fixed(struct lane *lane, const char *name, const struct area *area)
+{
+	*lane = (struct lane){ .name = name, .kind = LANE_FIXED, .area = area };
+	open_ring(lane, area->fd);
+	open_stage(lane);
+}
+
+void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
+		      struct target *target)
+{
+	*lane = (struct lane){ .name = name, .kind = LANE_BOUNCE, .area = area,
+			       .target = target };
+	open_ring(lane, area->fd);
+	open_stage(lane);
+	lane->copy_in = copy_choose(target->map, lane->stage, MAX_BLOCK,
+				    &lane->copy_in_name);
+	lane->copy_out = copy_choose(lane->stage, target->map, MAX_BLOCK,
+				     &lane->copy_out_name);
+}
+
+u8 *lane_view(const struct lane *lane)
+{
+	return lane->target ? lane->target->map : lane->stage;
+}
+
+void lane_info(const struct lane *lane, struct dmabuf_rw_info *info)
+{
+	int ret;
+
+	*info = (struct dmabuf_rw_info){ .size = sizeof(*info) };
+	ret = dmabuf_rw_binding_info(lane->binding, info);
+	if (ret)
+		die("%s: info: %s", lane->name, strerror(-ret));
+}
+
+void lane_close(struct lane *lane)
+{
+	/* What a ring holds goes long after the ring, unless it is taken from it. */
+	io_uring_unregister_files(&lane->ring);
+	if (lane->stage)
+		io_uring_unregister_buffers(&lane->ring);
+	io_uring_queue_exit(&lane->ring);
+	dmabuf_rw_binding_destroy(lane->binding);
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * loop.c - one run of one lane: the same loop for all of them, and the checks after it.
+ *
+ * Every slot has its place in memory, @block bytes at slot * @block. A slot that
+ * completes is submitted again, all completions of one wait together, until the time is
+ * over. Random blocks of one slot are congruent to it modulo the depth, so that no two
+ * transfers in flight meet on the disk; sequential ones are apart by themselves, since
+ * the area has at least twice as many blocks as there are slots.
+ *
+ * Checks: each result has its full length; the binding's counters (direct) or the block
+ * layer's (others) have grown by just what was done; and, up to CHECK_BYTES of it, the
+ * data: memory after reading, the disk after writing. Memory is spoilt, or given a new
+ * tag, before each run.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define CHECK_BYTES	(4 * MiB)
+#define TAG_SPOILT	0xffffffffU
+
+struct run {
+	struct lane *lane;
+	const struct cell *cell;
+	u64 origin;		/* of the half of the area that is used */
+	u64 blocks;
+	u64 random;
+	u64 next;		/* sequential */
+	u64 ios;
+	u64 at[MAX_DEPTH];	/* block that the slot is at, or was last */
+	u16 *owner;		/* writing: slot + 1 that wrote a block last */
+	bool bounce_in, bounce_out;
+};
+
+static u64 next_random(u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static void submit_slot(struct run *r, u32 slot)
+{
+	const struct cell *cell = r->cell;
+	struct lane *lane = r->lane;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
+	u64 place = slot * cell->block, block, off;
+
+	if (cell->random) {
+		block = (next_random(&r->random) & (r->blocks / cell->depth - 1)) *
+			cell->depth + slot;
+	} else {
+		block = r->next;
+		r->next = block + 1 < r->blocks ? block + 1 : 0;
+	}
+	r->at[slot] = block;
+	off = r->origin + block * cell->block;
+	if (r->owner)
+		r->owner[block] = slot + 1;
+	if (r->bounce_out)
+		lane->copy_out(lane->stage + place, lane->target->map + place, cell->block);
+
+	if (lane->kind == LANE_DIRECT) {
+		if (cell->write)
+			dmabuf_rw_prep_write(sqe, lane->binding, off, place, cell->block, 0);
+		else
+			dmabuf_rw_prep_read(sqe, lane->binding, off, place, cell->block, 0);
+		dmabuf_rw_sqe_set_fixed_file(sqe, 0);
+	} else {
+		if (cell->write)
+			io_uring_prep_write_fixed(sqe, 0, lane->stage + place, cell->block,
+						  off, 0);
+		else
+			io_uring_prep_read_fixed(sqe, 0, lane->stage + place, cell->block,
+						 off, 0);
+		sqe->flags |= IOSQE_FIXED_FILE;
+	}
+	sqe->user_data = slot;
+}
+
+static void complete_slot(struct run *r, const struct io_uring_cqe *cqe)
+{
+	struct lane *lane = r->lane;
+	u64 place = cqe->user_data * r->cell->block;
+
+	if (cqe->res != (int)r->cell->block) {
+		char name[64];
+
+		cell_name(r->cell, name);
+		die("%s, %s: a transfer gave %d (%s)", lane->name, name, cqe->res,
+		    cqe->res < 0 ? strerror(-cqe->res) : "short");
+	}
+	r->ios++;
+	if (r->bounce_in)
+		lane->copy_in(lane->target->map + place, lane->stage + place,
+			      r->cell->block);
+}
+
+static void turn(struct run *r, double seconds)
+{
+	struct io_uring *ring = &r->lane->ring;
+	double end = clock_seconds() + seconds;
+	u32 inflight = r->cell->depth, slot;
+	bool more = true;
+
+	for (slot = 0; slot < r->cell->depth; slot++)
+		submit_slot(r, slot);
+	while (inflight) {
+		unsigned int n = 0, head;
+		struct io_uring_cqe *cqe;
+		int ret = io_uring_submit_and_wait(ring, 1);
+
+		if (ret < 0 && ret != -EINTR)
+			die("%s: io_uring_enter: %s", r->lane->name, strerror(-ret));
+		if (more)
+			more = clock_seconds() < end;
+		io_uring_for_each_cqe(ring, head, cqe) {
+			complete_slot(r, cqe);
+			if (more)
+				submit_slot(r, cqe->user_data);
+			else
+				inflight--;
+			n++;
+		}
+		io_uring_cq_advance(ring, n);
+	}
+}
+
+/* Before writing, all slots get content with a tag of this run; before reading, none. */
+static void prepare_memory(struct run *r, u32 tag)
+{
+	u64 bytes = r->cell->depth * r->cell->block;
+
+	if (r->cell->write) {
+		content_fill(lane_view(r->lane), bytes, tag, 0);
+		return;
+	}
+	content_retag(lane_view(r->lane), bytes, TAG_SPOILT, 0);
+	if (r->lane->stage)
+		content_retag(r->lane->stage, bytes, TAG_SPOILT, 0);
+}
+
+static void check_memory(struct run *r, const char *name)
+{
+	u64 block = r->cell->block;
+	u32 slot;
+
+	for (slot = 0; slot < r->cell->depth && slot * block < CHECK_BYTES; slot++)
+		if (!content_is(lane_view(r->lane) + slot * block, block, 0,
+				r->at[slot] * block))
+			die("%s, %s: wrong data in slot %u", r->lane->name, name, slot);
+}
+
+static void check_disk(struct run *r, const char *name, u32 tag)
+{
+	static u8 *mem;
+	u64 block = r->cell->block, done = 0, k;
+	u32 slot;
+
+	mem = mem ? mem : aligned_alloc(4096, MAX_BLOCK);
+	for (slot = 0; slot < r->cell->depth && done < CHECK_BYTES; slot++, done += block) {
+		k = r->at[slot];
+		if (pread(r->lane->area->fd, mem, block, r->origin + k * block) !=
+		    (ssize_t)block)
+			die("%s, %s: the disk cannot be read back", r->lane->name, name);
+		if (!content_is(mem, block, tag, (r->owner[k] - 1) * block))
+			die("%s, %s: wrong data in block %llu", r->lane->name, name,
+			    (unsigned long long)k);
+	}
+}
+
+static void counters(const struct run *r, u64 *ios, u64 *bytes)
+{
+	struct dmabuf_rw_info info;
+
+	*ios = 0;
+	if (r->lane->kind != LANE_DIRECT) {
+		*bytes = area_sectors(r->lane->area, r->cell->write) * SECTOR;
+		return;
+	}
+	lane_info(r->lane, &info);
+	*ios = r->cell->write ? info.writes : info.reads;
+	*bytes = r->cell->write ? info.write_bytes : info.read_bytes;
+	if (info.errors)
+		die("%s: the binding counts errors", r->lane->name);
+}
+
+void lane_run(struct lane *lane, const struct cell *cell, double seconds,
+	      struct sample *sample)
+{
+	static u16 owner[16 * 1024];
+	static u32 tag;
+	struct run r = {
+		.lane = lane,
+		.cell = cell,
+		.origin = lane->area->base + (cell->write ? lane->area->half : 0),
+		.blocks = lane->area->half / cell->block,
+		.random = 88172645463325252ULL + tag,
+		.bounce_in = lane->kind == LANE_BOUNCE && !cell->write,
+		.bounce_out = lane->kind == LANE_BOUNCE && cell->write,
+	};
+	u64 ios_before, ios_after, bytes_before, bytes_after;
+	struct cpu_mark begin;
+	char name[64];
+
+	cell_name(cell, name);
+	if (r.blocks > sizeof(owner) / sizeof(owner[0]) || r.blocks < 2 * cell->depth)
+		die("%s: the area does not suit this cell", name);
+	if (cell->write) {
+		memset(owner, 0, sizeof(owner));
+		r.owner = owner;
+	}
+	prepare_memory(&r, ++tag);
+	counters(&r, &ios_before, &bytes_before);
+
+	cpu_begin(&begin);
+	turn(&r, seconds);
+	cpu_end(&begin, &sample->use);
+
+	counters(&r, &ios_after, &bytes_after);
+	if (bytes_after - bytes_before != r.ios * cell->block ||
+	    (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios))
+		die("%s, %s: %llu transfers of %llu bytes were done, and %llu bytes counted",
+		    lane->name, name, (unsigned long long)r.ios,
+		    (unsigned long long)cell->block,
+		    (unsigned long long)(bytes_after - bytes_before));
+	if (cell->write)
+		check_disk(&r, name, tag);
+	else
+		check_memory(&r, name);
+
+	sample->ios = r.ios;
+}
