@@ -22,8 +22,7 @@ static const char *name_of(const char *const *names, size_t nr, unsigned int val
 	return value < nr ? names[value] : "unknown";
 }
 
-#define NAME_OF(names, value) \
-	name_of(names, sizeof(names) / sizeof((names)[0]), value)
+#define NAME_OF(names, value) name_of(names, ARRAY_SIZE(names), value)
 
 DMABUF_RW_API const char *dmabuf_rw_class_name(unsigned int mem_class)
 {
@@ -77,7 +76,7 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 		[DMABUF_RW_IOMMU_P2P_BUS] =
 			"by bus address below the PCIe switch that both share",
 	};
-	const char *route = info->iommu < sizeof(routes) / sizeof(routes[0]) ?
+	const char *route = info->iommu < ARRAY_SIZE(routes) ?
 			    routes[info->iommu] : "by a route unknown to this library";
 	char drive[16], bar[16];
 	int n;

@@ -317,7 +317,7 @@ static const struct sentence *find_errno(uint32_t call, int err)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(errnos) / sizeof(errnos[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(errnos); i++)
 		if (errnos[i].err == err && (errnos[i].call == call ||
 					     errnos[i].call == DMABUF_RW_CALL_NONE))
 			return &errnos[i].s;
@@ -326,7 +326,7 @@ static const struct sentence *find_errno(uint32_t call, int err)
 
 static const struct sentence *find(uint32_t call, int err, unsigned int reason)
 {
-	if (reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason].cause)
+	if (reason < ARRAY_SIZE(reasons) && reasons[reason].cause)
 		return &reasons[reason];
 	return find_errno(call, err);
 }
@@ -390,7 +390,7 @@ DMABUF_RW_API const char *dmabuf_rw_errno_name(int err)
 
 DMABUF_RW_API const char *dmabuf_rw_reason_name(unsigned int reason)
 {
-	if (reason >= sizeof(reasons) / sizeof(reasons[0]))
+	if (reason >= ARRAY_SIZE(reasons))
 		return NULL;
 	return reasons[reason].name;
 }

@@ -14,6 +14,8 @@
 
 #include "libdmabuf_rw.h"
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
 struct dmabuf_rw_device {

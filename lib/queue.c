@@ -399,7 +399,7 @@ static int poke(struct dmabuf_rw_queue *q)
 	if (io_uring_sq_ready(&q->ring))
 		ret = io_uring_submit(&q->ring);
 	if (ret >= 0 && (q->flags & DMABUF_RW_QUEUE_IOPOLL ||
-			 *(volatile unsigned int *)q->ring.sq.kflags &
+			 IO_URING_READ_ONCE(*q->ring.sq.kflags) &
 			 IORING_SQ_TASKRUN))
 		ret = io_uring_get_events(&q->ring);
 	return ret;

@@ -61,6 +61,7 @@ struct job {
 	uint64_t transfers;
 	uint64_t bytes;
 	uint64_t direct_bytes;
+	uint32_t path;		/* of the last transfer */
 	uint64_t latency_sum_ns;
 	uint64_t latency_max_ns;
 	uint64_t *cells;
@@ -132,6 +133,7 @@ static void count(struct job *job, const struct dmabuf_rw_completion *c, uint64_
 	job->transfers++;
 	job->bytes += c->bytes;
 	job->direct_bytes += c->direct_bytes;
+	job->path = c->path;
 	job->latency_sum_ns += ns;
 	if (ns > job->latency_max_ns)
 		job->latency_max_ns = ns;
@@ -244,8 +246,7 @@ static void show_result(struct report *report, const struct options *o,
 	json_put_u64(root, "transfers", sum->transfers);
 	json_put_u64(root, "bytes", sum->bytes);
 	json_put_u64(root, "direct_bytes", sum->direct_bytes);
-	json_put_string(root, "path", dmabuf_rw_path_name(sum->direct_bytes ?
-				DMABUF_RW_PATH_DIRECT : DMABUF_RW_PATH_NONE));
+	json_put_string(root, "path", dmabuf_rw_path_name(sum->path));
 	json_put_double(root, "iops", sum->transfers / seconds);
 	json_put_double(root, "bytes_per_second", sum->bytes / seconds);
 	json_put_double(root, "cpu_seconds", cpu);
@@ -263,8 +264,7 @@ static void show_result(struct report *report, const struct options *o,
 	printf("%s, %s blocks, depth %u, %u %s, %.2f s, %s\n", o->rw,
 	       size_format(o->block, block, sizeof(block)), o->depth, o->jobs,
 	       o->jobs == 1 ? "job" : "jobs", seconds,
-	       dmabuf_rw_path_name(sum->direct_bytes ? DMABUF_RW_PATH_DIRECT :
-						      DMABUF_RW_PATH_NONE));
+	       dmabuf_rw_path_name(sum->path));
 	printf("  %.0f IOPS, %.1f MB/s (%s/s), %llu transfers\n", sum->transfers / seconds,
 	       sum->bytes / seconds / 1e6,
 	       size_format(sum->bytes / seconds, rate, sizeof(rate)),
@@ -283,6 +283,8 @@ static void add_job(struct job *sum, const struct job *job)
 	sum->transfers += job->transfers;
 	sum->bytes += job->bytes;
 	sum->direct_bytes += job->direct_bytes;
+	if (job->transfers)
+		sum->path = job->path;
 	sum->latency_sum_ns += job->latency_sum_ns;
 	if (job->latency_max_ns > sum->latency_max_ns)
 		sum->latency_max_ns = job->latency_max_ns;
@@ -443,7 +445,7 @@ static int parse_option(const struct command *command, struct options *o,
 	uint64_t value = 0;
 	size_t i;
 
-	for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		if (ranges[i].option != c)
 			continue;
 		if (size_parse(optarg, &value) || value < ranges[i].min ||

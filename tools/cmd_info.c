@@ -51,7 +51,7 @@ static const char *flag_names(const struct names *names, size_t nr, uint64_t fla
 }
 
 #define FLAG_NAMES(names, flags, buf) \
-	flag_names(names, sizeof(names) / sizeof((names)[0]), flags, buf, sizeof(buf))
+	flag_names(names, ARRAY_SIZE(names), flags, buf, sizeof(buf))
 
 static int show_module(struct report *report, struct session *s)
 {
@@ -213,7 +213,7 @@ static int open_some_buffer(struct session *s, struct report *report)
 	char why[BUFFER_WHY];
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		s->buffer_name = names[i];
 		if (buffer_parse(names[i], &spec, why) ||
 		    buffer_open(&s->buffer, &spec, why))

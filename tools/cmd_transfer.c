@@ -295,8 +295,7 @@ static void put_result(struct report *report, const struct options *o,
 	json_put_u64(root, "bytes", e->gapless);
 	json_put_u64(root, "bytes_moved", e->moved);
 	json_put_u64(root, "direct_bytes", e->direct_bytes);
-	json_put_string(root, "path", dmabuf_rw_path_name(e->direct_bytes ?
-				DMABUF_RW_PATH_DIRECT : DMABUF_RW_PATH_NONE));
+	json_put_string(root, "path", dmabuf_rw_path_name(e->path));
 	json_put_u64(root, "transfers", e->completions);
 	json_put_u64(root, "depth", o->depth);
 	json_put_u64(root, "block_size", o->block);
@@ -317,8 +316,7 @@ static void print_result(const struct options *o, const struct session *s,
 	       size_format(e->moved, size, sizeof(size)), (unsigned long long)e->moved,
 	       seconds, size_format(seconds > 0 ? e->moved / seconds : 0, rate,
 				    sizeof(rate)),
-	       dmabuf_rw_path_name(e->direct_bytes ? DMABUF_RW_PATH_DIRECT :
-						    DMABUF_RW_PATH_NONE));
+	       dmabuf_rw_path_name(e->path));
 	dmabuf_rw_info_describe(&s->info, text, sizeof(text));
 	printf("%s\n", text);
 	if (o->verify)
@@ -361,7 +359,7 @@ static int transfer(struct report *report, struct session *s, struct options *o,
 	status = ret ? STATUS_OK : flush(report, o, s);
 	seconds = (clock_ns() - progress.begin_ns) / 1e9;
 	cpu = cpu_seconds() - cpu;
-	progress_end(&progress, e.moved);
+	progress_end(&progress, e.moved, e.path);
 
 	s->info = (struct dmabuf_rw_info){ .size = sizeof(s->info) };
 	dmabuf_rw_binding_info(s->binding, &s->info);

@@ -14,13 +14,15 @@
 #define TICK_MS		100
 
 static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t bytes,
-		       int err, uint64_t direct)
+		       int err, uint64_t direct, uint32_t path)
 {
 	uint64_t got = bytes > 0 ? bytes : 0;
 
 	e->completions++;
 	e->moved += got;
 	e->direct_bytes += direct;
+	if (got)
+		e->path = path;
 	if (got == want)
 		return;
 	if (off + got < e->gapless)
@@ -55,10 +57,11 @@ static void run_synchronously(struct engine *e, uint64_t *next)
 				e->io_flags, &result);
 		if (ret == -EINTR)
 			continue;
-		note_block(e, *next, len, ret, result.error, result.direct_bytes);
+		note_block(e, *next, len, ret, result.error, result.direct_bytes,
+			   result.path);
 		*next += len;
 		if (e->progress)
-			e->progress(e->progress_arg, e->moved);
+			e->progress(e->progress_arg, e->moved, e->path);
 	}
 }
 
@@ -93,9 +96,9 @@ static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t 
 		for (i = 0; i < ret; i++)
 			note_block(e, done[i].user_data,
 				   block_len(e, done[i].user_data), done[i].bytes,
-				   done[i].error, done[i].direct_bytes);
+				   done[i].error, done[i].direct_bytes, done[i].path);
 		if (e->progress)
-			e->progress(e->progress_arg, e->moved);
+			e->progress(e->progress_arg, e->moved, e->path);
 	}
 }
 
@@ -115,6 +118,7 @@ int engine_run(struct engine *e)
 	e->gapless = e->len;
 	e->direct_bytes = 0;
 	e->completions = 0;
+	e->path = DMABUF_RW_PATH_NONE;
 	e->error = (struct dmabuf_rw_error){ 0 };
 
 	if (e->depth == 1) {

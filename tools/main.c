@@ -34,7 +34,7 @@ volatile sig_atomic_t *catch_signals(void)
 	size_t i;
 
 	/* Who started us with a signal ignored (nohup, a shell's background) meant it. */
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
 	return &stop;
@@ -50,7 +50,7 @@ static void overview(FILE *out)
 		"Moves data between NVMe storage and dma-bufs, by the drive's own DMA.\n"
 		"\n"
 		"commands:\n");
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(out,
 		"\n"
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 		printf("dmabuf-rw %s\n", dmabuf_rw_version());
 		return STATUS_OK;
 	}
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i]->name))
 			return commands[i]->run(commands[i], argc - 1, argv + 1);
 

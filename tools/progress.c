@@ -57,7 +57,7 @@ void progress_begin(struct progress *p, bool shown, const char *verb, uint64_t t
 	};
 }
 
-static void draw(struct progress *p, uint64_t done, int64_t now)
+static void draw(struct progress *p, uint64_t done, uint32_t path, int64_t now)
 {
 	double elapsed = (now - p->begin_ns) / NS_PER_S;
 	double rate = elapsed > 0 ? done / elapsed : 0;
@@ -68,20 +68,19 @@ static void draw(struct progress *p, uint64_t done, int64_t now)
 	memset(bar, '.', BAR_CELLS);
 	memset(bar, '#', cells);
 	bar[BAR_CELLS] = 0;
-	fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s/s  direct  ", p->verb, bar,
+	fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s/s  %s  ", p->verb, bar,
 		p->total ? done * 100.0 / p->total : 100.0,
 		size_format(done, have, sizeof(have)),
 		size_format(p->total, want, sizeof(want)),
-		size_format(rate, speed, sizeof(speed)));
+		size_format(rate, speed, sizeof(speed)), dmabuf_rw_path_name(path));
 	if (rate > 0 && done < p->total)
 		fprintf(stderr, "ETA %ld:%02ld", eta / 60, eta % 60);
 	fprintf(stderr, "\033[K");
 	fflush(stderr);
-	p->drawn = true;
 	p->last_ns = now;
 }
 
-void progress_update(void *progress, uint64_t done)
+void progress_update(void *progress, uint64_t done, uint32_t path)
 {
 	struct progress *p = progress;
 	int64_t now;
@@ -90,13 +89,13 @@ void progress_update(void *progress, uint64_t done)
 		return;
 	now = clock_ns();
 	if (now - p->last_ns >= REDRAW_NS)
-		draw(p, done, now);
+		draw(p, done, path, now);
 }
 
-void progress_end(struct progress *p, uint64_t done)
+void progress_end(struct progress *p, uint64_t done, uint32_t path)
 {
 	if (!p->shown)
 		return;
-	draw(p, done, clock_ns());
+	draw(p, done, path, clock_ns());
 	fputc('\n', stderr);
 }

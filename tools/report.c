@@ -148,7 +148,7 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 	char text[512];
 	size_t i;
 
-	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
 		json_put_bool(o, flags[i].name, info->flags & flags[i].flag);
 	json_put_u64(o, "buf_bytes", info->buf_bytes);
 	json_put_u64(o, "file_bytes", info->file_bytes);

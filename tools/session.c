@@ -17,7 +17,7 @@ bool is_buffer_name(const char *text)
 	static const char *const kinds[] = { "vfio:", "udmabuf:", "heap:", "fd:" };
 	size_t i;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strncmp(text, kinds[i], strlen(kinds[i])))
 			return true;
 	return false;

@@ -55,7 +55,7 @@ const char *size_format(double bytes, char *buf, size_t len)
 	unsigned int i = 0;
 
 	/* 1023.96 would print as 1024.0. */
-	while (bytes >= 1023.95 && i < sizeof(units) / sizeof(units[0]) - 1) {
+	while (bytes >= 1023.95 && i < ARRAY_SIZE(units) - 1) {
 		bytes /= 1024;
 		i++;
 	}

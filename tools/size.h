@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 /*
  * Parses "4096", "0x1000", "64K", "64KiB" (1024 each), "64KB" (1000 each), and so on
  * with M, G, T. Case does not matter. 0, -EINVAL: not a size; -ERANGE: over 63 bits.

@@ -114,7 +114,8 @@ struct engine {
 	uint32_t depth;		/* 1: synchronous, without io_uring */
 	uint64_t io_flags;
 	volatile sig_atomic_t *stop;	/* set: submit no more */
-	void (*progress)(void *arg, uint64_t done);	/* now and then; may be null */
+	/* Now and then; may be null. */
+	void (*progress)(void *arg, uint64_t done, uint32_t path);
 	void *progress_arg;
 
 	/* out */
@@ -122,6 +123,7 @@ struct engine {
 	uint64_t gapless;	/* bytes moved, counted from its beginning without a gap */
 	uint64_t direct_bytes;
 	uint64_t completions;
+	uint32_t path;		/* of the last completion that moved something */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 
@@ -132,7 +134,6 @@ int engine_run(struct engine *e);
 
 struct progress {
 	bool shown;
-	bool drawn;
 	const char *verb;
 	uint64_t total;
 	int64_t begin_ns;
@@ -142,8 +143,8 @@ struct progress {
 /* "auto", "always" or "never"; false if @when is none of them. */
 bool progress_mode(const char *when, bool *shown);
 void progress_begin(struct progress *p, bool shown, const char *verb, uint64_t total);
-void progress_update(void *progress, uint64_t done);
-void progress_end(struct progress *p, uint64_t done);
+void progress_update(void *progress, uint64_t done, uint32_t path);
+void progress_end(struct progress *p, uint64_t done, uint32_t path);
 
 int64_t clock_ns(void);
 /* Seconds of CPU time that the process has used, user and system. */

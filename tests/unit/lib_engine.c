@@ -39,6 +39,7 @@ static void every_depth_and_block_size_moves_the_same_bytes(void **state)
 			assert_int_equal(e.moved, 50001);
 			assert_int_equal(e.gapless, 50001);
 			assert_int_equal(e.direct_bytes, 50001);
+			assert_int_equal(e.path, DMABUF_RW_PATH_DIRECT);
 			assert_int_equal(e.completions, (50001 + blocks[b] - 1) / blocks[b]);
 			assert_memory_equal(fake.buffer + 512, fake.file + 4096, 50001);
 			assert_int_equal(fake.buffer[511], 511 % 241 ^ 0x80);
@@ -92,8 +93,9 @@ static void a_device_that_shrank_is_an_error_not_a_success(void **state)
 	assert_int_equal(e.gapless, 12288);
 }
 
-static void count_and_stop(void *arg, uint64_t done)
+static void count_and_stop(void *arg, uint64_t done, uint32_t path)
 {
+	assert_int_equal(path, DMABUF_RW_PATH_DIRECT);
 	if (done >= *(uint64_t *)arg)
 		stop = 1;
 }
@@ -158,6 +160,7 @@ static void nothing_to_move_is_done_at_once(void **state)
 	(void)state;
 	assert_int_equal(engine_run(&e), 0);
 	assert_int_equal(e.completions, 0);
+	assert_int_equal(e.path, DMABUF_RW_PATH_NONE);
 }
 
 int main(void)
