@@ -23,7 +23,7 @@
 static unsigned int sgl_threshold = SZ_32K;
 module_param(sgl_threshold, uint, 0644);
 MODULE_PARM_DESC(sgl_threshold,
-		 "use SGLs when the average segment has at least this many bytes (default: 32768)");
+		 "use SGLs when the average segment has at least this many bytes, 0: only where PRPs cannot do it (default: 32768)");
 
 /* Open a path on @disk; takes over the caller's device reference. */
 static struct drw_path *drw_path_open(struct drw_binding *b, struct gendisk *disk,
@@ -97,10 +97,10 @@ static bool drw_path_dead(struct drw_path *path)
 /* A live path of the binding that leads through @disk? */
 static bool drw_binding_has(struct drw_binding *b, struct gendisk *disk)
 {
-	unsigned int i;
+	struct drw_path *path;
 
-	for (i = 0; i < b->nr_paths; i++)
-		if (b->paths[i]->disk == disk && !drw_path_dead(b->paths[i]))
+	list_for_each_entry(path, &b->paths, node)
+		if (path->disk == disk && !drw_path_dead(path))
 			return true;
 	return false;
 }
@@ -121,7 +121,7 @@ static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
 	for (i = 0; i < nr; i++) {
 		struct drw_path *path;
 
-		if (drw_binding_has(b, disks[i]) || b->nr_paths == DRW_MAX_PATHS) {
+		if (drw_binding_has(b, disks[i])) {
 			put_device(disk_to_dev(disks[i]));
 			continue;
 		}
@@ -130,57 +130,114 @@ static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
 			ret = PTR_ERR(path);
 			continue;
 		}
-		b->paths[b->nr_paths] = path;
-		smp_store_release(&b->nr_paths, b->nr_paths + 1);
+		list_add_tail(&path->node, &b->paths);
+		if (!rcu_access_pointer(b->cur))
+			rcu_assign_pointer(b->cur, path);
 	}
-	return b->nr_paths ? 0 : ret;
+	return list_empty(&b->paths) ? ret : 0;
 }
 
-/* The path that a new transfer shall use. */
-struct drw_path *drw_binding_path(struct drw_binding *b)
+/* Free what no transfer can or does use any more. */
+static void drw_binding_reap(struct drw_binding *b)
 {
-	/* There is always a first one, and an index once published stays good. */
-	return b->paths[READ_ONCE(b->cur)];
+	struct drw_path *cur = rcu_dereference_protected(b->cur,
+							 lockdep_is_held(&b->path_lock));
+	struct drw_path *path, *next;
+	bool retired = false;
+
+	list_for_each_entry_safe(path, next, &b->paths, node) {
+		if (path == cur || !drw_path_dead(path))
+			continue;
+		list_move(&path->node, &b->retired);
+		retired = true;
+	}
+	/* Whoever took one of them as the current path has counted itself after this. */
+	if (retired)
+		synchronize_rcu();
+	list_for_each_entry_safe(path, next, &b->retired, node) {
+		if (atomic_read(&path->users))
+			continue;
+		list_del(&path->node);
+		drw_path_close(path);
+	}
+}
+
+/* The path that a new transfer shall use, until drw_binding_put_path(). */
+struct drw_path *drw_binding_get_path(struct drw_binding *b)
+{
+	struct drw_path *path;
+
+	rcu_read_lock();
+	path = rcu_dereference(b->cur);
+	if (b->target.multipath)
+		atomic_inc(&path->users);
+	rcu_read_unlock();
+	return path;
+}
+
+/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
+u32 drw_binding_buf_align(struct drw_binding *b)
+{
+	enum drw_sgl_support sgl;
+
+	rcu_read_lock();
+	sgl = rcu_dereference(b->cur)->lim.sgl;
+	rcu_read_unlock();
+	return sgl == DRW_SGL_BYTE ? 1 : 4;
+}
+
+bool drw_binding_has_poll(struct drw_binding *b)
+{
+	bool ret;
+
+	rcu_read_lock();
+	ret = drw_disk_has_poll(rcu_dereference(b->cur)->disk);
+	rcu_read_unlock();
+	return ret;
 }
 
 /**
  * drw_binding_next_path() - a path has failed: choose another
  * @b: binding to a multipath head
- * @failed: the path
+ * @failed: the path; only compared, since it may be gone by now
  *
  * Looks for paths that have come since, then takes the first that is alive and has not
  * failed within the last second. May sleep.
  *
  * Return: true if there is one.
  */
-bool drw_binding_next_path(struct drw_binding *b, struct drw_path *failed)
+bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed)
 {
+	struct drw_path *path;
 	struct drw_why why;
-	unsigned int i;
 	bool found = false;
 
 	mutex_lock(&b->path_lock);
-	/* Never 0, which means that it has not failed. */
-	WRITE_ONCE(failed->failed_at, jiffies | 1);
 	drw_binding_scan(b, &why);
-	for (i = 0; i < b->nr_paths && !found; i++) {
-		struct drw_path *path = b->paths[i];
-
-		if (drw_path_dead(path) ||
+	list_for_each_entry(path, &b->paths, node) {
+		/* Never 0, which means that it has not failed. */
+		if (path == failed)
+			path->failed_at = jiffies | 1;
+		if (found || drw_path_dead(path) ||
 		    (path->failed_at && time_before(jiffies, path->failed_at + HZ)))
 			continue;
-		/* Whoever sees the index must see the entry. */
-		smp_store_release(&b->cur, i);
+		rcu_assign_pointer(b->cur, path);
 		found = true;
 	}
+	if (found)
+		drw_binding_reap(b);
 	mutex_unlock(&b->path_lock);
 	return found;
 }
 
 static void drw_binding_free(struct drw_binding *b)
 {
-	while (b->nr_paths)
-		drw_path_close(b->paths[--b->nr_paths]);
+	struct drw_path *path, *next;
+
+	/* Reached from the last close only: no transfer is left. */
+	list_splice(&b->retired, &b->paths);
+	list_for_each_entry_safe(path, next, &b->paths, node)
+		drw_path_close(path);
 	free_percpu(b->stats);
 	if (b->dmabuf)
 		dma_buf_put(b->dmabuf);
@@ -211,10 +268,13 @@ static struct drw_stats drw_binding_stats(struct drw_binding *b)
 static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *info)
 {
 	struct drw_stats stats = drw_binding_stats(b);
-	struct drw_path *cur = drw_binding_path(b);
-	unsigned int nr = smp_load_acquire(&b->nr_paths), i;
-	struct drw_memclass *mc = &cur->map->mc;
-	bool mapped = false;
+	struct drw_path *cur, *path;
+	struct drw_memclass *mc;
+	bool mapped;
+
+	mutex_lock(&b->path_lock);
+	cur = rcu_dereference_protected(b->cur, lockdep_is_held(&b->path_lock));
+	mc = &cur->map->mc;
 
 	info->flags = (b->can_read ? DMABUF_RW_INFO_CAN_READ : 0) |
 		      (b->can_write ? DMABUF_RW_INFO_CAN_WRITE : 0) |
@@ -227,16 +287,16 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 	info->file_bytes = drw_target_bytes(&b->target);
 	info->lba_bytes = b->target.lba_bytes;
 	info->file_align = b->target.lba_bytes;
-	info->buf_align = cur->lim.sgl == DRW_SGL_BYTE ? 1 : 4;
+	info->buf_align = drw_binding_buf_align(b);
 	info->max_cmd_bytes = cur->lim.max_bytes;
 	info->nvme_pci = drw_pci_id(cur->dd->dev);
 	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats);
 
-	for (i = 0; i < nr; i++) {
-		struct drw_map *map = b->paths[i]->map;
+	list_for_each_entry(path, &b->paths, node) {
+		struct drw_map *map = path->map;
 		u32 extents;
 
-		info->paths += !drw_path_dead(b->paths[i]);
+		info->paths += !drw_path_dead(path);
 		info->metadata_bytes += sizeof(struct drw_path) + sizeof(struct drw_dmadev) +
 					drw_map_metadata(map, &extents);
 		info->extents += extents;
@@ -253,6 +313,7 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 	dma_resv_unlock(b->dmabuf->resv);
 	if (mapped)
 		info->flags |= DMABUF_RW_INFO_MAPPED;
+	mutex_unlock(&b->path_lock);
 
 	info->reads = stats.reads;
 	info->writes = stats.writes;
@@ -429,6 +490,8 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 	if (!b)
 		return -ENOMEM;
 	mutex_init(&b->path_lock);
+	INIT_LIST_HEAD(&b->paths);
+	INIT_LIST_HEAD(&b->retired);
 	b->flags = arg->flags;
 
 	b->dmabuf = dma_buf_get(arg->dmabuf_fd);
@@ -465,8 +528,9 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 	mutex_unlock(&b->path_lock);
 	if (ret)
 		goto err_free;
+	/* Nobody else knows of the binding yet, so its current path stays. */
 	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) &&
-	    !READ_ONCE(b->paths[0]->map->mc.device_memory)) {
+	    !READ_ONCE(rcu_access_pointer(b->cur)->map->mc.device_memory)) {
 		why.reason = DMABUF_RW_REASON_NOT_DEVICE_MEMORY;
 		ret = -EXDEV;
 		goto err_free;

@@ -6,10 +6,10 @@
  * call or io_uring command on it. It holds the file, the buffer, and for each path one
  * use of the buffer's mapping for that path's controller.
  *
- * Paths are only ever added while the binding lives: readers take them without a lock
- * and need no reference. A path that has died stays as a husk; one that comes back is
- * added anew. When the array is full no more come, which a namespace reaches after
- * DRW_MAX_PATHS arrivals of a controller.
+ * There is always a current path, though it may be dead. Without multipath it is the
+ * only one and lives as long as the binding. With it, transfers take the current path
+ * under RCU and count themselves as its users; a path that has died and is no longer
+ * current is retired, and freed when a grace period has passed and its last user is gone.
  */
 #ifndef _DRW_BINDING_H
 #define _DRW_BINDING_H
@@ -19,6 +19,7 @@
 
 #include "target.h"
 
+/* Paths that one look around finds at most. */
 #define DRW_MAX_PATHS	32
 
 struct drw_stats {
@@ -36,10 +37,10 @@ struct drw_stats {
  * @flags: DMABUF_RW_BIND_*; constant
  * @can_read: file to buffer is allowed; constant
  * @can_write: buffer to file is allowed; constant
- * @path_lock: serialises additions to @paths; taken before drw_dmadev.lock
- * @paths: entries below @nr_paths are constant
- * @nr_paths: published with smp_store_release()
- * @cur: index of the path that new transfers use; a hint, written by anybody
+ * @path_lock: protects @paths and @retired; taken before drw_dmadev.lock
+ * @paths: struct drw_path.node
+ * @retired: paths that no new transfer can take
+ * @cur: the path that new transfers take; written under @path_lock, read under RCU
  * @stats: counters of each CPU
  * @failovers: transfers that moved to another path
  */
@@ -51,9 +52,9 @@ struct drw_binding {
 	bool can_write;
 
 	struct mutex path_lock;
-	struct drw_path *paths[DRW_MAX_PATHS];
-	unsigned int nr_paths;
-	unsigned int cur;
+	struct list_head paths;
+	struct list_head retired;
+	struct drw_path __rcu *cur;
 
 	struct drw_stats __percpu *stats;
 	atomic64_t failovers;
@@ -61,7 +62,16 @@ struct drw_binding {
 
 int drw_bind(struct dmabuf_rw_bind *arg);
 struct drw_binding *drw_binding_from_file(struct file *file);
-struct drw_path *drw_binding_path(struct drw_binding *b);
-bool drw_binding_next_path(struct drw_binding *b, struct drw_path *failed);
+struct drw_path *drw_binding_get_path(struct drw_binding *b);
+bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed);
+u32 drw_binding_buf_align(struct drw_binding *b);
+bool drw_binding_has_poll(struct drw_binding *b);
+
+/* End the use of a path; callable in any context. It may be freed at once. */
+static inline void drw_binding_put_path(struct drw_binding *b, struct drw_path *path)
+{
+	if (b->target.multipath)
+		atomic_dec(&path->users);
+}
 
 #endif /* _DRW_BINDING_H */

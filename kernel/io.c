@@ -136,8 +136,8 @@ int drw_io_check(struct drw_io *io)
 	struct drw_binding *b = io->b;
 	const u32 lba_mask = b->target.lba_bytes - 1;
 	u64 size = drw_target_bytes(&b->target);
+	u32 i, buf_mask;
 	u64 end;
-	u32 i;
 	int ret;
 
 	if (io->flags & ~DMABUF_RW_IO_FLAGS)
@@ -158,11 +158,10 @@ int drw_io_check(struct drw_io *io)
 	if (ret)
 		return ret;
 
-	/* PRPs start at whole dwords; only SGLs of byte granularity can do better. */
-	if (drw_binding_path(b)->lim.sgl != DRW_SGL_BYTE)
-		for (i = 0; i < io->nr_pc; i++)
-			if (io->pc[i].buf_off & 3)
-				return -EDOM;
+	buf_mask = drw_binding_buf_align(b) - 1;
+	for (i = 0; i < io->nr_pc; i++)
+		if (io->pc[i].buf_off & buf_mask)
+			return -EDOM;
 
 	/* From here on as blkdev_read_iter() and blkdev_write_iter(), block/fops.c. */
 	if (io->op == DMABUF_RW_OP_WRITE) {
@@ -198,10 +197,12 @@ static void io_fail(struct drw_io *io, u64 off, int error)
 /* Drop one of io->pending; the last one ends the attempt. */
 static void io_put_pending(struct drw_io *io)
 {
+	struct drw_path *path = io->path;
+	struct drw_map *map = path->map;
+
 	if (!atomic_dec_and_test(&io->pending))
 		return;
 	if (io->polled && !io->repeated) {
-		struct drw_map *map = io->path->map;
 		unsigned long flags;
 
 		spin_lock_irqsave(&map->polled_lock, flags);
@@ -209,7 +210,8 @@ static void io_put_pending(struct drw_io *io)
 		spin_unlock_irqrestore(&map->polled_lock, flags);
 	}
 	io->base = min(io->issued, io->fail_off);
-	drw_map_release(io->path->map);
+	drw_map_release(map);
+	drw_binding_put_path(io->b, path);
 	io->done(io);
 }
 
@@ -416,7 +418,7 @@ static void issue_wait(struct drw_io *io, struct drw_iter *it)
  */
 int drw_io_issue(struct drw_io *io, bool nowait)
 {
-	struct drw_path *path = drw_binding_path(io->b);
+	struct drw_path *path = drw_binding_get_path(io->b);
 	struct drw_iter it;
 	int ret;
 
@@ -428,11 +430,10 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 
 	ret = drw_map_acquire(path->map, nowait);
 	if (ret)
-		return ret;
-	if ((io->b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !path->map->mc.device_memory) {
-		drw_map_release(path->map);
-		return -EXDEV;
-	}
+		goto put_path;
+	ret = -EXDEV;
+	if ((io->b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !path->map->mc.device_memory)
+		goto release_map;
 
 	drw_iter_init(&it, &path->map->x, io->pc, io->nr_pc);
 	if (io->base)
@@ -440,15 +441,19 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 	atomic_set(&io->pending, 1);
 	if (nowait) {
 		ret = issue_nowait(io, &it);
-		if (ret) {
-			drw_map_release(path->map);
-			return ret;
-		}
+		if (ret)
+			goto release_map;
 	} else {
 		issue_wait(io, &it);
 	}
 	io_put_pending(io);
 	return 0;
+
+release_map:
+	drw_map_release(path->map);
+put_path:
+	drw_binding_put_path(io->b, path);
+	return ret;
 }
 
 /* Could another path do better? */

@@ -63,7 +63,7 @@ struct drw_cmd {
  * @wait: for ->done() of those who wait
  * @work: what has to wait for process context
  * @base: see above
- * @path: path of the attempt
+ * @path: path of the attempt; with multipath, only to be compared once it has ended
  * @issued: end of what the attempt has given to the drive
  * @pending: commands in flight, and one for the issuer
  * @lock: protects @fail_off and @error while commands are in flight

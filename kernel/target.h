@@ -8,8 +8,8 @@
  *   path	a disk whose queue does: the opened disk itself, or one of the hidden disks
  *		behind a multipath head
  *
- * No locks of our own: everything here is constant once it has been filled, but
- * drw_path.failed_at.
+ * No locks of our own: everything here is constant once it has been filled, but for the
+ * fields of a path that say otherwise.
  */
 #ifndef _DRW_TARGET_H
 #define _DRW_TARGET_H
@@ -23,14 +23,18 @@
 
 /**
  * struct drw_path - one way to the namespace
+ * @node: in drw_binding.paths or .retired; protected by drw_binding.path_lock
+ * @users: transfers that use it; counted for multipath only, where paths come and go
  * @disk: device reference held. Its queue may be entered at any time; on a disk that has
  *	gone that fails with ENODEV.
  * @dd: the controller; reference held
  * @map: the buffer, mapped for it; one use held
  * @lim: what its commands may be
- * @failed_at: jiffies of the last path error, 0: none since the last success
+ * @failed_at: jiffies of the last path error, 0: none yet; drw_binding.path_lock
  */
 struct drw_path {
+	struct list_head node;
+	atomic_t users;
 	struct gendisk *disk;
 	struct drw_dmadev *dd;
 	struct drw_map *map;

@@ -108,7 +108,7 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (ret || !io->len)
 		goto err_free;
 	ret = -EOPNOTSUPP;
-	if ((issue_flags & IO_URING_F_IOPOLL) && !drw_disk_has_poll(drw_binding_path(b)->disk))
+	if ((issue_flags & IO_URING_F_IOPOLL) && !drw_binding_has_poll(b))
 		goto err_free;
 	ret = drw_pagecache_before(io, nowait);
 	if (ret)
