@@ -200,6 +200,25 @@ static void signal_ends_the_wait_with_EINTR(const void *arg)
 	close_all();
 }
 
+/* A completion on a ring of the same thread is work for it, but not a signal. */
+static void completions_do_not_interrupt_an_ioctl(const void *arg)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 100000000 };
+	struct mock_invalidate inv = { .fence_ms = 500 };
+	struct io_uring ring;
+
+	open_all("priv512", &scattered);
+	drw_ring(&ring, 4, 0);
+	buf_fill(&buf, 0, BUF_BYTES, 1, 0);
+	OK(mock_invalidate(&buf, MOVE, &inv));
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &soon, 0, 0);
+	CHECK_EQ(io_uring_submit(&ring), 1);
+	CHECK_EQ(drw_write(binding, AT, 0, BUF_BYTES), BUF_BYTES);
+	disk_check(&disk, AT, BUF_BYTES, 1, 0);
+	io_uring_queue_exit(&ring);
+	close_all();
+}
+
 static void revoked_buffer_is_ESTALE_for_good(const void *arg)
 {
 	struct mock_invalidate inv = {};
@@ -521,6 +540,7 @@ static void add(void)
 	TEST(all_bindings_of_a_buffer_come_back);
 	TEST(transfer_waits_for_the_move_to_end);
 	TEST(signal_ends_the_wait_with_EINTR);
+	TEST(completions_do_not_interrupt_an_ioctl);
 	test_add(revoked_buffer_is_ESTALE_for_good, "priv512",
 		 "revoked_buffer_is_ESTALE_for_good.priv512");
 	test_add(revoked_buffer_is_ESTALE_for_good, "mp512",
