@@ -67,6 +67,23 @@ bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed)
 u32 drw_binding_buf_align(struct drw_binding *b);
 bool drw_binding_has_poll(struct drw_binding *b);
 
+/* Count a transfer that has ended. */
+static inline void drw_binding_count(struct drw_binding *b, u32 op, u64 bytes, int error)
+{
+	struct drw_stats *s = get_cpu_ptr(b->stats);
+
+	if (unlikely(error))
+		s->errors++;
+	if (bytes && op == DMABUF_RW_OP_READ) {
+		s->reads++;
+		s->read_bytes += bytes;
+	} else if (bytes) {
+		s->writes++;
+		s->write_bytes += bytes;
+	}
+	put_cpu_ptr(s);
+}
+
 /* End the use of a path; callable in any context. It may be freed at once. */
 static inline void drw_binding_put_path(struct drw_binding *b, struct drw_path *path)
 {

@@ -105,6 +105,41 @@ union drw_dptr {
 
 int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 	     struct drw_plan *plan);
+/**
+ * drw_dptr_inline() - the data pointer of a command that needs no list
+ * @addr: bus address of consecutive bytes
+ * @len: how many: whole LBAs, not above lim->max_bytes
+ * @lim: what a command may be
+ * @dptr: filled
+ * @sgl: filled: @dptr is an SGL
+ *
+ * For short transfers it saves planning; it decides as drw_plan() does.
+ *
+ * Return: false if a list is needed, or neither form can express it.
+ */
+static inline bool drw_dptr_inline(u64 addr, u32 len, const struct drw_limits *lim,
+				   union drw_dptr *dptr, bool *sgl)
+{
+	u32 in_page = DRW_PAGE_BYTES - (addr & DRW_PAGE_MASK);
+	bool prp_ok = !(addr & 3);
+	bool sgl_ok = lim->sgl == DRW_SGL_BYTE || (lim->sgl == DRW_SGL_DWORD && prp_ok);
+
+	*sgl = sgl_ok && (!prp_ok || (lim->sgl_threshold && len >= lim->sgl_threshold));
+	if (*sgl) {
+		dptr->sgl = (struct drw_sgl_desc) {
+			.addr = cpu_to_le64(addr),
+			.length = cpu_to_le32(len),
+			.type = DRW_SGL_DATA,
+		};
+		return true;
+	}
+	if (!prp_ok || len > in_page + DRW_PAGE_BYTES)
+		return false;
+	dptr->prp1 = cpu_to_le64(addr);
+	dptr->prp2 = len > in_page ? cpu_to_le64(addr + in_page) : 0;
+	return true;
+}
+
 u32 drw_list_bytes(const struct drw_plan *plan);
 u32 drw_list_pages(const struct drw_plan *plan);
 void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,

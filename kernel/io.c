@@ -33,10 +33,27 @@ static struct kmem_cache *drw_io_cache;
 static struct kmem_cache *drw_cmd_cache;
 struct workqueue_struct *drw_wq;
 
+/*
+ * Constructors also keep the allocator from zeroing objects each time (init_on_alloc=1);
+ * every field is set before it is used, and none of them goes to user space.
+ */
+static void io_ctor(void *p)
+{
+	struct drw_io *io = p;
+
+	memset(io, 0, sizeof(*io));
+	spin_lock_init(&io->lock);
+}
+
+static void cmd_ctor(void *p)
+{
+	memset(p, 0, sizeof(struct drw_cmd));
+}
+
 int drw_io_init(void)
 {
-	drw_io_cache = KMEM_CACHE(drw_io, 0);
-	drw_cmd_cache = KMEM_CACHE(drw_cmd, 0);
+	drw_io_cache = kmem_cache_create("drw_io", sizeof(struct drw_io), 0, 0, io_ctor);
+	drw_cmd_cache = kmem_cache_create("drw_cmd", sizeof(struct drw_cmd), 0, 0, cmd_ctor);
 	drw_wq = alloc_workqueue("dmabuf_rw", WQ_UNBOUND, 0);
 	if (drw_io_cache && drw_cmd_cache && drw_wq)
 		return 0;
@@ -70,7 +87,6 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->nomem = 0;
 	io->chain = NULL;
 	io->repeats = NULL;
-	spin_lock_init(&io->lock);
 	return io;
 }
 
@@ -563,20 +579,7 @@ void drw_io_run(struct drw_io *io)
  */
 int drw_io_result(struct drw_io *io)
 {
-	struct drw_stats *s = get_cpu_ptr(io->b->stats);
-
-	if (unlikely(io->error))
-		s->errors++;
-	if (io->base) {
-		if (io->op == DMABUF_RW_OP_READ) {
-			s->reads++;
-			s->read_bytes += io->base;
-		} else {
-			s->writes++;
-			s->write_bytes += io->base;
-		}
-	}
-	put_cpu_ptr(s);
+	drw_binding_count(io->b, io->op, io->base, io->error);
 	if (unlikely(io->error && !io->base))
 		return io->error;
 	return io->base;

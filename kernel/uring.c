@@ -7,12 +7,16 @@
  * run it again from a worker, so what runs here under IO_URING_F_NONBLOCK is all or
  * nothing. Completions run in interrupt context and hand over to task work; what must
  * sleep (another path, dropping cached pages) goes through drw_wq first.
+ *
+ * Two ways lead through this file: transfers of one command without a list keep their state
+ * in io_uring's memory (struct fast_pdu); all others are a struct drw_io.
  */
 #include <linux/uio.h>
 
 #include "../include/uapi/dmabuf_rw.h"
 #include "compat.h"
 #include "io.h"
+#include "nvme_rq.h"
 
 struct uring_pdu {
 	struct drw_io *io;
@@ -53,49 +57,209 @@ static void uring_done(struct drw_io *io)
 	io_uring_cmd_do_in_task_lazy(io->ucmd, uring_task_cb);
 }
 
+/**
+ * struct fast_pdu - a transfer of one command without a list, in io_uring's own memory
+ * @path: its path, in use until the command has ended
+ * @pos: file offset
+ * @buf_off: buffer offset
+ * @bytes: how many
+ * @op: enum dmabuf_rw_op
+ * @fua: force unit access
+ * @status: the command's, once it has ended
+ *
+ * Most transfers are short and meet no obstacle. They need no struct drw_io; one is made
+ * for those that end otherwise than expected.
+ */
+struct fast_pdu {
+	struct drw_path *path;
+	u64 pos;
+	u64 buf_off;
+	u32 bytes;
+	u8 op;
+	bool fua;
+	blk_status_t status;
+};
+
+static struct fast_pdu *fast_pdu(struct io_uring_cmd *ucmd)
+{
+	return io_uring_cmd_to_pdu(ucmd, struct fast_pdu);
+}
+
+/* Go on as if the transfer had been a struct drw_io that has ended its first attempt. */
+static void fast_to_slow(struct io_uring_cmd *ucmd)
+{
+	struct drw_binding *b = drw_binding_from_file(ucmd->file);
+	struct fast_pdu fast = *fast_pdu(ucmd);
+	/* The drive may have done the work: there is no way to refuse it any more. */
+	struct drw_io *io = drw_io_alloc(b, GFP_KERNEL | __GFP_NOFAIL);
+
+	io->op = fast.op;
+	io->flags = fast.fua ? DMABUF_RW_IO_FUA : 0;
+	io->pos = fast.pos;
+	io->len = fast.bytes;
+	io->one = (struct dmabuf_rw_piece) { .buf_off = fast.buf_off, .len = fast.bytes };
+	io->path = fast.path;
+	io->error = fast.status ? drw_rq_status(fast.status) : 0;
+	io->base = fast.status ? 0 : fast.bytes;
+	io->ucmd = ucmd;
+	uring_pdu(ucmd)->io = io;
+	INIT_WORK(&io->work, uring_work);
+	queue_work(drw_wq, &io->work);
+}
+
+static DRW_URING_TASK_CB(fast_task_cb)
+{
+	unsigned int issue_flags;
+	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
+	struct drw_binding *b = drw_binding_from_file(ucmd->file);
+	struct fast_pdu *fast = fast_pdu(ucmd);
+
+	if (unlikely(fast->status || (fast->op == DMABUF_RW_OP_WRITE &&
+				      READ_ONCE(b->target.file->f_mapping->nrpages)))) {
+		fast_to_slow(ucmd);
+		return;
+	}
+	drw_binding_count(b, fast->op, fast->bytes, 0);
+	drw_uring_cmd_done(ucmd, fast->bytes, issue_flags);
+}
+
+static DRW_END_IO(fast_end_io, rq, status)
+{
+	struct io_uring_cmd *ucmd = rq->end_io_data;
+	struct drw_binding *b = drw_binding_from_file(ucmd->file);
+	struct fast_pdu *fast = fast_pdu(ucmd);
+	struct drw_path *path = fast->path;
+
+	fast->status = status;
+	drw_map_release(path->map);
+	drw_binding_put_path(b, path);
+	io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
+	return RQ_END_IO_FREE;
+}
+
+/*
+ * Start a transfer that must not sleep if one command without a list can do it and nothing
+ * speaks against it. Otherwise return false, having done nothing; the long way then finds
+ * out what is to be done or said. So every check here must be at least as strict as
+ * drw_io_check() and drw_pagecache_before().
+ */
+static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op, u64 pos,
+		       u64 buf_off, u32 len, u64 flags)
+{
+	const struct drw_target *t = &b->target;
+	struct fast_pdu *fast = fast_pdu(ucmd);
+	u64 size = drw_target_bytes(t), ext_off;
+	struct drw_rw rw = { };
+	struct drw_path *path;
+	struct drw_map *map;
+	struct request *rq;
+	u32 idx;
+
+	if (!len || ((pos | len) & (t->lba_bytes - 1)) || pos >= size || len > size - pos ||
+	    buf_off >= b->dmabuf->size || len > b->dmabuf->size - buf_off ||
+	    READ_ONCE(t->file->f_mapping->nrpages) || drw_target_recheck(t))
+		return false;
+	if (op == DMABUF_RW_OP_READ) {
+		if (!b->can_read || flags)
+			return false;
+	} else {
+		if (!b->can_write || (flags & ~DMABUF_RW_IO_FUA) || bdev_read_only(t->bdev) ||
+		    IS_SWAPFILE(t->file->f_mapping->host))
+			return false;
+	}
+
+	path = drw_binding_get_path(b);
+	map = path->map;
+	if (len > path->lim.max_bytes || (buf_off & 3 && path->lim.sgl != DRW_SGL_BYTE) ||
+	    drw_map_acquire(map, true))
+		goto put_path;
+	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !map->mc.device_memory)
+		goto release_map;
+
+	idx = map->x.nr > 1 ? drw_extents_find(&map->x, buf_off) : 0;
+	ext_off = buf_off - map->x.ext[idx].buf_off;
+	if (len > drw_extent_len(&map->x, idx) - ext_off ||
+	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, len, &path->lim, &rw.dptr, &rw.sgl))
+		goto release_map;
+
+	rq = drw_rq_alloc(path->disk, op, true, false);
+	if (IS_ERR(rq))
+		goto release_map;
+	rw.op = op;
+	rw.fua = flags & DMABUF_RW_IO_FUA;
+	rw.nsid = t->nsid;
+	rw.sector = t->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
+	rw.bytes = len;
+	rw.lba_bytes = t->lba_bytes;
+	drw_rq_init(rq, &rw, !t->multipath);
+
+	*fast = (struct fast_pdu) {
+		.path = path,
+		.pos = pos,
+		.buf_off = buf_off,
+		.bytes = len,
+		.op = op,
+		.fua = rw.fua,
+	};
+	rq->end_io = fast_end_io;
+	rq->end_io_data = ucmd;
+	blk_execute_rq_nowait(rq, false);
+	return true;
+
+release_map:
+	drw_map_release(map);
+put_path:
+	drw_binding_put_path(b, path);
+	return false;
+}
+
 int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	struct drw_binding *b = drw_binding_from_file(ucmd->file);
 	const struct io_uring_sqe *sqe = ucmd->sqe;
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
-	bool vec = false;
+	u64 pos, len, addr3, flags;
 	struct drw_io *io;
-	u64 addr3, len;
+	bool vec = false;
+	u32 op;
 	int ret;
 
 	if (issue_flags & IO_URING_F_CANCEL)
 		return -EINVAL;
-
-	io = drw_io_alloc(b, nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
-	if (!io)
-		return nowait ? -EAGAIN : -ENOMEM;
-
-	ret = -ENOTTY;
 	switch (ucmd->cmd_op) {
 	case DMABUF_RW_URING_READV:
 		vec = true;
 		fallthrough;
 	case DMABUF_RW_URING_READ:
-		io->op = DMABUF_RW_OP_READ;
+		op = DMABUF_RW_OP_READ;
 		break;
 	case DMABUF_RW_URING_WRITEV:
 		vec = true;
 		fallthrough;
 	case DMABUF_RW_URING_WRITE:
-		io->op = DMABUF_RW_OP_WRITE;
+		op = DMABUF_RW_OP_WRITE;
 		break;
 	default:
-		goto err_free;
+		return -ENOTTY;
 	}
-
-	ret = -EINVAL;
 	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
 	    READ_ONCE(sqe->uring_cmd_flags))
-		goto err_free;
-	io->pos = READ_ONCE(sqe->addr);
+		return -EINVAL;
+	pos = READ_ONCE(sqe->addr);
 	len = READ_ONCE(sqe->len);
 	addr3 = READ_ONCE(sqe->addr3);
-	io->flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
+	flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
+
+	if (nowait && !vec && !(issue_flags & IO_URING_F_IOPOLL) &&
+	    fast_issue(b, ucmd, op, pos, addr3, len, flags))
+		return -EIOCBQUEUED;
+
+	io = drw_io_alloc(b, nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
+	if (!io)
+		return nowait ? -EAGAIN : -ENOMEM;
+	io->op = op;
+	io->pos = pos;
+	io->flags = flags;
 	if (vec) {
 		ret = drw_io_set_pieces(io, addr3, len, nowait);
 		if (ret)
