@@ -192,7 +192,8 @@ int main(void)
 	cpu_init();
 	ret = dmabuf_rw_device_open(NULL, &device);
 	if (ret)
-		die("the module: %s", dmabuf_rw_error_cause(DMABUF_RW_CALL_OPEN, ret, 0));
+		die("the module: %s", dmabuf_rw_error_cause(&(struct dmabuf_rw_error){
+			.call = DMABUF_RW_CALL_OPEN, .err = -ret }));
 	area_open(&area, ROLE, strtoull(setting("DRW_FREE_MB", "256"), NULL, 10) * MiB,
 		  AREA_HALF);
 	target_open_bar(&bar);

@@ -98,10 +98,7 @@ static const struct sentence reasons[] = {
 	       "log may say more"),
 	REASON(MAP,
 	       "the buffer's exporter could not map the buffer for the drive",
-	       "EINVAL here usually means that the kernel sees no peer-to-peer route: put "
-	       "both devices below one PCIe switch, or use a CPU whose host bridge is on "
-	       "the kernel's list (drivers/pci/p2pdma.c); ENODEV, that the exporter has "
-	       "revoked the buffer: enable the device's memory and export it again"),
+	       "the kernel log may say more"),
 	REASON(BAD_MAPPING,
 	       "the addresses from the buffer's exporter do not cover the buffer exactly",
 	       "this is a fault of the exporter; report it with the kernel's version"),
@@ -121,6 +118,38 @@ static const struct sentence reasons[] = {
 	REASON(NO_PATH,
 	       "no live path to the multipath namespace is on PCI",
 	       "nvme list-subsys shows the paths and their states; bring a PCI path back"),
+};
+
+/* Where the exporter's errno (detail) tells more than the reason does. */
+static const struct {
+	uint32_t reason;
+	int detail;
+	const char *remedy;
+} exporters[] = {
+	{ DMABUF_RW_REASON_ATTACH, EOPNOTSUPP,
+	  "the exporter serves no importer of this kind: its driver may need a newer version "
+	  "or an option for peer-to-peer access" },
+	{ DMABUF_RW_REASON_ATTACH, ENODEV,
+	  "the exporter has revoked the buffer: see that its device is bound, powered and has "
+	  "its memory enabled, then export the buffer again" },
+	{ DMABUF_RW_REASON_MAP, EINVAL,
+	  "this usually means that the kernel sees no peer-to-peer route between the two "
+	  "devices: put both below one PCIe switch, or use a CPU whose host bridge is on the "
+	  "kernel's list (drivers/pci/p2pdma.c)" },
+	{ DMABUF_RW_REASON_MAP, EREMOTEIO,
+	  "this usually means that the kernel sees no peer-to-peer route between the two "
+	  "devices: put both below one PCIe switch, or use a CPU whose host bridge is on the "
+	  "kernel's list (drivers/pci/p2pdma.c)" },
+	{ DMABUF_RW_REASON_MAP, ENODEV,
+	  "the exporter has revoked the buffer: see that its device is bound, powered and has "
+	  "its memory enabled, then export the buffer again" },
+	{ DMABUF_RW_REASON_MAP, ENOMEM,
+	  "memory, addresses of the IOMMU or the bounce area (swiotlb) are used up: use a "
+	  "smaller buffer, enable the IOMMU, or boot without swiotlb=force" },
+	{ DMABUF_RW_REASON_MAP, EIO,
+	  "the buffer does not fit into what the drive can be given: addresses of the IOMMU "
+	  "or the bounce area (swiotlb) are used up; use a smaller buffer, enable the IOMMU, "
+	  "or boot without swiotlb=force" },
 };
 
 #define ERRNO(e, call_, cause_, remedy_) \
@@ -324,48 +353,46 @@ static const struct sentence *find_errno(uint32_t call, int err)
 	return NULL;
 }
 
-static const struct sentence *find(uint32_t call, int err, unsigned int reason)
+static const struct sentence *find(const struct dmabuf_rw_error *error)
 {
-	if (reason < ARRAY_SIZE(reasons) && reasons[reason].cause)
-		return &reasons[reason];
-	return find_errno(call, err);
+	if (error->reason < ARRAY_SIZE(reasons) && reasons[error->reason].cause)
+		return &reasons[error->reason];
+	return find_errno(error->call, error->err);
 }
 
-DMABUF_RW_API const char *dmabuf_rw_error_cause(enum dmabuf_rw_call call, int err,
-						unsigned int reason)
+DMABUF_RW_API const char *dmabuf_rw_error_cause(const struct dmabuf_rw_error *error)
 {
 	const struct sentence *s;
 
-	if (err < 0)
-		err = -err;
-	if (!err)
+	if (!error->err)
 		return "no error";
-	s = find(call, err, reason);
+	s = find(error);
 	if (s)
 		return s->cause;
-	return strerrordesc_np(err) ? strerrordesc_np(err) : "an unknown error";
+	return strerrordesc_np(error->err) ? strerrordesc_np(error->err) :
+					     "an unknown error";
 }
 
-DMABUF_RW_API const char *dmabuf_rw_error_remedy(enum dmabuf_rw_call call, int err,
-						 unsigned int reason)
+DMABUF_RW_API const char *dmabuf_rw_error_remedy(const struct dmabuf_rw_error *error)
 {
 	const struct sentence *s;
+	size_t i;
 
-	if (err < 0)
-		err = -err;
-	if (!err)
+	if (!error->err)
 		return "nothing needs to be done";
-	s = find(call, err, reason);
+	for (i = 0; i < ARRAY_SIZE(exporters); i++)
+		if (exporters[i].reason == error->reason &&
+		    exporters[i].detail == error->detail)
+			return exporters[i].remedy;
+	s = find(error);
 	return s ? s->remedy : "see the kernel log";
 }
 
 DMABUF_RW_API size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error,
 					    char *buf, size_t len)
 {
-	const char *cause = dmabuf_rw_error_cause(error->call, error->err,
-						  error->reason);
-	const char *remedy = dmabuf_rw_error_remedy(error->call, error->err,
-						    error->reason);
+	const char *cause = dmabuf_rw_error_cause(error);
+	const char *remedy = dmabuf_rw_error_remedy(error);
 	const char *name = dmabuf_rw_errno_name(error->err);
 	char errno_text[32], detail[96] = "";
 	int n;

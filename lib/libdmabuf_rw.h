@@ -89,12 +89,10 @@ struct dmabuf_rw_error {
 
 /*
  * What is wrong, and what to do about it: each a sentence without a full stop, never
- * null. Static storage. @err may have either sign. @reason 0 is taken for "not known".
+ * null. Static storage. For an errno alone, fill @call and @err.
  */
-const char *dmabuf_rw_error_cause(enum dmabuf_rw_call call, int err,
-				  unsigned int reason);
-const char *dmabuf_rw_error_remedy(enum dmabuf_rw_call call, int err,
-				   unsigned int reason);
+const char *dmabuf_rw_error_cause(const struct dmabuf_rw_error *error);
+const char *dmabuf_rw_error_remedy(const struct dmabuf_rw_error *error);
 
 /*
  * Both together with the exporter's errno where there is one: "cause (detail):

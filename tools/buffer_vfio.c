@@ -5,7 +5,8 @@
  * Binding the device to vfio-pci is the administrator's act, not ours; where that or
  * anything else is missing, the sentence says what to type. The device is opened
  * through its IOMMU group and a container, or, where the kernel has no containers,
- * through its own node and iommufd. The dma-buf keeps working while the device is
+ * through its own node and iommufd. (Debian's cloud kernels have no iommufd, so the
+ * project's machines test only the first way.) The dma-buf keeps working while the device is
  * open, so all descriptors stay until buffer_vfio_close().
  *
  * Opening resets most devices, and closing the last descriptor revokes the dma-buf.

@@ -169,13 +169,13 @@ static void show_refusal(struct report *report, const char *what,
 	}
 	print_row(report, "direct", "no");
 	print_row(report, "why", "%s (%s)",
-		  dmabuf_rw_error_cause(error->call, error->err, error->reason),
+		  dmabuf_rw_error_cause(error),
 		  name ? name : "an unknown errno");
 	if (error->detail)
 		print_row(report, "exporter said", "%s",
 			  exporter ? exporter : "an unknown errno");
 	print_row(report, "what to do", "%s",
-		  dmabuf_rw_error_remedy(error->call, error->err, error->reason));
+		  dmabuf_rw_error_remedy(error));
 }
 
 static int judge_pair(struct report *report, struct session *s, uint64_t bind_flags)

@@ -60,10 +60,8 @@ void report_error(struct report *report, const char *what,
 	fprintf(stderr, "dmabuf-rw %s: %s: %s\n", report->command, what, text);
 
 	json_put_string(object, "message", text);
-	json_put_string(object, "cause", dmabuf_rw_error_cause(error->call, error->err,
-							      error->reason));
-	json_put_string(object, "remedy", dmabuf_rw_error_remedy(error->call, error->err,
-								error->reason));
+	json_put_string(object, "cause", dmabuf_rw_error_cause(error));
+	json_put_string(object, "remedy", dmabuf_rw_error_remedy(error));
 	json_put_u64(object, "errno", error->err);
 	json_put_string(object, "errno_name", name ? name : "unknown");
 	json_put_u64(object, "reason", error->reason);

@@ -249,8 +249,9 @@ static void verify_finds_a_difference(const void *arg)
 	disk_pwrite(&disk, zeros, 4 * MiB, 4 * MiB);
 	s.buf = &buf;
 	OK(-pthread_create(&thread, NULL, spoil, &s));
-	RUNS(4, TOOL " load %s --into %s --offset 4M --verify -o json", disk.path,
-	     inherited(&buf));
+	/* In small blocks, so that there is time between the first one and its check. */
+	RUNS(4, TOOL " load %s --into %s --offset 4M --verify --block-size 512 --depth 1 "
+	     "-o json", disk.path, inherited(&buf));
 	s.end = true;
 	pthread_join(thread, NULL);
 	JSON_IS("verified", "false");

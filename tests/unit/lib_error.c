@@ -15,6 +15,20 @@
 #include "uapi_text.h"
 #include "unit.h"
 
+static const char *cause_of(enum dmabuf_rw_call call, int err, unsigned int reason)
+{
+	struct dmabuf_rw_error error = { .call = call, .err = err, .reason = reason };
+
+	return dmabuf_rw_error_cause(&error);
+}
+
+static const char *remedy_of(enum dmabuf_rw_call call, int err, unsigned int reason)
+{
+	struct dmabuf_rw_error error = { .call = call, .err = err, .reason = reason };
+
+	return dmabuf_rw_error_remedy(&error);
+}
+
 static void check_sentence(const char *what, const char *s)
 {
 	size_t len;
@@ -41,14 +55,14 @@ static void every_errno_of_the_table_has_its_own_sentences(void **state)
 		const char *name = strerrorname_np(errnos[i]);
 		int bind = strstr(calls[i], "BIND") || strstr(calls[i], "all");
 		enum dmabuf_rw_call call = bind ? DMABUF_RW_CALL_BIND : DMABUF_RW_CALL_IO;
-		const char *cause = dmabuf_rw_error_cause(call, errnos[i], 0);
+		const char *cause = cause_of(call, errnos[i], 0);
 
 		check_sentence(name, cause);
-		check_sentence(name, dmabuf_rw_error_remedy(call, errnos[i], 0));
+		check_sentence(name, remedy_of(call, errnos[i], 0));
 		if (!strcmp(cause, strerrordesc_np(errnos[i])))
 			fail_msg("%s has only libc's text", name);
-		if (!strcmp(dmabuf_rw_error_remedy(call, errnos[i], 0),
-			    dmabuf_rw_error_remedy(call, 4095, 0)))
+		if (!strcmp(remedy_of(call, errnos[i], 0),
+			    remedy_of(call, 4095, 0)))
 			fail_msg("%s has only the general remedy", name);
 	}
 }
@@ -66,8 +80,8 @@ static void no_two_errnos_of_a_call_share_a_cause(void **state)
 		for (i = 0; i < n; i++)
 			for (j = 0; j < i; j++)
 				if (errnos[i] != errnos[j] &&
-				    !strcmp(dmabuf_rw_error_cause(kinds[k], errnos[i], 0),
-					    dmabuf_rw_error_cause(kinds[k], errnos[j], 0)))
+				    !strcmp(cause_of(kinds[k], errnos[i], 0),
+					    cause_of(kinds[k], errnos[j], 0)))
 					fail_msg("%s and %s have one cause",
 						 strerrorname_np(errnos[i]),
 						 strerrorname_np(errnos[j]));
@@ -88,12 +102,12 @@ static void every_reason_of_the_header_has_its_own_sentences(void **state)
 		assert_string_equal(name, names[i]);
 		if (values[i] == DMABUF_RW_REASON_NONE)
 			continue;
-		check_sentence(name, dmabuf_rw_error_cause(DMABUF_RW_CALL_BIND, EIO,
+		check_sentence(name, cause_of(DMABUF_RW_CALL_BIND, EIO,
 							   values[i]));
-		check_sentence(name, dmabuf_rw_error_remedy(DMABUF_RW_CALL_BIND, EIO,
+		check_sentence(name, remedy_of(DMABUF_RW_CALL_BIND, EIO,
 							    values[i]));
-		if (!strcmp(dmabuf_rw_error_cause(DMABUF_RW_CALL_BIND, EIO, values[i]),
-			    dmabuf_rw_error_cause(DMABUF_RW_CALL_BIND, EIO, 0)))
+		if (!strcmp(cause_of(DMABUF_RW_CALL_BIND, EIO, values[i]),
+			    cause_of(DMABUF_RW_CALL_BIND, EIO, 0)))
 			fail_msg("%s has only the errno's cause", name);
 	}
 }
@@ -102,40 +116,56 @@ static void a_reason_from_a_newer_kernel_falls_back_to_the_errno(void **state)
 {
 	(void)state;
 	assert_null(dmabuf_rw_reason_name(100000));
-	assert_string_equal(dmabuf_rw_error_cause(DMABUF_RW_CALL_BIND, EXDEV, 100000),
-			    dmabuf_rw_error_cause(DMABUF_RW_CALL_BIND, EXDEV, 0));
+	assert_string_equal(cause_of(DMABUF_RW_CALL_BIND, EXDEV, 100000),
+			    cause_of(DMABUF_RW_CALL_BIND, EXDEV, 0));
 }
 
 static void an_unknown_errno_still_gives_sentences(void **state)
 {
 	(void)state;
-	check_sentence("4095", dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, 4095, 0));
-	check_sentence("4095", dmabuf_rw_error_remedy(DMABUF_RW_CALL_IO, 4095, 0));
-	check_sentence("EDQUOT", dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, EDQUOT, 0));
-	assert_string_equal(dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, 0, 0), "no error");
+	check_sentence("4095", cause_of(DMABUF_RW_CALL_IO, 4095, 0));
+	check_sentence("4095", remedy_of(DMABUF_RW_CALL_IO, 4095, 0));
+	check_sentence("EDQUOT", cause_of(DMABUF_RW_CALL_IO, EDQUOT, 0));
+	assert_string_equal(cause_of(DMABUF_RW_CALL_IO, 0, 0), "no error");
 }
 
-static void an_errno_may_have_either_sign(void **state)
+static void the_exporters_errno_can_change_the_remedy(void **state)
 {
+	static const int details[] = { EINVAL, EREMOTEIO, ENODEV, ENOMEM, EIO };
+	struct dmabuf_rw_error error = {
+		.call = DMABUF_RW_CALL_BIND,
+		.err = EREMOTEIO,
+		.reason = DMABUF_RW_REASON_MAP,
+	};
+	const char *general = dmabuf_rw_error_remedy(&error);
+	size_t i;
+
 	(void)state;
-	assert_ptr_equal(dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, -ESTALE, 0),
-			 dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, ESTALE, 0));
-	assert_string_equal(dmabuf_rw_errno_name(-ESTALE), "ESTALE");
+	for (i = 0; i < COUNT(details); i++) {
+		error.detail = details[i];
+		check_sentence("MAP", dmabuf_rw_error_remedy(&error));
+		if (!strcmp(dmabuf_rw_error_remedy(&error), general))
+			fail_msg("no remedy of its own for %s", strerrorname_np(details[i]));
+	}
+	error.detail = EINVAL;
+	assert_non_null(strstr(dmabuf_rw_error_remedy(&error), "switch"));
+	error.detail = ENXIO;
+	assert_string_equal(dmabuf_rw_error_remedy(&error), general);
 }
 
 static void a_missing_module_is_told_from_missing_rights(void **state)
 {
 	(void)state;
-	assert_non_null(strstr(dmabuf_rw_error_remedy(DMABUF_RW_CALL_OPEN, ENOENT, 0),
+	assert_non_null(strstr(remedy_of(DMABUF_RW_CALL_OPEN, ENOENT, 0),
 			       "modprobe dmabuf_rw"));
-	assert_non_null(strstr(dmabuf_rw_error_cause(DMABUF_RW_CALL_OPEN, EACCES, 0),
+	assert_non_null(strstr(cause_of(DMABUF_RW_CALL_OPEN, EACCES, 0),
 			       "node"));
-	assert_null(strstr(dmabuf_rw_error_cause(DMABUF_RW_CALL_IO, EACCES, 0), "node"));
+	assert_null(strstr(cause_of(DMABUF_RW_CALL_IO, EACCES, 0), "node"));
 }
 
 static void an_untranslated_buffer_gets_the_remedies_that_help(void **state)
 {
-	const char *remedy = dmabuf_rw_error_remedy(DMABUF_RW_CALL_BIND, EADDRNOTAVAIL,
+	const char *remedy = remedy_of(DMABUF_RW_CALL_BIND, EADDRNOTAVAIL,
 					DMABUF_RW_REASON_NOT_TRANSLATED);
 
 	(void)state;
@@ -243,7 +273,7 @@ int main(void)
 		cmocka_unit_test(every_reason_of_the_header_has_its_own_sentences),
 		cmocka_unit_test(a_reason_from_a_newer_kernel_falls_back_to_the_errno),
 		cmocka_unit_test(an_unknown_errno_still_gives_sentences),
-		cmocka_unit_test(an_errno_may_have_either_sign),
+		cmocka_unit_test(the_exporters_errno_can_change_the_remedy),
 		cmocka_unit_test(a_missing_module_is_told_from_missing_rights),
 		cmocka_unit_test(an_untranslated_buffer_gets_the_remedies_that_help),
 		cmocka_unit_test(the_exporters_errno_is_in_the_sentence),
