@@ -24,7 +24,6 @@
 #include "buffer.h"
 
 typedef uint8_t u8;
-typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
@@ -74,6 +73,7 @@ struct target {
 	int fd;
 	u64 bytes;
 	u8 *map;
+	bool filled;		/* all of it that lanes use has known content */
 	struct buffer buffer;	/* vfio and heap */
 };
 
@@ -137,7 +137,7 @@ struct lane {
 	struct dmabuf_rw_binding *binding;	/* DIRECT */
 	struct io_uring ring;
 	u8 *stage;				/* FIXED, BOUNCE: registered buffer 0 */
-	u64 stage_bytes;
+	bool filled;				/* FIXED: as in struct target */
 	copy_fn copy_in, copy_out;		/* BOUNCE: to and from the target */
 	const char *copy_in_name, *copy_out_name;
 };

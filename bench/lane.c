@@ -49,7 +49,6 @@ static void open_stage(struct lane *lane)
 	if (map == MAP_FAILED)
 		die("%s: no memory", lane->name);
 	lane->stage = (u8 *)(((uintptr_t)map + align - 1) & ~(uintptr_t)(align - 1));
-	lane->stage_bytes = bytes;
 	madvise(lane->stage, bytes, MADV_HUGEPAGE);
 	memset(lane->stage, 0, bytes);
 

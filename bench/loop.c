@@ -4,9 +4,9 @@
  *
  * Every slot has its place in memory, @block bytes at slot * @block. A slot that
  * completes is submitted again, all completions of one wait together, until the time is
- * over. Random blocks of one slot are congruent to it modulo the depth, so that no two
- * transfers in flight meet on the disk; sequential ones are apart by themselves, since
- * the area has at least twice as many blocks as there are slots.
+ * over. The blocks on the disk that a slot uses are congruent to it modulo the depth, so
+ * that no two transfers in flight meet there; in sequential cells each slot takes the
+ * next of them, so that all together go through the area from its beginning to its end.
  *
  * Checks: each result has its full length; the binding's counters (direct) or the block
  * layer's (others) have grown by just what was done; and, up to CHECK_BYTES of it, the
@@ -19,7 +19,7 @@
 
 #include "bench.h"
 
-#define CHECK_BYTES	(4 * MiB)
+#define CHECK_BYTES	(2 * MiB)
 #define TAG_SPOILT	0xffffffffU
 
 struct run {
@@ -28,10 +28,8 @@ struct run {
 	u64 origin;		/* of the half of the area that is used */
 	u64 blocks;
 	u64 random;
-	u64 next;		/* sequential */
 	u64 ios;
 	u64 at[MAX_DEPTH];	/* block that the slot is at, or was last */
-	u16 *owner;		/* writing: slot + 1 that wrote a block last */
 	bool bounce_in, bounce_out;
 };
 
@@ -48,19 +46,14 @@ static void submit_slot(struct run *r, u32 slot)
 	const struct cell *cell = r->cell;
 	struct lane *lane = r->lane;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
-	u64 place = slot * cell->block, block, off;
+	u64 place = slot * cell->block, off;
 
-	if (cell->random) {
-		block = (next_random(&r->random) & (r->blocks / cell->depth - 1)) *
-			cell->depth + slot;
-	} else {
-		block = r->next;
-		r->next = block + 1 < r->blocks ? block + 1 : 0;
-	}
-	r->at[slot] = block;
-	off = r->origin + block * cell->block;
-	if (r->owner)
-		r->owner[block] = slot + 1;
+	if (cell->random)
+		r->at[slot] = (next_random(&r->random) & (r->blocks - 1) &
+			       ~(u64)(cell->depth - 1)) + slot;
+	else
+		r->at[slot] = (r->at[slot] + cell->depth) & (r->blocks - 1);
+	off = r->origin + r->at[slot] * cell->block;
 	if (r->bounce_out)
 		lane->copy_out(lane->stage + place, lane->target->map + place, cell->block);
 
@@ -133,15 +126,17 @@ static void turn(struct run *r, double seconds)
 /* Before writing, all slots get content with a tag of this run; before reading, none. */
 static void prepare_memory(struct run *r, u32 tag)
 {
+	struct lane *lane = r->lane;
+	bool *filled = lane->target ? &lane->target->filled : &lane->filled;
 	u64 bytes = r->cell->depth * r->cell->block;
 
-	if (r->cell->write) {
-		content_fill(lane_view(r->lane), bytes, tag, 0);
-		return;
-	}
-	content_retag(lane_view(r->lane), bytes, TAG_SPOILT, 0);
-	if (r->lane->stage)
-		content_retag(r->lane->stage, bytes, TAG_SPOILT, 0);
+	if (r->cell->write && !*filled)
+		content_fill(lane_view(lane), MAX_DEPTH * MAX_BLOCK, tag, 0);
+	else
+		content_retag(lane_view(lane), bytes, r->cell->write ? tag : TAG_SPOILT, 0);
+	*filled = r->cell->write;
+	if (lane->kind == LANE_BOUNCE)
+		content_retag(lane->stage, bytes, TAG_SPOILT, 0);
 }
 
 static void check_memory(struct run *r, const char *name)
@@ -167,7 +162,7 @@ static void check_disk(struct run *r, const char *name, u32 tag)
 		if (pread(r->lane->area->fd, mem, block, r->origin + k * block) !=
 		    (ssize_t)block)
 			die("%s, %s: the disk cannot be read back", r->lane->name, name);
-		if (!content_is(mem, block, tag, (r->owner[k] - 1) * block))
+		if (!content_is(mem, block, tag, slot * block))
 			die("%s, %s: wrong data in block %llu", r->lane->name, name,
 			    (unsigned long long)k);
 	}
@@ -192,7 +187,6 @@ static void counters(const struct run *r, u64 *ios, u64 *bytes)
 void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	      struct sample *sample)
 {
-	static u16 owner[16 * 1024];
 	static u32 tag;
 	struct run r = {
 		.lane = lane,
@@ -206,14 +200,15 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	u64 ios_before, ios_after, bytes_before, bytes_after;
 	struct cpu_mark begin;
 	char name[64];
+	u32 slot;
 
 	cell_name(cell, name);
-	if (r.blocks > sizeof(owner) / sizeof(owner[0]) || r.blocks < 2 * cell->depth)
+	/* Both powers of two. */
+	if (r.blocks < cell->depth || r.blocks & (r.blocks - 1) ||
+	    cell->depth & (cell->depth - 1))
 		die("%s: the area does not suit this cell", name);
-	if (cell->write) {
-		memset(owner, 0, sizeof(owner));
-		r.owner = owner;
-	}
+	for (slot = 0; slot < cell->depth; slot++)
+		r.at[slot] = slot;
 	prepare_memory(&r, ++tag);
 	counters(&r, &ios_before, &bytes_before);
 

@@ -1,0 +1,212 @@
+"""report - turn what measure printed into results.json and a table.
+
+usage: report.py RESULTS LOG...
+
+Ratios are taken within a round, where both lanes ran within seconds of each other, and
+then the median over the rounds.
+"""
+
+import collections
+import datetime
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+
+VERSION = 1
+
+# What the ratios are of, for each cell: (lane, what it is compared with).
+PAIRS = (
+    ("direct-bar", "fixed"),
+    ("direct-udmabuf", "fixed"),
+    ("direct-heap", "fixed"),
+    ("direct-bar", "bounce-bar"),
+    ("direct-udmabuf", "bounce-udmabuf"),
+)
+
+# (machine's IOMMU or None for all, pattern of cells, pairs, largest ratio, text)
+TO_FIXED = (("direct-bar", "fixed"), ("direct-udmabuf", "fixed"))
+TO_BOUNCE = (("direct-bar", "bounce-bar"), ("direct-udmabuf", "bounce-udmabuf"))
+GOALS = (
+    ("off", r"4k-random-.*-qd32", TO_FIXED, 0.5, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
+    ("strict", r"4k-random-.*-qd32", TO_FIXED, 0.2, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
+    (None, r"(128k|1m)-.*", TO_BOUNCE, 0.33, "128 KiB and above: CPU per I/O beside bounce"),
+)
+
+
+def spread(values):
+    values = list(values)
+    if len(values) > 1:
+        q1, _, q3 = statistics.quantiles(values, n=4, method="inclusive")
+    else:
+        q1 = q3 = values[0]
+    return {"median": statistics.median(values), "min": min(values), "q1": q1, "q3": q3,
+            "max": max(values)}
+
+
+def records(path):
+    found = collections.defaultdict(list)
+    with open(path) as f:
+        for line in f:
+            if line.startswith("{"):
+                record = json.loads(line)
+                found[record.pop("record")].append(record)
+    if not found["machine"] or not found["run"]:
+        raise SystemExit(f"report: {path} has no measurements")
+    return found
+
+
+def parse_cell(name):
+    block, pattern, direction, depth = name.split("-")
+    unit = {"k": 1 << 10, "m": 1 << 20}[block[-1]]
+    return {"name": name, "block_bytes": int(block[:-1]) * unit, "pattern": pattern,
+            "direction": direction, "depth": int(depth[2:])}
+
+
+def make_cell(name, runs):
+    """runs: {lane: {round: record}}"""
+    cell = parse_cell(name)
+    cell["lanes"] = {}
+    for lane, by_round in runs.items():
+        rounds = [by_round[k] for k in sorted(by_round)]
+        cell["lanes"][lane] = {
+            "busy_us_per_io": spread(r["busy"] / r["ios"] * 1e6 for r in rounds),
+            "host_us_per_io": spread(r["host"] / r["ios"] * 1e6 for r in rounds),
+            "ios_per_second": spread(r["ios"] / r["seconds"] for r in rounds),
+            "bytes_per_second": spread(r["ios"] / r["seconds"] * cell["block_bytes"]
+                                       for r in rounds),
+            "rounds": rounds,
+        }
+    cell["ratios"] = []
+    for lane, other in PAIRS:
+        if lane in runs and other in runs:
+            cell["ratios"].append({
+                "lane": lane, "beside": other,
+                **{kind: spread(runs[lane][k][kind] / runs[lane][k]["ios"] /
+                                (runs[other][k][kind] / runs[other][k]["ios"])
+                                for k in runs[lane])
+                   for kind in ("busy", "host")}})
+    return cell
+
+
+def make_machine(path):
+    found = records(path)
+    runs = collections.defaultdict(lambda: collections.defaultdict(dict))
+    for r in found["run"]:
+        runs[r["cell"]][r["lane"]][r["round"]] = {k: r[k] for k in
+                                                  ("ios", "seconds", "busy", "host")}
+    return {**found["machine"][0], "background": found["background"][0],
+            "lanes": found["lane"], "metadata": found["metadata"],
+            "cells": [make_cell(name, lanes) for name, lanes in runs.items()]}
+
+
+def ratio_of(cell, pair):
+    return next((r for r in cell["ratios"] if (r["lane"], r["beside"]) == pair), None)
+
+
+def judge(machines):
+    goals = []
+    for machine in machines:
+        for iommu, pattern, pairs, limit, text in GOALS:
+            if iommu not in (None, machine["iommu"]):
+                continue
+            values = {f"{cell['name']} {pair[0]}": r["busy"]["median"]
+                      for cell in machine["cells"] if re.fullmatch(pattern, cell["name"])
+                      for pair in pairs if (r := ratio_of(cell, pair))}
+            if values:
+                worst = max(values, key=values.get)
+                goals.append({"iommu": machine["iommu"], "text": text, "limit": limit,
+                              "values": values, "worst": worst, "value": values[worst],
+                              "met": values[worst] <= limit})
+        sizes = {m["buffer_bytes"]: m["metadata_bytes"] for m in machine["metadata"]}
+        goals.append({"iommu": machine["iommu"], "limit": min(sizes.values()),
+                      "text": "binding metadata of a BAR is independent of its size",
+                      "values": {str(k): v for k, v in sizes.items()},
+                      "worst": f"{max(sizes) >> 20} MiB beside {min(sizes) >> 20} MiB",
+                      "value": sizes[max(sizes)],
+                      "met": len(set(sizes.values())) == 1})
+    return goals
+
+
+def short(lane):
+    return lane.replace("direct-", "")
+
+
+def pair_name(pair):
+    return f"{short(pair[0])} / {pair[1].split('-')[0]}"
+
+
+def limit_of(iommu, cell, pair):
+    """The goal for a ratio, or None."""
+    return next((limit for only, pattern, pairs, limit, _ in GOALS
+                 if only in (None, iommu) and pair in pairs and
+                 re.fullmatch(pattern, cell["name"])), None)
+
+
+def print_machine(machine):
+    lanes = [lane["name"] for lane in machine["lanes"]]
+    pairs = [p for p in PAIRS if p[0] in lanes and p[1] in lanes]
+    print(f"\nIOMMU {machine['iommu']}, kernel {machine['kernel']}, {machine['accel']}, "
+          f"{machine['cpus']} CPUs")
+    print(f"\n{'CPU time per I/O, microseconds':<32}" +
+          "".join(f"{short(n):>16}" for n in lanes))
+    for cell in machine["cells"]:
+        print(f"  {cell['name']:<30}" + "".join(
+            f"{cell['lanes'][n]['busy_us_per_io']['median']:16.1f}" for n in lanes))
+    print(f"\n{'ratios, middle half, goal':<32}" +
+          "".join(f"{pair_name(p):>26}" for p in pairs))
+    for cell in machine["cells"]:
+        row = f"  {cell['name']:<30}"
+        for pair in pairs:
+            r = ratio_of(cell, pair)["busy"]
+            limit = limit_of(machine["iommu"], cell, pair)
+            goal = f" <={limit:.2f}" if limit else " " * 7
+            row += f"{r['median']:.2f} ({r['q1']:.2f}..{r['q3']:.2f}){goal}".rjust(26)
+        print(row)
+
+
+def print_goals(goals):
+    print(f"\n{'goal':<62}{'limit':>7}{'worst':>8}")
+    for g in goals:
+        number = "{:.2f}" if isinstance(g["value"], float) else "{}"
+        print(f"{'IOMMU ' + g['iommu']:<13}{g['text']:<49}{number.format(g['limit']):>7}"
+              f"{number.format(g['value']):>8}  {'met' if g['met'] else 'missed'}  "
+              f"({g['worst']})")
+
+
+def host():
+    model = "unknown"
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {"kernel": platform.release(), "cpus": os.cpu_count(), "model": model,
+            "load": os.getloadavg()[1]}
+
+
+def main(argv):
+    results, logs = argv[0], argv[1:]
+    qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True,
+                          text=True, check=True).stdout.split("\n")[0]
+    machines = [make_machine(log) for log in logs]
+    goals = judge(machines)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with open(results + ".new", "w") as f:
+        json.dump({"version": VERSION, "date": now.isoformat(timespec="seconds"),
+                   "qemu": qemu, "host": host(), "machines": machines, "goals": goals},
+                  f, indent=1)
+        f.write("\n")
+    os.rename(results + ".new", results)
+    for machine in machines:
+        print_machine(machine)
+    print_goals(goals)
+    print(f"\n{qemu}; all numbers: {results}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
