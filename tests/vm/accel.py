@@ -25,6 +25,7 @@ def _boots_with_kvm(kernel):
     trial = boot.Machine(kernel, machine.Config("kvm-trial", "off"), "kvm",
                          [boot.Program("true", "/bin/true", (), TRIAL_SECONDS)])
     trial.boot_limit = TRIAL_SECONDS
+    trial.boot_tries = 1
     trial.run({}, {})
     return trial.status.get("true") == 0
 

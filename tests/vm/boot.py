@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -36,6 +38,7 @@ class Machine:
     """
 
     boot_limit = 180        # seconds until the guest says that it is ready
+    boot_tries = 2
     grace = 60              # seconds beyond a program's limit, for the guest to act
 
     def __init__(self, kernel, config, how, programs, echo=None):
@@ -48,6 +51,7 @@ class Machine:
         self.environment = {}   # further variables for the programs
         self.seconds = 0.0
         self.boot_seconds = 0.0
+        self.hung_boots = 0
         self._how = how
         self._programs = {p.name: p for p in programs}
         self._echo = echo
@@ -59,6 +63,8 @@ class Machine:
         self._charged = "boot"  # what a fault is charged to
         self._deadline = None
         self._started = 0.0
+        self._greeted = False   # process 1 runs
+        self._silent = False    # the last boot hung before the kernel's first word
         self._done = False
         self._shell = False
 
@@ -66,6 +72,9 @@ class Machine:
 
     def deadline(self):
         return self._deadline
+
+    def last_seconds(self, seconds):
+        self._deadline = time.monotonic() + seconds
 
     def console(self, data):
         if self._echo:
@@ -95,6 +104,9 @@ class Machine:
         self._echo.line(text)
 
     # --- the guest's own lines --------------------------------------------------------
+
+    def _on_hello(self):
+        self._greeted = True
 
     def _on_ready(self, _release):
         self.boot_seconds = time.monotonic() - self._started
@@ -181,7 +193,15 @@ class Machine:
         self._shell = shell
         directory = tempfile.mkdtemp(prefix="vm.")
         try:
-            self._run(directory, files, texts, cmdline)
+            self._prepare(directory, files, texts)
+            with self._own_logs() as logs:
+                self._run(directory, logs, cmdline)
+                # Now and then the emulator hangs before the kernel has begun. That tells
+                # nothing about this project, none of which is in the guest at that time.
+                while self._silent and self.hung_boots + 1 < self.boot_tries:
+                    self.hung_boots += 1
+                    self.results = []
+                    self._run(directory, logs, cmdline)
         finally:
             shutil.rmtree(directory)
 
@@ -201,15 +221,29 @@ class Machine:
         return "".join(f"export {k}='{v}'\n" for k, v in values.items()) + \
             f"SHELL_WANTED={int(self._shell)}\n"
 
-    def _run(self, directory, files, texts, cmdline):
-        logs = f"{LOGS}/{self.name.replace('/', '-')}"
-        os.makedirs(logs, exist_ok=True)
+    def _prepare(self, directory, files, texts):
         machine.make_disks(directory)
         lines = "".join(f"{p.name} {p.limit} {int(p.tests)} {p.path} {' '.join(p.args)}\n"
                         for p in self._programs.values())
         pack.initrd(f"{directory}/initrd", self.kernel, files,
                     {"etc/drw/settings": self._settings(), "etc/drw/programs": lines,
                      **texts})
+
+    @contextlib.contextmanager
+    def _own_logs(self):
+        """A log directory; not that of another run of this machine that goes on now."""
+        for suffix in itertools.chain([""], (f".{n}" for n in itertools.count(2))):
+            logs = f"{LOGS}/{self.name.replace('/', '-')}{suffix}"
+            os.makedirs(logs, exist_ok=True)
+            with open(f"{logs}/.lock", "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue
+                yield logs
+                return
+
+    def _run(self, directory, logs, cmdline):
         argv = machine.qemu(self.kernel, self.config, self._how, directory, self._shell,
                             cmdline)
         with open(f"{logs}/qemu.cmd", "w") as f:
@@ -223,7 +257,13 @@ class Machine:
             run = session.Session(directory, argv, self, log, self._shell)
             status = run.run()
         self.seconds = time.monotonic() - self._started
-        if not self._shell:
+        self._silent = run.timed_out and not self._greeted and \
+            os.path.getsize(f"{logs}/console.log") == 0
+        if self._silent:
+            # With the processors' registers, for who wants to know where it was.
+            os.replace(f"{logs}/qemu.log", f"{logs}/qemu-hung.log")
+            self._fail("boot/timeout", "the machine said nothing at all")
+        elif not self._shell:
             self._judge_end(run.timed_out, status, logs)
 
     def _judge_end(self, timed_out, status, logs):

@@ -41,9 +41,9 @@ class Archive:
         self._parents(path)
         self._entry(path, stat.S_IFREG | mode, data)
 
-    def copy(self, path, source):
+    def copy(self, path, source, mode=None):
         with open(source, "rb") as f:
-            self.file(path, f.read(), stat.S_IMODE(os.stat(source).st_mode))
+            self.file(path, f.read(), mode or stat.S_IMODE(os.stat(source).st_mode))
 
     def symlink(self, path, target):
         path = path.strip("/")

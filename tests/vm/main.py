@@ -13,6 +13,7 @@ import accel
 import boot
 import built
 import configs
+import hostfiles
 import kernels
 import machine
 
@@ -88,6 +89,8 @@ def parse(argv):
     p.add_argument("--cmd", help="run this shell command instead of tests")
     p.add_argument("--script", metavar="FILE",
                    help="run this script or program instead of tests")
+    p.add_argument("args", nargs="*", metavar="ARG",
+                   help="arguments for --script, without spaces in them")
     p.add_argument("--shell", action="store_true",
                    help="give a shell on the machine's console (C-a x ends the machine)")
     p.add_argument("--add", action="append", default=[], metavar="FILE[:WHERE]",
@@ -108,8 +111,17 @@ def parse(argv):
     p.add_argument("-v", "--verbose", action="count", default=0,
                    help="show what the programs print; -vv: the console too")
     args = p.parse_args(argv)
+    for name in ("script", "results", "output"):
+        if getattr(args, name):
+            setattr(args, name, hostfiles.here(getattr(args, name)))
     if args.jobs < 1 or args.timeout < 1:
         p.error("--jobs and --timeout take numbers from 1 on")
+    if args.script and not os.path.isfile(args.script):
+        p.error("there is no file " + args.script)
+    if args.args and not args.script:
+        p.error("only --script takes arguments")
+    if any(len(word.split()) != 1 for word in args.args):
+        p.error("arguments for --script cannot be empty or have spaces in them")
     for word in args.env:
         if not re.match(r"^[A-Z_][A-Z0-9_]*=[^'\n]*$", word):
             p.error(f"--env takes NAME=VALUE without quotes, not: {word}")
@@ -139,6 +151,7 @@ def free_program(args, files, texts):
         with open(args.script, "rb") as f:
             executable = f.read(2) in (b"#!", b"\x7fE")
         path, words = ("/root/script", ()) if executable else ("/bin/sh", ("/root/script",))
+        words += tuple(args.args)
     return boot.Program("program", path, words, args.timeout)
 
 
@@ -156,7 +169,8 @@ class Run:
         self._files, self._texts = {}, {}
         for word in args.add:
             source, _, where = word.partition(":")
-            self._files[where or "root/" + os.path.basename(source)] = source
+            self._files[where or "root/" + os.path.basename(source)] = \
+                hostfiles.here(source)
         if args.shell:
             self._programs = []
         elif self.free:
@@ -201,22 +215,27 @@ class Run:
                 print(line)
         if not self.free:
             print(f"# {m.name}: {count(m.results)}; ready after {m.boot_seconds:.1f} s, "
-                  f"{m.seconds:.0f} s in all ({self.how})", flush=True)
+                  f"{m.seconds:.0f} s in all ({self.how})"
+                  + (f"; {m.hung_boots} boot hung and was repeated" * bool(m.hung_boots)),
+                  flush=True)
 
     def all(self, pairs):
         """Exit status."""
-        if self.free and not self.args.config:
+        args = self.args
+        if self.free and not args.config:
             pairs = pairs[:1]
-        if self.args.output:
-            open(self.args.output, "w").close()
-        jobs = 1 if self.free else self.args.jobs
+        if args.output:
+            open(args.output, "w").close()
+        jobs = 1 if self.free else args.jobs
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             for done in [pool.submit(self.one, pair) for pair in pairs]:
                 done.result()
         bad = any(r.outcome == "not ok" for r in self.results)
         if self.free:
             return self.status or int(bad)
-        print(count(self.results), flush=True)
+        if not args.results:
+            # Otherwise whoever reads the file has the last word.
+            print(count(self.results), flush=True)
         return int(bad or not any(r.outcome == "ok" for r in self.results))
 
 

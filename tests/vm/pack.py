@@ -16,7 +16,6 @@ import lzma
 import os
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 
@@ -64,7 +63,8 @@ class Packer:
         self._libraries = set()
 
     def program(self, source, where):
-        self.archive.copy(where, source)
+        """A program, or any other file: in the guest everything is executable."""
+        self.archive.copy(where, source, 0o755)
         if not _is_elf(source):
             return
         for library in libraries(source):
@@ -197,10 +197,7 @@ def top(kernel, files, settings):
     packer.archive.copy("init", f"{HERE}/guest/init")
     packer.archive.copy("usr/bin/host", f"{HERE}/guest/host")
     for where, source in files.items():
-        if os.stat(source).st_mode & stat.S_IXUSR:
-            packer.program(source, where)
-        else:
-            packer.archive.copy(where, source)
+        packer.program(source, where)
     for where, text in settings.items():
         packer.archive.file(where, text.encode())
     packer.archive.close()
