@@ -19,6 +19,7 @@
 #define TEST_FAILED	1
 #define TEST_SKIPPED	77
 #define MAX_TESTS	1024
+#define SLOW_US		4000000		/* worth a remark */
 
 struct test {
 	char *name;
@@ -319,6 +320,7 @@ static int usage(const char *name)
 int harness_main(const struct program *program, int argc, char **argv)
 {
 	unsigned int passed = 0, failed = 0, skipped = 0, plan = 0;
+	u64 start = now_us(), before;
 	bool list = false;
 	char **only = calloc(argc, sizeof(*only));
 	struct timespec now;
@@ -351,6 +353,7 @@ int harness_main(const struct program *program, int argc, char **argv)
 	for (size_t i = 0; i < nr_tests; i++) {
 		if (!wanted(&tests[i], only, nr_only))
 			continue;
+		before = now_us();
 		switch (run_one(&tests[i])) {
 		case 0:
 			passed++;
@@ -361,12 +364,17 @@ int harness_main(const struct program *program, int argc, char **argv)
 		default:
 			failed++;
 		}
+		if (now_us() - before > SLOW_US)
+			note("%s took %llu s", tests[i].name,
+			     (unsigned long long)(now_us() - before) / 1000000);
 		fflush(stdout);
 	}
 	if (!plan) {
 		fprintf(stderr, "%s: no such test\n", program->name);
 		return 2;
 	}
+	note("%s took %llu s", program->name,
+	     (unsigned long long)(now_us() - start) / 1000000);
 	printf("done %u %u %u\n", passed, failed, skipped);
 	fflush(stdout);
 	return failed != 0;
