@@ -399,11 +399,12 @@ static void bench_ends_after_its_time(const void *arg)
 
 /*
  * Runs the command without a shell, as another user if @uid is not 0, and sends it
- * @signal after @delay_us; its exit status, with what it printed in out and err.
+ * @signal, if not 0, once it has drawn its progress; its exit status, with what it printed in out and err.
  */
-static int run_process(uid_t uid, int signal, useconds_t delay_us, const char *const *args)
+static int run_process(uid_t uid, int signal, const char *const *args)
 {
 	int status, fds[2];
+	struct stat st;
 	pid_t pid;
 
 	if (access(TOOL, X_OK))
@@ -420,7 +421,11 @@ static int run_process(uid_t uid, int signal, useconds_t delay_us, const char *c
 		_exit(98);
 	}
 	if (signal) {
-		usleep(delay_us);
+		do {
+			usleep(10000);
+			SYS(fstat(fds[1], &st));
+		} while (!st.st_size && !waitpid(pid, &status, WNOHANG));
+		usleep(100000);
 		SYS(kill(pid, signal));
 	}
 	SYS(waitpid(pid, &status, 0));
@@ -451,9 +456,10 @@ static void an_interrupted_load_tells_how_far_it_came(const void *arg)
 	disk_fill(&disk, 4 * MiB, len, 10, 0);
 	buf_fill(&buf, 0, len, 11, 0);
 	/* In blocks of 512 it takes seconds. */
-	CHECK_EQ(run_process(0, how->signal, 200000, (const char *const[]){
+	CHECK_EQ(run_process(0, how->signal, (const char *const[]){
 			TOOL, "load", disk.path, "--into", inherited(&buf), "--offset", "4M",
-			"--block-size", "512", "--depth", how->depth, "-o", "json", NULL }),
+			"--block-size", "512", "--depth", how->depth, "--progress", "always",
+			"-o", "json", NULL }),
 		 130, "%s", err);
 	done = json_u64("bytes");
 	CHECK(done < len, "it was done before the signal");
@@ -472,7 +478,7 @@ static void a_user_without_rights_is_told_of_the_group(const void *arg)
 
 	disk_open(&disk, "priv512");
 	SYS(chmod(disk.path, 0666));
-	status = run_process(65534, 0, 0, (const char *const[]){
+	status = run_process(65534, 0, (const char *const[]){
 			TOOL, "load", disk.path, "--into", "udmabuf:64K", "-o", "json", NULL });
 	SYS(chmod(disk.path, 0600));
 	CHECK_EQ(status, 1, "%s", err);
