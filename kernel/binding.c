@@ -25,28 +25,24 @@ module_param(sgl_threshold, uint, 0644);
 MODULE_PARM_DESC(sgl_threshold,
 		 "use SGLs when the average segment has at least this many bytes, 0: only where PRPs cannot do it (default: 32768)");
 
-/* Open a path on @disk; takes over the caller's device reference. */
-static struct drw_path *drw_path_open(struct drw_binding *b, struct gendisk *disk,
+/* Open a path that has been found. */
+static struct drw_path *drw_path_open(struct drw_binding *b, const struct drw_way *way,
 				      struct drw_why *why)
 {
-	struct device *dma_dev = drw_disk_dma_dev(disk);
+	struct gendisk *disk = way->disk;
 	struct drw_path *path;
 	u64 max_bytes;
 	int ret;
 
 	*why = (struct drw_why) { };
-	if (!dma_dev) {
-		why->reason = DMABUF_RW_REASON_NOT_PCI;
-		ret = -EPROTONOSUPPORT;
-		goto err_disk;
-	}
-	ret = -ENOMEM;
 	path = kzalloc(sizeof(*path), GFP_KERNEL);
 	if (!path)
-		goto err_disk;
+		return ERR_PTR(-ENOMEM);
+	get_device(disk_to_dev(disk));
 	path->disk = disk;
+	path->has_poll = way->has_poll;
 
-	path->dd = drw_dmadev_get(dma_dev);
+	path->dd = drw_dmadev_get(way->dma_dev);
 	if (IS_ERR(path->dd)) {
 		ret = PTR_ERR(path->dd);
 		goto err_path;
@@ -68,16 +64,16 @@ static struct drw_path *drw_path_open(struct drw_binding *b, struct gendisk *dis
 		.lba_bytes = b->target.lba_bytes,
 		.max_segs = clamp_t(u32, queue_max_segments(disk->queue), 1, DRW_SGLS_PER_PAGE),
 		.sgl_threshold = READ_ONCE(sgl_threshold),
-		.sgl = path->dd->sgl,
+		/* Constant once the probe has succeeded. */
+		.sgl = READ_ONCE(path->dd->sgl),
 	};
 	return path;
 
 err_dd:
 	drw_dmadev_put(path->dd);
 err_path:
-	kfree(path);
-err_disk:
 	put_device(disk_to_dev(disk));
+	kfree(path);
 	return ERR_PTR(ret);
 }
 
@@ -111,21 +107,22 @@ static bool drw_binding_has(struct drw_binding *b, struct gendisk *disk)
  */
 static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
 {
-	struct gendisk *disks[DRW_MAX_PATHS];
+	struct drw_way ways[DRW_MAX_PATHS];
 	int nr, i, ret = -ENODEV;
 
 	lockdep_assert_held(&b->path_lock);
 
 	*why = (struct drw_why) { .reason = DMABUF_RW_REASON_NO_PATH };
-	nr = drw_target_find_paths(&b->target, disks, DRW_MAX_PATHS);
+	nr = drw_target_find_paths(&b->target, ways, DRW_MAX_PATHS);
 	for (i = 0; i < nr; i++) {
 		struct drw_path *path;
 
-		if (drw_binding_has(b, disks[i])) {
-			put_device(disk_to_dev(disks[i]));
+		if (drw_binding_has(b, ways[i].disk)) {
+			drw_way_put(&ways[i]);
 			continue;
 		}
-		path = drw_path_open(b, disks[i], why);
+		path = drw_path_open(b, &ways[i], why);
+		drw_way_put(&ways[i]);
 		if (IS_ERR(path)) {
 			ret = PTR_ERR(path);
 			continue;
@@ -191,7 +188,7 @@ bool drw_binding_has_poll(struct drw_binding *b)
 	bool ret;
 
 	rcu_read_lock();
-	ret = drw_disk_has_poll(rcu_dereference(b->cur)->disk);
+	ret = rcu_dereference(b->cur)->has_poll;
 	rcu_read_unlock();
 	return ret;
 }
@@ -279,7 +276,7 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 	info->flags = (b->can_read ? DMABUF_RW_INFO_CAN_READ : 0) |
 		      (b->can_write ? DMABUF_RW_INFO_CAN_WRITE : 0) |
 		      (cur->lim.sgl != DRW_SGL_NONE ? DMABUF_RW_INFO_SGL : 0) |
-		      (drw_disk_has_poll(cur->disk) ? DMABUF_RW_INFO_POLL : 0) |
+		      (cur->has_poll ? DMABUF_RW_INFO_POLL : 0) |
 		      (b->target.multipath ? DMABUF_RW_INFO_MULTIPATH : 0) |
 		      (bdev_write_cache(b->target.bdev) ? DMABUF_RW_INFO_WRITE_CACHE : 0) |
 		      (READ_ONCE(cur->map->revoked) ? DMABUF_RW_INFO_REVOKED : 0);
@@ -395,7 +392,7 @@ static long drw_binding_ioctl(struct file *file, unsigned int cmd, unsigned long
 
 	switch (cmd) {
 	case DMABUF_RW_IOC_IO:
-		return drw_binding_io(b, uarg);
+		return drw_restart(drw_binding_io(b, uarg));
 	case DMABUF_RW_IOC_INFO:
 		return drw_binding_info(b, uarg);
 	default:

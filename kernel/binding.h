@@ -67,6 +67,14 @@ bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed)
 u32 drw_binding_buf_align(struct drw_binding *b);
 bool drw_binding_has_poll(struct drw_binding *b);
 
+/* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */
+static inline int drw_binding_may(const struct drw_binding *b, u32 op, u64 flags)
+{
+	if (flags & ~(op == DMABUF_RW_OP_WRITE ? DMABUF_RW_IO_FUA : 0))
+		return -EINVAL;
+	return (op == DMABUF_RW_OP_READ ? b->can_read : b->can_write) ? 0 : -EACCES;
+}
+
 /* Count a transfer that has ended. */
 static inline void drw_binding_count(struct drw_binding *b, u32 op, u64 bytes, int error)
 {

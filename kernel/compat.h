@@ -19,6 +19,11 @@
 
 #include "compat_config.h"
 
+/* Bus addresses and 64-bit divisions; drives of this kind have no 32-bit hosts to speak of. */
+#ifndef CONFIG_64BIT
+#error "dmabuf_rw needs a 64-bit kernel"
+#endif
+
 /*
  * Exported by nvme-core (EXPORT_SYMBOL_GPL), declared only in drivers/nvme/host/nvme.h:
  * copies @cmd into the request's private area and sets REQ_FAILFAST_DRIVER. The same

@@ -42,6 +42,7 @@ static void drw_dmadev_release(struct kref *ref)
 	drw_dmadev_destroy_pools(dd);
 	put_device(dd->dev);
 	mutex_destroy(&dd->lock);
+	mutex_destroy(&dd->probe_lock);
 	kfree(dd);
 }
 
@@ -84,6 +85,7 @@ struct drw_dmadev *drw_dmadev_get(struct device *dev)
 	if (!dd)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&dd->ref);
+	mutex_init(&dd->probe_lock);
 	mutex_init(&dd->lock);
 	INIT_LIST_HEAD(&dd->maps);
 	dd->dev = get_device(dev);
@@ -122,12 +124,14 @@ static void drw_dmadev_teardown(struct drw_dmadev *dd)
 {
 	struct drw_map *map;
 
+	mutex_lock(&dd->probe_lock);
 	mutex_lock(&dd->lock);
 	WRITE_ONCE(dd->gone, true);
 	list_for_each_entry(map, &dd->maps, node)
 		drw_map_sever(map);
 	drw_dmadev_destroy_pools(dd);
 	mutex_unlock(&dd->lock);
+	mutex_unlock(&dd->probe_lock);
 }
 
 static int drw_dmadev_notify(struct notifier_block *nb, unsigned long action, void *data)

@@ -11,6 +11,8 @@
  * and sets gone; the memory goes with the last reference.
  *
  * Locks: drw_dmadevs_lock > (nothing); it is held for list operations only.
+ *	  drw_dmadev.probe_lock > drw_dmadev.lock; the former is held over commands to the
+ *	  drive, so that only those wait for them who need their result.
  *	  drw_dmadev.lock > dma_resv of any mapped buffer. It is taken under the device
  *	  lock of the controller (driver unbind), never the other way round.
  */
@@ -30,7 +32,8 @@
  * @node: in the list of all; protected by drw_dmadevs_lock
  * @ref: mappings, paths and lookups that hold it
  * @dev: the PCI function; reference held; constant
- * @lock: protects @maps, @gone, @sgl and @sgl_known
+ * @probe_lock: protects @sgl and @sgl_known; held to keep the device from being torn down
+ * @lock: protects @maps; @gone is written under both
  * @maps: struct drw_map.node
  * @small: blocks of DRW_SMALL_BYTES for short lists; constant until teardown
  * @page: blocks of DRW_PAGE_BYTES; likewise. Teardown frees both after every mapping has
@@ -43,6 +46,7 @@ struct drw_dmadev {
 	struct list_head node;
 	struct kref ref;
 	struct device *dev;
+	struct mutex probe_lock;
 	struct mutex lock;
 	struct list_head maps;
 	struct dma_pool *small;

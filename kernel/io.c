@@ -21,7 +21,7 @@
 static unsigned int path_timeout = 30;
 module_param(path_timeout, uint, 0644);
 MODULE_PARM_DESC(path_timeout,
-		 "seconds that a transfer to a multipath namespace looks for a working path (default: 30)");
+		 "seconds that a transfer waits for a controller to come back, or looks for another path (default: 30)");
 
 /* Commands that a transfer may have when it must not sleep; a longer one is punted. */
 #define DRW_NOWAIT_CMDS		16
@@ -29,31 +29,17 @@ MODULE_PARM_DESC(path_timeout,
 /* Repetitions for want of memory before a transfer fails with ENOMEM. */
 #define DRW_NOMEM_TRIES		32
 
+/* Repetitions after an unspecific error of the drive; the NVMe driver has 5 (max_retries). */
+#define DRW_IO_ERROR_TRIES	5
+
 static struct kmem_cache *drw_io_cache;
 static struct kmem_cache *drw_cmd_cache;
 struct workqueue_struct *drw_wq;
 
-/*
- * Constructors also keep the allocator from zeroing objects each time (init_on_alloc=1);
- * every field is set before it is used, and none of them goes to user space.
- */
-static void io_ctor(void *p)
-{
-	struct drw_io *io = p;
-
-	memset(io, 0, sizeof(*io));
-	spin_lock_init(&io->lock);
-}
-
-static void cmd_ctor(void *p)
-{
-	memset(p, 0, sizeof(struct drw_cmd));
-}
-
 int drw_io_init(void)
 {
-	drw_io_cache = kmem_cache_create("drw_io", sizeof(struct drw_io), 0, 0, io_ctor);
-	drw_cmd_cache = kmem_cache_create("drw_cmd", sizeof(struct drw_cmd), 0, 0, cmd_ctor);
+	drw_io_cache = KMEM_CACHE(drw_io, SLAB_ACCOUNT);
+	drw_cmd_cache = KMEM_CACHE(drw_cmd, SLAB_ACCOUNT);
 	drw_wq = alloc_workqueue("dmabuf_rw", WQ_UNBOUND, 0);
 	if (drw_io_cache && drw_cmd_cache && drw_wq)
 		return 0;
@@ -87,6 +73,12 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->nomem = 0;
 	io->chain = NULL;
 	io->repeats = NULL;
+	io->path = NULL;
+	io->polled_path = NULL;
+	io->io_errors = 0;
+	/* Nothing to poll for yet. */
+	io->first.ended = true;
+	spin_lock_init(&io->lock);
 	return io;
 }
 
@@ -102,6 +94,8 @@ static void free_chain(struct drw_cmd **chain)
 
 void drw_io_free(struct drw_io *io)
 {
+	if (io->polled_path)
+		drw_binding_put_path(io->b, io->polled_path);
 	free_chain(&io->chain);
 	free_chain(&io->repeats);
 	if (io->pc != &io->one)
@@ -129,7 +123,8 @@ int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait)
 	io->nr_pc = nr;
 	if (!nr)
 		return 0;
-	pc = kvmalloc_array(nr, sizeof(*pc), nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
+	pc = kvmalloc_array(nr, sizeof(*pc), nowait ? GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT :
+						      GFP_KERNEL_ACCOUNT);
 	if (!pc)
 		return nowait ? -EAGAIN : -ENOMEM;
 	if (copy_from_user(pc, u64_to_user_ptr(uaddr), nr * sizeof(*pc))) {
@@ -156,12 +151,9 @@ int drw_io_check(struct drw_io *io)
 	u64 end;
 	int ret;
 
-	if (io->flags & ~DMABUF_RW_IO_FLAGS)
-		return -EINVAL;
-	if (io->op == DMABUF_RW_OP_READ ? io->flags & DMABUF_RW_IO_FUA : false)
-		return -EINVAL;
-	if (!(io->op == DMABUF_RW_OP_READ ? b->can_read : b->can_write))
-		return -EACCES;
+	ret = drw_binding_may(b, io->op, io->flags);
+	if (ret)
+		return ret;
 
 	ret = drw_pieces_check(io->pc, io->nr_pc, b->dmabuf->size, &io->len);
 	if (ret)
@@ -181,10 +173,9 @@ int drw_io_check(struct drw_io *io)
 
 	/* From here on as blkdev_read_iter() and blkdev_write_iter(), block/fops.c. */
 	if (io->op == DMABUF_RW_OP_WRITE) {
-		if (bdev_read_only(b->target.bdev))
-			return -EPERM;
-		if (IS_SWAPFILE(b->target.file->f_mapping->host))
-			return -ETXTBSY;
+		ret = drw_target_may_write(&b->target);
+		if (ret)
+			return ret;
 	}
 	if (!io->len)
 		return 0;
@@ -227,7 +218,9 @@ static void io_put_pending(struct drw_io *io)
 	}
 	io->base = min(io->issued, io->fail_off);
 	drw_map_release(map);
-	drw_binding_put_path(io->b, path);
+	/* A poller may look at the queues of a polled transfer until it is freed. */
+	if (!io->polled || io->repeated)
+		drw_binding_put_path(io->b, path);
 	io->done(io);
 }
 
@@ -240,7 +233,7 @@ static void io_polled_poll_put(struct drw_polled *p)
 {
 	struct drw_io *io = container_of(p, struct drw_io, on_map);
 
-	drw_io_poll(io, NULL, 0);
+	drw_io_poll(io, NULL);
 	io_put_pending(io);
 }
 
@@ -255,6 +248,7 @@ static void io_make_polled(struct drw_io *io)
 	struct drw_map *map = io->path->map;
 	unsigned long flags;
 
+	io->polled_path = io->path;
 	io->on_map.ops = &io_polled_ops;
 	spin_lock_irqsave(&map->polled_lock, flags);
 	list_add_tail(&io->on_map.node, &map->polled);
@@ -279,7 +273,7 @@ static DRW_END_IO(cmd_end_io, rq, status)
  * Build the next command of the attempt. On success the iterator has moved on, and
  * cmd->rq is ready to be executed.
  */
-static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off, bool nowait,
+static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 		       struct drw_cmd **out)
 {
 	struct drw_target *t = &io->b->target;
@@ -304,13 +298,12 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off, bool now
 	cmd->io = io;
 	cmd->off = off;
 	cmd->bytes = plan.bytes;
-	cmd->ended = false;
 	ret = drw_list_alloc(path->dd, &plan, GFP_NOWAIT | __GFP_NOWARN, &cmd->list,
 			     &cmd->list_nr);
 	if (ret)
 		goto err_cmd;
 
-	rq = drw_rq_alloc(path->disk, io->op, nowait, io->polled && !io->repeated);
+	rq = drw_rq_alloc(t, path->disk, io->op, true, io->polled && !io->repeated);
 	if (IS_ERR(rq)) {
 		ret = PTR_ERR(rq);
 		goto err_list;
@@ -329,10 +322,13 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off, bool now
 		drw_fill_sgl(it, &plan, &cmd->list, &rw.dptr);
 	else
 		drw_fill_prp(it, &plan, &cmd->list, &rw.dptr);
-	drw_rq_init(rq, &rw, !t->multipath);
+	drw_rq_init(rq, &rw);
 	rq->end_io = cmd_end_io;
 	rq->end_io_data = cmd;
 	cmd->rq = rq;
+	cmd->queue = rq->q;
+	cmd->hctx = rq->mq_hctx;
+	WRITE_ONCE(cmd->ended, false);
 	if (cmd != &io->first) {
 		struct drw_cmd **chain = io->repeated ? &io->repeats : &io->chain;
 
@@ -380,7 +376,7 @@ static int issue_nowait(struct drw_io *io, struct drw_iter *it)
 			ret = -EAGAIN;
 			goto abandon;
 		}
-		ret = cmd_prepare(io, it, off, true, &cmds[nr]);
+		ret = cmd_prepare(io, it, off, &cmds[nr]);
 		if (ret) {
 			/* Only if it is the first can the error be told as it is. */
 			if (nr || ret == -ENOMEM)
@@ -391,7 +387,6 @@ static int issue_nowait(struct drw_io *io, struct drw_iter *it)
 	}
 	for (i = 0; i < nr; i++)
 		cmd_execute(io, cmds[i]);
-	/* Only now: a poller looks at requests, so all of them have to be there. */
 	if (io->polled)
 		io_make_polled(io);
 	return 0;
@@ -403,8 +398,13 @@ abandon:
 	return ret;
 }
 
-/* One after the other, waiting for tags. What fails is noted; the rest is not tried. */
-static void issue_wait(struct drw_io *io, struct drw_iter *it)
+/*
+ * One after the other, as far as it goes without waiting; what stopped it is noted. Waiting
+ * for a tag here would be waiting with the mapping held for more than the drive: a queue
+ * may be frozen by a controller reset, which allocates memory, for which an exporter may
+ * have to evict.
+ */
+static void issue_some(struct drw_io *io, struct drw_iter *it)
 {
 	struct blk_plug plug;
 	u64 off = io->base;
@@ -412,7 +412,7 @@ static void issue_wait(struct drw_io *io, struct drw_iter *it)
 	blk_start_plug(&plug);
 	while (off < io->len) {
 		struct drw_cmd *cmd;
-		int ret = cmd_prepare(io, it, off, false, &cmd);
+		int ret = cmd_prepare(io, it, off, &cmd);
 
 		if (ret) {
 			io_fail(io, off, ret);
@@ -460,7 +460,7 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 		if (ret)
 			goto release_map;
 	} else {
-		issue_wait(io, &it);
+		issue_some(io, &it);
 	}
 	io_put_pending(io);
 	return 0;
@@ -470,12 +470,6 @@ release_map:
 put_path:
 	drw_binding_put_path(io->b, path);
 	return ret;
-}
-
-/* Could another path do better? */
-static bool is_path_error(int error)
-{
-	return error == -ENOLINK || error == -EIO || error == -ENODEV || error == -ETIMEDOUT;
 }
 
 /* Is there anything left to do that needs process context? Callable in any context. */
@@ -504,38 +498,77 @@ static bool wait_for_memory(struct drw_io *io)
 	return !fatal_signal_pending(current);
 }
 
-/* An attempt has ended: shall the rest be tried again? May sleep. */
+/* Wait until the queue has a tag; holds nothing meanwhile. */
+static bool wait_for_tag(struct drw_io *io)
+{
+	struct drw_path *path = drw_binding_get_path(io->b);
+	struct request *rq = drw_rq_alloc(&io->b->target, path->disk, io->op, false, false);
+
+	if (!IS_ERR(rq))
+		blk_mq_free_request(rq);
+	drw_binding_put_path(io->b, path);
+	/* What is wrong, if anything, is for the next attempt to find. */
+	return true;
+}
+
+/* Is there any use in waiting for the drive to come back? */
+static bool drive_may_return(struct drw_io *io)
+{
+	struct drw_target *t = &io->b->target;
+
+	return drw_disk_alive(t->bdev->bd_disk) &&
+	       (t->multipath || !READ_ONCE(io->path->map->severed));
+}
+
+/*
+ * An attempt has ended: shall the rest be tried again? May sleep.
+ *
+ * Requests fail fast, so that none waits in a queue, with the mapping held, for a controller
+ * that is being reset. What the NVMe driver does for ordinary I/O is done here, with
+ * nothing held: repeat, on another path if there is one.
+ */
 static bool io_again(struct drw_io *io)
 {
 	struct drw_binding *b = io->b;
 
-	if (!io->error)
+	switch (io->error) {
+	case 0:
 		return false;
-	if (io->error == -ENOMEM)
+	case -ENOMEM:
 		return wait_for_memory(io);
-	if (!is_path_error(io->error))
-		return false;
-
-	if (!b->target.multipath) {
-		/* Whatever the commands ended with when the drive went away. */
-		if (!drw_disk_alive(b->target.bdev->bd_disk) || READ_ONCE(io->path->map->severed))
-			io->error = -ENODEV;
+	case -EAGAIN:
+		return wait_for_tag(io);
+	case -EIO:
+		/* A command that was aborted by a reset, or one that fails for good. */
+		if (++io->io_errors > DRW_IO_ERROR_TRIES)
+			return false;
+		break;
+	case -ENOLINK:
+	case -ENODEV:
+	case -ETIMEDOUT:
+		break;
+	default:
 		return false;
 	}
 
 	if (!io->deadline)
-		io->deadline = jiffies + path_timeout * HZ + 1;
-	if (drw_binding_next_path(b, io->path)) {
+		/* Never 0. */
+		io->deadline = (jiffies + min(path_timeout, 3600U) * HZ) | 1;
+	if (!drive_may_return(io)) {
+		io->error = -ENODEV;
+		return false;
+	}
+	if (time_after(jiffies, io->deadline) || fatal_signal_pending(current)) {
+		/* The disk is there, its controllers are not. */
+		if (io->error == -ENODEV)
+			io->error = -ENOLINK;
+		return false;
+	}
+	if (b->target.multipath && drw_binding_next_path(b, io->path))
 		atomic64_inc(&b->failovers);
-		return time_before(jiffies, io->deadline);
-	}
-	if (time_before(jiffies, io->deadline) && !fatal_signal_pending(current) &&
-	    drw_disk_alive(b->target.bdev->bd_disk)) {
+	else
 		msleep(50);
-		return true;
-	}
-	io->error = drw_disk_alive(b->target.bdev->bd_disk) ? -ENOLINK : -ENODEV;
-	return false;
+	return true;
 }
 
 static void sync_done(struct drw_io *io)
@@ -585,16 +618,29 @@ int drw_io_result(struct drw_io *io)
 	return io->base;
 }
 
+/*
+ * Poll the queue that a command went to. Not through the request: another poller may reap
+ * the command and free it at any time. The memory of queue and hardware context is kept by
+ * the path that the transfer holds.
+ */
+static int cmd_poll(const struct drw_cmd *cmd, struct io_comp_batch *iob)
+{
+	int ret;
+
+	if (READ_ONCE(cmd->ended) || !percpu_ref_tryget(&cmd->queue->q_usage_counter))
+		return 0;
+	ret = cmd->queue->mq_ops->poll(cmd->hctx, iob);
+	percpu_ref_put(&cmd->queue->q_usage_counter);
+	return ret;
+}
+
 /* Look for completions of a transfer's commands on poll queues. */
-int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob, unsigned int flags)
+int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob)
 {
 	struct drw_cmd *cmd;
-	int ret = 0;
+	int ret = cmd_poll(&io->first, iob);
 
-	if (!READ_ONCE(io->first.ended))
-		ret = blk_rq_poll(io->first.rq, iob, flags);
 	for (cmd = io->chain; cmd; cmd = cmd->next)
-		if (!READ_ONCE(cmd->ended))
-			ret |= blk_rq_poll(cmd->rq, iob, flags);
+		ret |= cmd_poll(cmd, iob);
 	return ret > 0;
 }

@@ -6,8 +6,8 @@
  *   drw_io_alloc(), fields filled, drw_io_check(): everything that can be refused
  *   drw_io_issue(): commands are built and given to the drive, several in flight together
  *   ->done(): from the last completion, in any context
- *   drw_io_again(): in process context; true if the rest shall be issued once more
- *   drw_io_after(): in process context, once
+ *   drw_io_run(): in process context, if drw_io_needs_process(): repeats what is worth
+ *	repeating, and drops cached pages
  *   drw_io_result(), drw_io_free()
  *
  * An attempt moves bytes [base, len) of the transfer. When it ends, base has advanced to
@@ -29,7 +29,9 @@ struct drw_io;
  * struct drw_cmd - one command of a transfer
  * @io: the transfer
  * @next: in the attempt's chain
- * @rq: request; may be looked at for polling while @io is alive and @rq's queue is
+ * @rq: request; gone once it has been executed
+ * @queue: its queue, for polling
+ * @hctx: its hardware context, for polling
  * @off: first byte, counted within the transfer
  * @bytes: how many
  * @list_nr: for drw_list_free()
@@ -40,6 +42,8 @@ struct drw_cmd {
 	struct drw_io *io;
 	struct drw_cmd *next;
 	struct request *rq;
+	struct request_queue *queue;
+	struct blk_mq_hw_ctx *hctx;
 	u64 off;
 	u32 bytes;
 	u8 list_nr;
@@ -64,6 +68,7 @@ struct drw_cmd {
  * @work: what has to wait for process context
  * @base: see above
  * @path: path of the attempt; with multipath, only to be compared once it has ended
+ * @polled_path: kept in use for pollers until the transfer is freed
  * @issued: end of what the attempt has given to the drive
  * @pending: commands in flight, and one for the issuer
  * @lock: protects @fail_off and @error while commands are in flight
@@ -71,6 +76,7 @@ struct drw_cmd {
  * @error: its negative errno
  * @deadline: when to give up looking for another path; 0: no path error yet
  * @nomem: repetitions for want of memory
+ * @io_errors: repetitions after unspecific errors
  * @chain: commands of the first attempt, @first excluded; pollers walk it, so it only
  *	changes before the transfer is on its way
  * @repeats: commands of later attempts, which nobody polls for
@@ -96,6 +102,7 @@ struct drw_io {
 
 	u64 base;
 	struct drw_path *path;
+	struct drw_path *polled_path;
 	u64 issued;
 	atomic_t pending;
 	spinlock_t lock;
@@ -103,6 +110,7 @@ struct drw_io {
 	int error;
 	unsigned long deadline;
 	unsigned int nomem;
+	unsigned int io_errors;
 	struct drw_cmd *chain;
 	struct drw_cmd *repeats;
 	struct drw_polled on_map;
@@ -117,7 +125,7 @@ int drw_io_issue(struct drw_io *io, bool nowait);
 bool drw_io_needs_process(struct drw_io *io);
 void drw_io_run(struct drw_io *io);
 int drw_io_result(struct drw_io *io);
-int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob, unsigned int flags);
+int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob);
 
 /* pagecache.c */
 int drw_pagecache_before(struct drw_io *io, bool nowait);

@@ -66,7 +66,7 @@ static long drw_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case DMABUF_RW_IOC_QUERY:
 		return drw_ioctl_query(uarg);
 	case DMABUF_RW_IOC_BIND:
-		return drw_ioctl_bind(uarg);
+		return drw_restart(drw_ioctl_bind(uarg));
 	default:
 		return -ENOTTY;
 	}

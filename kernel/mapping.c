@@ -93,6 +93,8 @@ static int drw_map_walk_sgt(struct drw_map *map, struct sg_table *sgt,
 		ret = drw_extents_add(b, sg_dma_address(sg), len);
 		if (ret)
 			return ret;
+		if (!(i & 1023))
+			cond_resched();
 	}
 	/* Longer is padding, as with huge pages, and is not used. */
 	return b->bytes == map->dmabuf->size ? 0 : -EMSGSIZE;
@@ -107,7 +109,7 @@ static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
 		goto bad_mapping;
 
 	b = (struct drw_extents_builder) {
-		.ext = kvmalloc_array(b.nr, sizeof(*b.ext), GFP_KERNEL),
+		.ext = kvmalloc_array(b.nr, sizeof(*b.ext), GFP_KERNEL_ACCOUNT),
 		.cap = b.nr,
 	};
 	if (!b.ext)

@@ -266,6 +266,8 @@ int drw_memclass_check(struct device *dev, struct sg_table *sgt, u64 bytes,
 		if (ret)
 			return ret;
 
+		if (!(i & 1023))
+			cond_resched();
 		left -= len;
 		if (!left)
 			break;

@@ -9,6 +9,8 @@
  * reads find out whether the controller takes SGLs, for which there is no public source
  * in the kernel.
  */
+#include <linux/blk-integrity.h>
+#include <linux/dma-mapping.h>
 #include <linux/moduleparam.h>
 #include <linux/nvme.h>
 
@@ -32,38 +34,52 @@ static struct nvme_command *rq_cmd(struct request *rq)
 
 /**
  * drw_rq_alloc() - a passthrough request on a path
+ * @t: the namespace
  * @disk: the path
  * @op: enum dmabuf_rw_op
  * @nowait: fail with -EAGAIN rather than wait for a tag
  * @polled: on a poll queue, or not at all
  *
- * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EOPNOTSUPP
- * if there is no poll queue.
+ * The namespace's format is looked at here, because the request keeps the queue from being
+ * frozen, and so the format from changing; whatever was checked before a wait is stale.
+ *
+ * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
+ * its format has changed since BIND, -EOPNOTSUPP if there is no poll queue.
  */
-struct request *drw_rq_alloc(struct gendisk *disk, u32 op, bool nowait, bool polled)
+struct request *drw_rq_alloc(const struct drw_target *t, struct gendisk *disk, u32 op,
+			     bool nowait, bool polled)
 {
 	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
 	struct request *rq;
+	int ret;
 
 	if (polled)
 		opf |= REQ_POLLED;
 	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
-	if (!IS_ERR(rq) && polled && rq->mq_hctx->type != HCTX_TYPE_POLL) {
-		blk_mq_free_request(rq);
-		return ERR_PTR(-EOPNOTSUPP);
-	}
-	return rq;
+	if (IS_ERR(rq))
+		return rq;
+
+	if (unlikely(!get_capacity(disk)))
+		ret = -ENODEV;
+	else if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
+			  blk_get_integrity(disk)))
+		ret = -EMEDIUMTYPE;
+	else if (unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
+		ret = -EOPNOTSUPP;
+	else
+		return rq;
+	blk_mq_free_request(rq);
+	return ERR_PTR(ret);
 }
 
 /**
  * drw_rq_init() - put a command into a request
  * @rq: from drw_rq_alloc()
  * @rw: the command
- * @retry: let the NVMe driver hold and repeat the command over a controller reset, as it
- *	does for ordinary reads and writes. Not on a path of a multipath namespace, where
- *	errors must come back at once, so that we try another path.
+ *
+ * The command fails fast, as nvme_init_request() has it: errors come back at once.
  */
-void drw_rq_init(struct request *rq, const struct drw_rw *rw, bool retry)
+void drw_rq_init(struct request *rq, const struct drw_rw *rw)
 {
 	unsigned int lba_shift = ilog2(rw->lba_bytes);
 	struct nvme_command c = { };
@@ -80,8 +96,6 @@ void drw_rq_init(struct request *rq, const struct drw_rw *rw, bool retry)
 	/* nvme_init_request() clears these flags: a submitter normally cannot know them. */
 	if (rw->sgl)
 		rq_cmd(rq)->common.flags |= NVME_CMD_SGL_METABUF;
-	if (retry)
-		rq->cmd_flags &= ~REQ_FAILFAST_DRIVER;
 }
 
 /* A command's status as an errno of this interface. */
@@ -103,10 +117,11 @@ int drw_rq_status(blk_status_t status)
 	}
 }
 
-/* Scratch memory for probing: a page for the list, one for the reference, one for the test. */
+/* Scratch memory for probing: a page for the list, one for the reference, two for the test. */
 struct probe {
 	const struct drw_target *t;
 	struct gendisk *disk;
+	u64 sector;
 	u32 bytes;
 	void *ref;
 	dma_addr_t ref_dma;
@@ -120,8 +135,8 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 {
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
-		.sgl = sgl,
 		.nsid = p->t->nsid,
+		.sector = p->sector,
 		.bytes = p->bytes,
 		.lba_bytes = p->bytes,
 		.dptr = *dptr,
@@ -130,14 +145,13 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 	struct request *rq;
 	char *pdu;
 
-	rq = drw_rq_alloc(p->disk, rw.op, false, false);
+	rq = drw_rq_alloc(p->t, p->disk, rw.op, false, false);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
 	pdu = blk_mq_rq_to_pdu(rq);
 
-	/* Is the command where we think it is, and is it ours? */
-	drw_rq_init(rq, &(struct drw_rw) { .op = rw.op, .nsid = rw.nsid, .bytes = rw.bytes,
-					   .lba_bytes = rw.lba_bytes, .dptr = rw.dptr }, false);
+	/* Is the command where we think it is, and is it ours? Only then touch its flags. */
+	drw_rq_init(rq, &rw);
 	cmd = rq_cmd(rq);
 	if ((char *)cmd < pdu ||
 	    (char *)cmd + sizeof(*cmd) > pdu + rq->q->tag_set->cmd_size ||
@@ -146,8 +160,9 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 		blk_mq_free_request(rq);
 		return -EPROTO;
 	}
+	if (sgl)
+		cmd->common.flags |= NVME_CMD_SGL_METABUF;
 
-	drw_rq_init(rq, &rw, false);
 	rq->rq_flags |= RQF_QUIET;
 	*status = blk_execute_rq(rq, false);
 	blk_mq_free_request(rq);
@@ -155,9 +170,9 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 }
 
 /*
- * Read the LBA through an SGL of @nr pieces that ends at the ends in @cut, with a gap of
- * @gap bytes after each piece. True if every byte came where the list says, and nowhere
- * else: a controller that took the list for PRPs would have written over the list itself.
+ * Read the LBA through an SGL of two pieces, the first of @cut bytes, with a gap of @gap
+ * bytes before each. 1 if every byte came where the list says, and nowhere else: a
+ * controller that took the list for PRPs would have written over the list itself.
  */
 static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 {
@@ -168,8 +183,7 @@ static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 	int ret;
 
 	/* Both pieces and the gaps fit in twice the LBA. */
-	for (i = 0; i < 2 * p->bytes; i++)
-		buf[i] = 0x5a;
+	memset(buf, 0x5a, 2 * p->bytes);
 	memset(p->list, 0, 2 * sizeof(*p->list));
 	p->list[0].addr = cpu_to_le64(p->buf_dma + gap);
 	p->list[0].length = cpu_to_le32(cut);
@@ -196,36 +210,67 @@ static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 	return 1;
 }
 
-/* The reference read. Proves that a data pointer of ours reaches the drive. */
-static int probe_prp(struct probe *p)
+/* The reference read: 0 proves that a data pointer of ours reaches the drive. */
+static int probe_prp(struct probe *p, blk_status_t *status)
 {
-	union drw_dptr dptr = {
-		.prp1 = cpu_to_le64(p->ref_dma),
-		.prp2 = p->bytes > DRW_PAGE_BYTES ? cpu_to_le64(p->ref_dma + DRW_PAGE_BYTES) : 0,
-	};
-	blk_status_t status;
-	u32 i;
+	union drw_dptr dptr = { .prp1 = cpu_to_le64(p->ref_dma) };
 	int ret, pass;
 
 	/*
-	 * Two patterns: a byte that keeps both is one that nobody wrote. The whole LBA
-	 * cannot equal both.
+	 * Two patterns: a byte that keeps both is one that nobody wrote, and the LBA cannot
+	 * equal both.
 	 */
 	for (pass = 0; pass < 2; pass++) {
 		u8 pattern = pass ? 0xc3 : 0x3c;
 
 		memset(p->ref, pattern, p->bytes);
-		ret = probe_read(p, &dptr, false, &status);
-		if (ret)
+		ret = probe_read(p, &dptr, false, status);
+		if (ret || *status)
 			return ret;
-		/* A bad first block says nothing about the driver; other I/O will tell. */
-		if (status)
-			return drw_rq_status(status);
-		for (i = 0; i < p->bytes; i++)
-			if (((u8 *)p->ref)[i] != pattern)
-				return 0;
+		if (memchr_inv(p->ref, pattern, p->bytes))
+			return 0;
 	}
 	return -EPROTO;
+}
+
+/* An LBA that can be read; a medium may have bad ones. */
+static int probe_find_lba(struct probe *p)
+{
+	const sector_t lba_sectors = p->bytes >> SECTOR_SHIFT, capacity = get_capacity(p->disk);
+	const sector_t places[] = { 0, capacity / 2, capacity - lba_sectors };
+	blk_status_t status = BLK_STS_OK;
+	int ret, i;
+
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		p->sector = round_down(places[i], lba_sectors);
+		ret = probe_prp(p, &status);
+		if (ret || !status)
+			return ret;
+	}
+	/* Not proven is not good enough. A path that is down may come back. */
+	return status == BLK_STS_TRANSPORT || status == BLK_STS_OFFLINE ? -ENODEV : -EPROTO;
+}
+
+/* What SGLs the controller takes, or a negative errno. */
+static int probe_sgls(struct probe *p)
+{
+	int attempt, found;
+
+	/* Somebody may write the LBA between the reads: rare, so try again. */
+	for (attempt = 0; attempt < 3; attempt++) {
+		found = probe_find_lba(p);
+		if (found)
+			return found;
+		if (!use_sgl)
+			return DRW_SGL_NONE;
+		found = probe_sgl(p, 123, 7);
+		if (found)
+			return found > 0 ? DRW_SGL_BYTE : found;
+		found = probe_sgl(p, 256, 32);
+		if (found)
+			return found > 0 ? DRW_SGL_DWORD : found;
+	}
+	return DRW_SGL_NONE;
 }
 
 /**
@@ -235,22 +280,22 @@ static int probe_prp(struct probe *p)
  * @dd: the path's controller; dd->sgl and dd->sgl_known are set
  * @reason: enum dmabuf_rw_reason, set on failure
  *
- * Reads the namespace's first LBA into scratch memory, once per controller.
+ * Reads one LBA of the namespace into scratch memory a few times, once per controller.
  *
- * Return: 0, -EPROTO, -ENODEV or -ENOMEM.
+ * Return: 0, -EPROTO, -ENODEV, -EMEDIUMTYPE or -ENOMEM.
  */
 int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason)
 {
 	struct probe p = { .t = t, .disk = disk, .bytes = t->lba_bytes };
-	enum drw_sgl_support sgl = DRW_SGL_NONE;
-	int ret = 0, attempt, found = 0;
+	int ret;
 
-	mutex_lock(&dd->lock);
+	mutex_lock(&dd->probe_lock);
 	if (dd->gone) {
 		ret = -ENODEV;
 		goto unlock;
 	}
+	ret = 0;
 	if (dd->sgl_known)
 		goto unlock;
 
@@ -261,40 +306,12 @@ int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_
 	if (!p.ref || !p.buf || !p.list)
 		goto free;
 
-	/* An LBA above two pages would need a list in PRP2; contiguous, so use SGL or skip. */
-	if (p.bytes > 2 * DRW_PAGE_BYTES) {
+	ret = probe_sgls(&p);
+	if (ret >= 0) {
+		WRITE_ONCE(dd->sgl, ret);
+		dd->sgl_known = true;
 		ret = 0;
-		goto known;
 	}
-
-	/* Somebody may write the LBA between the reads: an honest mismatch is rare, so retry. */
-	for (attempt = 0; attempt < 3 && !found; attempt++) {
-		ret = probe_prp(&p);
-		if (ret == -EPROTO || ret == -ENODEV)
-			goto free;
-		if (ret) {
-			/* Not proven, not disproven: the next bind tries again. */
-			ret = 0;
-			goto free;
-		}
-		if (!use_sgl)
-			break;
-		found = probe_sgl(&p, 123, 7);
-		if (found > 0)
-			sgl = DRW_SGL_BYTE;
-		if (!found) {
-			found = probe_sgl(&p, 256, 32);
-			if (found > 0)
-				sgl = DRW_SGL_DWORD;
-		}
-		if (found < 0) {
-			ret = found;
-			goto free;
-		}
-	}
-known:
-	dd->sgl = sgl;
-	dd->sgl_known = true;
 free:
 	if (p.ref)
 		dma_free_coherent(dd->dev, p.bytes, p.ref, p.ref_dma);
@@ -303,10 +320,12 @@ free:
 	if (p.list)
 		dma_free_coherent(dd->dev, DRW_PAGE_BYTES, p.list, p.list_dma);
 unlock:
-	mutex_unlock(&dd->lock);
+	mutex_unlock(&dd->probe_lock);
 	if (ret == -EPROTO)
 		*reason = DMABUF_RW_REASON_DRIVER;
 	else if (ret == -ENODEV)
 		*reason = DMABUF_RW_REASON_GONE;
+	else if (ret == -EMEDIUMTYPE)
+		*reason = DMABUF_RW_REASON_LBA_SIZE;
 	return ret;
 }

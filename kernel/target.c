@@ -34,8 +34,11 @@ static bool has_class(struct device *dev, const char *name)
 	return dev && dev->class && !strcmp(dev->class->name, name);
 }
 
-/* The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. */
-struct device *drw_disk_dma_dev(struct gendisk *disk)
+/*
+ * The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. The
+ * caller keeps the controller: by an open block device, or by walking the device tree.
+ */
+static struct device *disk_dma_dev(struct gendisk *disk)
 {
 	struct device *ctrl = disk_to_dev(disk)->parent;
 
@@ -44,11 +47,19 @@ struct device *drw_disk_dma_dev(struct gendisk *disk)
 	return ctrl->parent;
 }
 
-bool drw_disk_has_poll(struct gendisk *disk)
+/* Take references; the caller keeps the controller. */
+static bool way_get(struct drw_way *way, struct gendisk *disk)
 {
 	struct blk_mq_tag_set *set = disk->queue->tag_set;
+	struct device *dma_dev = disk_dma_dev(disk);
 
-	return set && set->nr_maps > HCTX_TYPE_POLL && set->map[HCTX_TYPE_POLL].nr_queues;
+	if (!dma_dev || !set)
+		return false;
+	get_device(disk_to_dev(disk));
+	way->disk = disk;
+	way->dma_dev = get_device(dma_dev);
+	way->has_poll = set->nr_maps > HCTX_TYPE_POLL && set->map[HCTX_TYPE_POLL].nr_queues;
+	return true;
 }
 
 /* Size of the disk or partition, in bytes. */
@@ -74,7 +85,8 @@ static int check_format(struct block_device *bdev, u32 *reason)
 		*reason = DMABUF_RW_REASON_ZONED;
 		return -EMEDIUMTYPE;
 	}
-	if (!is_power_of_2(lba) || lba < 512 || lba > SZ_64K) {
+	if (!is_power_of_2(lba) || lba < 512 || lba > DRW_PAGE_BYTES ||
+	    (bdev->bd_start_sect & ((lba >> SECTOR_SHIFT) - 1))) {
 		*reason = DMABUF_RW_REASON_LBA_SIZE;
 		return -EMEDIUMTYPE;
 	}
@@ -99,6 +111,14 @@ int drw_target_recheck(const struct drw_target *t)
 		     blk_get_integrity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
 	return 0;
+}
+
+/* May the file be written to, as blkdev_write_iter() has it? 0, -EPERM or -ETXTBSY. */
+int drw_target_may_write(const struct drw_target *t)
+{
+	if (bdev_read_only(t->bdev))
+		return -EPERM;
+	return IS_SWAPFILE(t->file->f_mapping->host) ? -ETXTBSY : 0;
 }
 
 /**
@@ -128,7 +148,7 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 		t->multipath = true;
 	} else if (has_class(parent, "nvme")) {
 		t->multipath = false;
-		if (!drw_disk_dma_dev(disk)) {
+		if (!disk_dma_dev(disk)) {
 			*reason = DMABUF_RW_REASON_NOT_PCI;
 			return -EPROTONOSUPPORT;
 		}
@@ -168,7 +188,7 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 struct path_search {
 	int subsys;
 	int head;
-	struct gendisk **disks;
+	struct drw_way *ways;
 	int nr;
 	int max;
 };
@@ -188,8 +208,8 @@ static int search_disk(struct device *dev, void *data)
 		return 0;
 	if (s->nr == s->max)
 		return 1;
-	get_device(dev);
-	s->disks[s->nr++] = disk;
+	if (way_get(&s->ways[s->nr], disk))
+		s->nr++;
 	return 0;
 }
 
@@ -206,21 +226,19 @@ static int search_pci(struct device *dev, void *data)
 /**
  * drw_target_find_paths() - the disks whose queues take this namespace's commands, now
  * @t: target
- * @disks: filled with disks, each with a device reference for the caller
- * @max: places in @disks
+ * @ways: filled, each with references for the caller
+ * @max: places in @ways
  *
  * Return: how many; 0 for a multipath head with no live path on PCI.
  */
-int drw_target_find_paths(const struct drw_target *t, struct gendisk **disks, int max)
+int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max)
 {
-	struct path_search s = { .disks = disks, .max = max };
+	struct path_search s = { .ways = ways, .max = max };
 	struct gendisk *disk = t->bdev->bd_disk;
 
-	if (!t->multipath) {
-		get_device(disk_to_dev(disk));
-		disks[0] = disk;
-		return 1;
-	}
+	/* An open disk keeps its controller. */
+	if (!t->multipath)
+		return way_get(&ways[0], disk);
 	if (sscanf(disk->disk_name, "nvme%dn%d", &s.subsys, &s.head) != 2)
 		return 0;
 	bus_for_each_dev(&pci_bus_type, NULL, &s, search_pci);

@@ -25,8 +25,11 @@
  * struct drw_path - one way to the namespace
  * @node: in drw_binding.paths or .retired; protected by drw_binding.path_lock
  * @users: transfers that use it; counted for multipath only, where paths come and go
- * @disk: device reference held. Its queue may be entered at any time; on a disk that has
- *	gone that fails with ENODEV.
+ * @disk: device reference held. That keeps the disk's and its queue's memory, but behind
+ *	a multipath head not the controller's, to which disk->parent and queue->tag_set
+ *	point: they may be followed only while a request of the queue is held. The queue may
+ *	be entered at any time; on a disk that has gone that fails with ENODEV.
+ * @has_poll: it has poll queues
  * @dd: the controller; reference held
  * @map: the buffer, mapped for it; one use held
  * @lim: what its commands may be
@@ -36,11 +39,30 @@ struct drw_path {
 	struct list_head node;
 	atomic_t users;
 	struct gendisk *disk;
+	bool has_poll;
 	struct drw_dmadev *dd;
 	struct drw_map *map;
 	struct drw_limits lim;
 	unsigned long failed_at;
 };
+
+/**
+ * struct drw_way - what a path is made of
+ * @disk: the disk; device reference held
+ * @dma_dev: the PCI function that does DMA for it; reference held
+ * @has_poll: it has poll queues
+ */
+struct drw_way {
+	struct gendisk *disk;
+	struct device *dma_dev;
+	bool has_poll;
+};
+
+static inline void drw_way_put(struct drw_way *way)
+{
+	put_device(way->dma_dev);
+	put_device(disk_to_dev(way->disk));
+}
 
 /**
  * struct drw_target - the file
@@ -60,10 +82,9 @@ struct drw_target {
 
 int drw_target_init(struct drw_target *t, struct file *file, u32 *reason);
 int drw_target_recheck(const struct drw_target *t);
-int drw_target_find_paths(const struct drw_target *t, struct gendisk **disks, int max);
-struct device *drw_disk_dma_dev(struct gendisk *disk);
+int drw_target_may_write(const struct drw_target *t);
+int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
 u64 drw_target_bytes(const struct drw_target *t);
-bool drw_disk_has_poll(struct gendisk *disk);
 
 /*
  * Has the disk not been removed? disk_live() will not do: it asks for the block device

@@ -35,6 +35,16 @@ static inline int __drw_put_struct(void __user *uarg, const void *src, size_t ks
 	return copy_to_user(uarg, src, min_t(size_t, ksize, usize)) ? -EFAULT : 0;
 }
 
+/*
+ * An ioctl that was interrupted before it did anything is begun again unless a signal
+ * handler says otherwise: what interrupts may be no signal at all but the completions of
+ * the caller's own io_uring (TIF_NOTIFY_SIGNAL).
+ */
+static inline long drw_restart(long ret)
+{
+	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
 /* Read *@dst from @uarg: 0, -EFAULT, -EINVAL (too short) or -E2BIG (tail not zero). */
 #define drw_get_struct(dst, uarg, usize) __drw_get_struct(dst, sizeof(*(dst)), uarg, usize)
 /* Write *@src to @uarg: 0 or -EFAULT. */

@@ -157,16 +157,9 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 
 	if (!len || ((pos | len) & (t->lba_bytes - 1)) || pos >= size || len > size - pos ||
 	    buf_off >= b->dmabuf->size || len > b->dmabuf->size - buf_off ||
-	    READ_ONCE(t->file->f_mapping->nrpages) || drw_target_recheck(t))
+	    READ_ONCE(t->file->f_mapping->nrpages) || drw_binding_may(b, op, flags) ||
+	    (op == DMABUF_RW_OP_WRITE && drw_target_may_write(t)))
 		return false;
-	if (op == DMABUF_RW_OP_READ) {
-		if (!b->can_read || flags)
-			return false;
-	} else {
-		if (!b->can_write || (flags & ~DMABUF_RW_IO_FUA) || bdev_read_only(t->bdev) ||
-		    IS_SWAPFILE(t->file->f_mapping->host))
-			return false;
-	}
 
 	path = drw_binding_get_path(b);
 	map = path->map;
@@ -182,7 +175,7 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, len, &path->lim, &rw.dptr, &rw.sgl))
 		goto release_map;
 
-	rq = drw_rq_alloc(path->disk, op, true, false);
+	rq = drw_rq_alloc(t, path->disk, op, true, false);
 	if (IS_ERR(rq))
 		goto release_map;
 	rw.op = op;
@@ -191,7 +184,7 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	rw.sector = t->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
 	rw.bytes = len;
 	rw.lba_bytes = t->lba_bytes;
-	drw_rq_init(rq, &rw, !t->multipath);
+	drw_rq_init(rq, &rw);
 
 	*fast = (struct fast_pdu) {
 		.path = path,
@@ -243,7 +236,7 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		return -ENOTTY;
 	}
 	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
-	    READ_ONCE(sqe->uring_cmd_flags))
+	    READ_ONCE(sqe->uring_cmd_flags) || READ_ONCE(sqe->splice_fd_in))
 		return -EINVAL;
 	pos = READ_ONCE(sqe->addr);
 	len = READ_ONCE(sqe->len);
@@ -293,8 +286,9 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		goto err_free;
 
 	io->error = ret;
-	if (b->target.multipath) {
-		/* Nothing was started: find another path in peace. */
+	if (ret == -ENODEV || ret == -ENOLINK) {
+		/* Nothing was started: find another path, or wait for this one, in peace. */
+		io->polled = false;
 		INIT_WORK(&io->work, uring_work);
 		queue_work(drw_wq, &io->work);
 		return -EIOCBQUEUED;
@@ -311,5 +305,5 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 {
 	struct drw_io *io = READ_ONCE(uring_pdu(ucmd)->io);
 
-	return io && io->polled ? drw_io_poll(io, iob, poll_flags) : 0;
+	return io && io->polled ? drw_io_poll(io, iob) : 0;
 }

@@ -70,7 +70,7 @@
  *   EPERM           | I/O       | write to a device that has been set read-only
  *   ETXTBSY         | I/O       | write to a device in use as swap
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
- *                   |           | removed, or left without capacity)
+ *                   |           | removed; after BIND also: left without capacity)
  *   ESTALE          | I/O       | the exporter revoked the buffer for good
  *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
  *   ERANGE          | I/O       | a piece ends outside the buffer
@@ -374,8 +374,8 @@ struct dmabuf_rw_io {
  *   addr3        | buffer offset                  | user address of struct dmabuf_rw_piece[]
  *   cmd[8..15]   | DMABUF_RW_IO_* flags, 64 bits, native byte order
  *
- * The other fields that URING_CMD leaves free (ioprio, buf_index, uring_cmd_flags)
- * must be zero. The pieces are read during submission; they may go once
+ * The other fields that URING_CMD leaves free (ioprio, buf_index, uring_cmd_flags,
+ * splice_fd_in) must be zero. The pieces are read during submission; they may go once
  * io_uring_enter() has returned, or, with IORING_SETUP_SQPOLL or IOSQE_ASYNC, once
  * the completion has arrived. The completion's res is the bytes moved, or -errno if
  * none was; after a short result that is not at the end of the device, asking for
