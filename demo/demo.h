@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * demo.h - the parts of the demonstration.
+ *
+ * Every line that is printed states something that has just been checked; where a check
+ * fails, die() (bench.h) says what was expected and ends the program.
+ */
+#ifndef DEMO_H
+#define DEMO_H
+
+#include "bench.h"
+
+/* A heading, and a line below it: what about, and what is so. */
+void part(const char *title);
+void fact(const char *about, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Environment variable of the machine. */
+const char *machine_setting(const char *name);
+
+/* machine.c: the kernel is stock, the memory is a device's, and nobody else can. */
+void show_kernel(void);
+void show_exporter(void);
+void show_impossible(void);
+
+/* transfer.c: load and store, by the command. */
+void show_bar(void);
+void show_others(void);
+
+/* cost.c: memory and CPU time. */
+void show_cost(void);
+
+#endif
