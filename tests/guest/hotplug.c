@@ -259,6 +259,39 @@ static void exporter_moves_while_the_drive_goes(const void *arg)
 	check_back();
 }
 
+/* Nobody looks for the completions of a polled ring, and the drive goes all the same. */
+static void drive_goes_while_polled_transfers_wait(const void *arg)
+{
+	struct dmabuf_rw_info info;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	u64 start;
+
+	open_all();
+	OK(drw_info(binding, &info));
+	if (!(info.flags & DMABUF_RW_INFO_POLL))
+		skip("the drive has no poll queue here");
+	drw_ring(&ring, 8, IORING_SETUP_IOPOLL);
+	for (int i = 0; i < 8; i++)
+		drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_WRITE,
+			 AT + i * 128 * KiB, i * 128 * KiB, 128 * KiB, 0);
+	CHECK_EQ(io_uring_submit(&ring), 8);
+	start = now_us();
+	unbind_driver();
+	CHECK(now_us() - start < 10000000, "unbinding took %llu ms",
+	      (unsigned long long)(now_us() - start) / 1000);
+	for (int i = 0; i < 8; i++) {
+		OK(io_uring_wait_cqe(&ring, &cqe));
+		CHECK(cqe->res == 128 * KiB || cqe->res == -ENODEV, "%d", cqe->res);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0, 4096, 0), ENODEV);
+	io_uring_queue_exit(&ring);
+	check_gone();
+	bind_driver();
+	check_back();
+}
+
 static void *check_loop(void *arg)
 {
 	u64 index = (uintptr_t)arg, off = index * 256 * KiB, at = AT + off, tag = index << 32;
@@ -349,6 +382,7 @@ static void add(void)
 	}
 	TEST(binding_is_closed_while_the_drive_goes);
 	TEST(exporter_moves_while_the_drive_goes);
+	TEST(drive_goes_while_polled_transfers_wait);
 	TEST(controller_reset_loses_nothing);
 	TEST(other_drives_do_not_notice);
 }

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * allocations.c - every allocation that a call makes fails in turn, and nothing is lost,
+ * leaked or done by half.
+ *
+ * Uses /proc/self/fail-nth (Documentation/fault-injection), which only kernels built for
+ * debugging have: the test kernels of distributions skip this.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "data.h"
+#include "disk.h"
+#include "drw.h"
+
+#define BUF_BYTES	(1 * MiB)
+#define AT		(16 * MiB)
+#define MAX_NTH		2000
+
+static struct disk disk;
+static struct buf buf;
+static struct io_uring ring;
+static int binding, fail_nth;
+
+static void open_all(const char *role)
+{
+	fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fail_nth < 0)
+		skip("this kernel cannot inject faults");
+	/* By default sleeping allocations are spared. */
+	spit("N", "/sys/kernel/debug/failslab/ignore-gfp-wait");
+	spit("N", "/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait");
+	spit("N", "/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem");
+	spit("0", "/sys/kernel/debug/fail_page_alloc/min-order");
+	disk_open(&disk, role);
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	disk_fill(&disk, AT, BUF_BYTES, 1, 0);
+	drw_device();
+	drw_ring(&ring, 4, 0);
+}
+
+/* Let the nth allocation from now on fail. */
+static void arm(int nth)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", nth);
+	CHECK_EQ(pwrite(fail_nth, text, strlen(text), 0), (ssize_t)strlen(text));
+}
+
+/* Has one failed? Disarms. */
+static bool disarm(void)
+{
+	char text[16] = "";
+
+	CHECK(pread(fail_nth, text, sizeof(text) - 1, 0) > 0, "%s", strerror(errno));
+	CHECK_EQ(pwrite(fail_nth, "0", 1, 0), 1);
+	return atoi(text) == 0;
+}
+
+static void bind_survives_each_failure(const void *arg)
+{
+	int nth, failed = 0;
+
+	open_all(arg);
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		bool injected;
+		int b;
+
+		arm(nth);
+		b = drw_bind(buf.fd, disk.fd);
+		injected = disarm();
+		if (b >= 0) {
+			CHECK_EQ(drw_read(b, AT, 0, 4096), 4096);
+			close(b);
+			if (!injected)
+				break;
+		} else {
+			CHECK(injected, "failed by itself: %d", b);
+			/* An exporter that has no memory may say so in its own way. */
+			CHECK(b == -ENOMEM || b == -EREMOTEIO || b == -ENFILE || b == -EMFILE,
+			      "number %d: %d (%s)", nth, b, strerror(-b));
+			failed++;
+		}
+		mock_check_clean(&buf);
+	}
+	note("%d allocations, of which %d made bind fail", nth - 1, failed);
+	CHECK(nth > 3 && nth < MAX_NTH, "%d", nth);
+	CHECK(failed > 3, "%d", failed);
+}
+
+/* A transfer may fail for want of memory, or get round it; never end by half or wrong. */
+static void transfers_survive_each_failure(const void *arg)
+{
+	const bool use_ring = arg;
+	int nth, failed = 0;
+
+	open_all("priv512");
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		bool injected;
+		s64 n;
+
+		buf_fill(&buf, 0, BUF_BYTES, 2, 0);
+		arm(nth);
+		n = use_ring ? drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0,
+					   BUF_BYTES, 0)
+			     : drw_read(binding, AT, 0, BUF_BYTES);
+		injected = disarm();
+		if (n == (s64)BUF_BYTES) {
+			buf_check(&buf, 0, BUF_BYTES, 1, 0);
+		} else {
+			CHECK(injected && n == -ENOMEM, "number %d: %lld", nth, (long long)n);
+			buf_check(&buf, 0, BUF_BYTES, 2, 0);
+			failed++;
+		}
+		if (!injected)
+			break;
+	}
+	note("%d allocations, of which %d made the transfer fail", nth - 1, failed);
+	CHECK(nth < MAX_NTH, "%d", nth);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+static void remapping_survives_each_failure(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES, .nr_pattern = 1,
+				    .pattern = { 16384 }, .gap = 4096 };
+	int nth, failed = 0;
+
+	open_all("mp512");
+	buf_create_mock(&buf, &args);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		bool injected;
+		s64 n;
+
+		OK(mock_invalidate(&buf, MOCK_INV_MOVE | MOCK_INV_FORCE, NULL));
+		arm(nth);
+		n = drw_read(binding, AT, 0, BUF_BYTES);
+		injected = disarm();
+		if (n != (s64)BUF_BYTES) {
+			CHECK(injected && (n == -ENOMEM || n == -EREMOTEIO), "number %d: %lld",
+			      nth, (long long)n);
+			failed++;
+			/* It comes back. */
+			CHECK_EQ(drw_read(binding, AT, 0, BUF_BYTES), BUF_BYTES);
+		}
+		buf_check(&buf, 0, BUF_BYTES, 1, 0);
+		if (!injected)
+			break;
+	}
+	note("%d allocations, of which %d made the transfer fail", nth - 1, failed);
+	CHECK(nth < MAX_NTH && failed, "%d, %d", nth, failed);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+static void add(void)
+{
+	test_limit(300);
+	test_add(bind_survives_each_failure, "priv512", "bind_survives_each_failure.priv512");
+	test_add(bind_survives_each_failure, "mp512", "bind_survives_each_failure.mp512");
+	test_add(transfers_survive_each_failure, NULL, "transfers_survive_each_failure.ioctl");
+	test_add(transfers_survive_each_failure, (void *)1,
+		 "transfers_survive_each_failure.io_uring");
+	TEST(remapping_survives_each_failure);
+}
+
+const struct program program = { "allocations", add };
