@@ -35,7 +35,9 @@ def take():
 
 def guest_programs():
     """Names of all programs in build/guest."""
-    return sorted(os.listdir(GUEST)) if os.path.isdir(GUEST) else []
+    if not os.path.isdir(GUEST):
+        return []
+    return sorted(f for f in os.listdir(GUEST) if os.path.isfile(f"{GUEST}/{f}"))
 
 
 def modules(kernel):
