@@ -45,14 +45,6 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 	return 0;
 }
 
-/* Length of extent @idx, which must exist. */
-u64 drw_extent_len(const struct drw_extents *x, u32 idx)
-{
-	u64 end = idx + 1 < x->nr ? x->ext[idx + 1].buf_off : x->bytes;
-
-	return end - x->ext[idx].buf_off;
-}
-
 /*
  * The extent that holds buffer offset @off, which must be below x->bytes.
  *
@@ -124,43 +116,6 @@ void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 	it->idx = 0;
 	it->done = 0;
 	it->have_idx = false;
-}
-
-/**
- * drw_iter_next() - the next run
- * @it: iterator
- * @max: bytes wanted at most, not zero
- * @addr: bus address of the run
- *
- * Return: its length, or 0 when all pieces have been walked.
- */
-u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
-{
-	u64 off, in_ext, in_piece, len;
-
-	while (it->nr_pc && it->done == it->pc->len) {
-		it->pc++;
-		it->nr_pc--;
-		it->done = 0;
-		it->have_idx = false;
-	}
-	if (!it->nr_pc)
-		return 0;
-
-	off = it->pc->buf_off + it->done;
-	if (!it->have_idx) {
-		it->idx = drw_extents_find(it->x, off);
-		it->have_idx = true;
-	}
-	in_ext = drw_extent_len(it->x, it->idx) - (off - it->x->ext[it->idx].buf_off);
-	in_piece = it->pc->len - it->done;
-	len = min_t(u64, max, min_t(u64, in_ext, in_piece));
-
-	*addr = it->x->ext[it->idx].addr + (off - it->x->ext[it->idx].buf_off);
-	it->done += len;
-	if (len == in_ext)
-		it->idx++;	/* past the last one only when nothing is left to walk */
-	return len;
 }
 
 /* Walk over @bytes without looking at addresses; there must be that many left. */

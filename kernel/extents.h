@@ -52,8 +52,15 @@ struct drw_extents_builder {
 	u64 end;
 };
 
+/* Length of extent @idx, which must exist. */
+static inline u64 drw_extent_len(const struct drw_extents *x, u32 idx)
+{
+	u64 end = idx + 1 < x->nr ? x->ext[idx + 1].buf_off : x->bytes;
+
+	return end - x->ext[idx].buf_off;
+}
+
 int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len);
-u64 drw_extent_len(const struct drw_extents *x, u32 idx);
 u32 drw_extents_find(const struct drw_extents *x, u64 off);
 
 /**
@@ -77,7 +84,47 @@ struct drw_iter {
 int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total);
 void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 		   const struct dmabuf_rw_piece *pc, u32 nr);
-u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr);
 void drw_iter_skip(struct drw_iter *it, u64 bytes);
+
+/**
+ * drw_iter_next() - the next run
+ * @it: iterator
+ * @max: bytes wanted at most, not zero
+ * @addr: bus address of the run
+ *
+ * Inline because a command over scattered pages is one step of this for each page.
+ *
+ * Return: its length, or 0 when all pieces have been walked.
+ */
+static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
+{
+	const struct drw_extent *ext;
+	u64 off, in_ext, len;
+
+	while (it->nr_pc && it->done == it->pc->len) {
+		it->pc++;
+		it->nr_pc--;
+		it->done = 0;
+		it->have_idx = false;
+	}
+	if (!it->nr_pc)
+		return 0;
+
+	off = it->pc->buf_off + it->done;
+	if (!it->have_idx) {
+		it->idx = drw_extents_find(it->x, off);
+		it->have_idx = true;
+	}
+	ext = &it->x->ext[it->idx];
+	off -= ext->buf_off;
+	in_ext = drw_extent_len(it->x, it->idx) - off;
+	len = min_t(u64, max, min_t(u64, in_ext, it->pc->len - it->done));
+
+	*addr = ext->addr + off;
+	it->done += len;
+	if (len == in_ext)
+		it->idx++;	/* past the last one only when nothing is left to walk */
+	return len;
+}
 
 #endif /* _DRW_EXTENTS_H */
