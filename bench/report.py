@@ -107,26 +107,33 @@ def ratio_of(cell, pair):
     return next((r for r in cell["ratios"] if (r["lane"], r["beside"]) == pair), None)
 
 
+def worst_of(machine, pattern, pairs, kind):
+    """(cell and lane, ratio) of the largest median, or None."""
+    values = {f"{cell['name']} {pair[0]}": r[kind]["median"]
+              for cell in machine["cells"] if re.fullmatch(pattern, cell["name"])
+              for pair in pairs if (r := ratio_of(cell, pair))}
+    return max(values.items(), key=lambda item: item[1], default=None)
+
+
 def judge(machines):
+    """A goal counts as met by "busy"; "host" is told beside it, since a loaded host
+    makes a lane that waits for emulated devices look busier than it is."""
     goals = []
     for machine in machines:
         for iommu, pattern, pairs, limit, text in GOALS:
             if iommu not in (None, machine["iommu"]):
                 continue
-            values = {f"{cell['name']} {pair[0]}": r["busy"]["median"]
-                      for cell in machine["cells"] if re.fullmatch(pattern, cell["name"])
-                      for pair in pairs if (r := ratio_of(cell, pair))}
-            if values:
-                worst = max(values, key=values.get)
+            worst = worst_of(machine, pattern, pairs, "busy")
+            if worst:
                 goals.append({"iommu": machine["iommu"], "text": text, "limit": limit,
-                              "values": values, "worst": worst, "value": values[worst],
-                              "met": values[worst] <= limit})
+                              "worst": worst[0], "value": worst[1],
+                              "host": worst_of(machine, pattern, pairs, "host")[1],
+                              "met": worst[1] <= limit})
         sizes = {m["buffer_bytes"]: m["metadata_bytes"] for m in machine["metadata"]}
-        goals.append({"iommu": machine["iommu"], "limit": min(sizes.values()),
+        goals.append({"iommu": machine["iommu"], "limit": sizes[min(sizes)],
                       "text": "binding metadata of a BAR is independent of its size",
-                      "values": {str(k): v for k, v in sizes.items()},
                       "worst": f"{max(sizes) >> 20} MiB beside {min(sizes) >> 20} MiB",
-                      "value": sizes[max(sizes)],
+                      "value": sizes[max(sizes)], "host": None,
                       "met": len(set(sizes.values())) == 1})
     return goals
 
@@ -169,12 +176,16 @@ def print_machine(machine):
 
 
 def print_goals(goals):
-    print(f"\n{'goal':<62}{'limit':>7}{'worst':>8}")
+    print(f"\n{'goal':<62}{'limit':>7}{'worst':>8}  {'':<8}{'host view':>9}")
     for g in goals:
         number = "{:.2f}" if isinstance(g["value"], float) else "{}"
+        view = number.format(g["host"]) if g["host"] is not None else ""
         print(f"{'IOMMU ' + g['iommu']:<13}{g['text']:<49}{number.format(g['limit']):>7}"
-              f"{number.format(g['value']):>8}  {'met' if g['met'] else 'missed'}  "
-              f"({g['worst']})")
+              f"{number.format(g['value']):>8}  {'met' if g['met'] else 'missed':<8}"
+              f"{view:>9}  {g['worst']}")
+    if any(g["host"] is not None and (g["host"] <= g["limit"]) != g["met"] for g in goals):
+        print("Where the host's view is on the other side of a limit, the host was too busy "
+              "or the value is too near: run it again.")
 
 
 def host():
