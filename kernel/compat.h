@@ -31,6 +31,20 @@
  */
 void nvme_init_request(struct request *req, struct nvme_command *cmd);
 
+/*
+ * The head of struct nvme_request, the private area of an NVMe request, which is declared
+ * only in drivers/nvme/host/nvme.h; the same in 6.12 and 7.3. drw_nvme_probe() proves that
+ * command and status are where this says.
+ */
+struct drw_nvme_request {
+	struct nvme_command *cmd;
+	union nvme_result result;
+	u8 genctr;
+	u8 retries;
+	u8 flags;
+	u16 status;
+};
+
 /* MODULE_IMPORT_NS takes a string since 6.13 (cdd30ebb1b9f). */
 #ifdef DRW_HAVE_IMPORT_NS_TOKEN
 #define DRW_IMPORT_NS_DMA_BUF	MODULE_IMPORT_NS(DMA_BUF)

@@ -29,8 +29,8 @@ MODULE_PARM_DESC(path_timeout,
 /* Repetitions for want of memory before a transfer fails with ENOMEM. */
 #define DRW_NOMEM_TRIES		32
 
-/* Repetitions after an unspecific error of the drive; the NVMe driver has 5 (max_retries). */
-#define DRW_IO_ERROR_TRIES	5
+/* Repetitions of what the drive does not say never to repeat; as nvme_core.max_retries. */
+#define DRW_TRANSIENT_TRIES	5
 
 static struct kmem_cache *drw_io_cache;
 static struct kmem_cache *drw_cmd_cache;
@@ -75,7 +75,7 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->repeats = NULL;
 	io->path = NULL;
 	io->polled_path = NULL;
-	io->io_errors = 0;
+	io->transient = 0;
 	/* Nothing to poll for yet. */
 	io->first.ended = true;
 	spin_lock_init(&io->lock);
@@ -259,9 +259,10 @@ static DRW_END_IO(cmd_end_io, rq, status)
 {
 	struct drw_cmd *cmd = rq->end_io_data;
 	struct drw_io *io = cmd->io;
+	int error = drw_rq_error(rq, status);
 
-	if (unlikely(status))
-		io_fail(io, cmd->off, drw_rq_status(status));
+	if (unlikely(error))
+		io_fail(io, cmd->off, error);
 	if (cmd->list_nr)
 		drw_list_free(io->path->dd, &cmd->list, cmd->list_nr);
 	WRITE_ONCE(cmd->ended, true);
@@ -538,11 +539,13 @@ static bool io_again(struct drw_io *io)
 		return wait_for_memory(io);
 	case -EAGAIN:
 		return wait_for_tag(io);
-	case -EIO:
-		/* A command that was aborted by a reset, or one that fails for good. */
-		if (++io->io_errors > DRW_IO_ERROR_TRIES)
+	case -DRW_ETRANSIENT:
+		if (++io->transient > DRW_TRANSIENT_TRIES || fatal_signal_pending(current)) {
+			io->error = -EIO;
 			return false;
-		break;
+		}
+		msleep(50);
+		return true;
 	case -ENOLINK:
 	case -ENODEV:
 	case -ETIMEDOUT:

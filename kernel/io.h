@@ -76,7 +76,7 @@ struct drw_cmd {
  * @error: its negative errno
  * @deadline: when to give up looking for another path; 0: no path error yet
  * @nomem: repetitions for want of memory
- * @io_errors: repetitions after unspecific errors
+ * @transient: repetitions after errors of the drive
  * @chain: commands of the first attempt, @first excluded; pollers walk it, so it only
  *	changes before the transfer is on its way
  * @repeats: commands of later attempts, which nobody polls for
@@ -110,7 +110,7 @@ struct drw_io {
 	int error;
 	unsigned long deadline;
 	unsigned int nomem;
-	unsigned int io_errors;
+	unsigned int transient;
 	struct drw_cmd *chain;
 	struct drw_cmd *repeats;
 	struct drw_polled on_map;

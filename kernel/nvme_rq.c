@@ -2,12 +2,12 @@
 /*
  * nvme_rq.c - NVMe Read and Write commands as block-layer passthrough requests.
  *
- * See nvme_rq.h. Two things here are the NVMe driver's private matter: that the first
- * word of a request's private area points to its command, and that the command's data
- * pointer is left alone. drw_nvme_probe() proves both on each controller before it is
- * used, by reading one LBA into scratch memory and looking at what arrived; the same
- * reads find out whether the controller takes SGLs, for which there is no public source
- * in the kernel.
+ * See nvme_rq.h. Three things here are the NVMe driver's private matter: where a request's
+ * private area points to its command, where it holds the drive's status, and that the
+ * command's data pointer is left alone. drw_nvme_probe() proves them on each controller
+ * before it is used, by reading one LBA into scratch memory and looking at what arrived,
+ * and by a read that must fail; the same reads find out whether the controller takes SGLs,
+ * for which there is no public source in the kernel.
  */
 #include <linux/blk-integrity.h>
 #include <linux/dma-mapping.h>
@@ -26,10 +26,10 @@ static_assert(sizeof(struct drw_sgl_desc) == sizeof(struct nvme_sgl_desc));
 static_assert(sizeof(union drw_dptr) == sizeof(union nvme_data_ptr));
 static_assert(DRW_SGL_LAST_SEGMENT == NVME_SGL_FMT_LAST_SEG_DESC << 4);
 
-/* The command in a request's private area; see above. */
-static struct nvme_command *rq_cmd(struct request *rq)
+/* The driver's private area; see above. */
+static struct drw_nvme_request *rq_nvme(struct request *rq)
 {
-	return *(struct nvme_command **)blk_mq_rq_to_pdu(rq);
+	return blk_mq_rq_to_pdu(rq);
 }
 
 /**
@@ -95,25 +95,55 @@ void drw_rq_init(struct request *rq, const struct drw_rw *rw)
 	nvme_init_request(rq, &c);
 	/* nvme_init_request() clears these flags: a submitter normally cannot know them. */
 	if (rw->sgl)
-		rq_cmd(rq)->common.flags |= NVME_CMD_SGL_METABUF;
+		rq_nvme(rq)->cmd->common.flags |= NVME_CMD_SGL_METABUF;
 }
 
-/* A command's status as an errno of this interface. */
-int drw_rq_status(blk_status_t status)
+/**
+ * drw_rq_error() - how a command ended, as an errno of this interface
+ * @rq: the request, which has ended and has not been freed
+ * @status: what the block layer says
+ *
+ * The block layer's word alone is worth nothing: passthrough requests that complete in a
+ * batch end with BLK_STS_OK whatever the drive said (blk_mq_add_to_batch() takes them with
+ * errors, blk_mq_end_request_batch() passes 0). The drive's word is in the private area.
+ *
+ * Return: 0 or a negative errno; -DRW_ETRANSIENT where ordinary I/O would be repeated.
+ */
+int drw_rq_error(struct request *rq, blk_status_t status)
 {
-	switch (status) {
-	case BLK_STS_OK:
-	case BLK_STS_TIMEOUT:
-	case BLK_STS_NOSPC:
-	case BLK_STS_TRANSPORT:
-	case BLK_STS_RESV_CONFLICT:
-	case BLK_STS_MEDIUM:
-	case BLK_STS_PROTECTION:
-	case BLK_STS_OFFLINE:
-		return blk_status_to_errno(status);
+	u16 nvme_status = rq_nvme(rq)->status;
+
+	if (likely(!nvme_status)) {
+		if (likely(!status))
+			return 0;
+		/* The drive has never seen it: its queue was not ready. */
+		return status == BLK_STS_OFFLINE ? -ENODEV :
+		       status == BLK_STS_TIMEOUT ? -ETIMEDOUT : -ENOLINK;
+	}
+
+	/* Status codes: NVM Express Base Specification 2.0, section 3.3.3.2.1. */
+	if ((nvme_status & NVME_SCT_MASK) == NVME_SCT_PATH)
+		return -ENOLINK;
+	switch (nvme_status & NVME_SCT_SC_MASK) {
+	case NVME_SC_CAP_EXCEEDED:
+		return -ENOSPC;
+	case NVME_SC_WRITE_FAULT:
+	case NVME_SC_READ_ERROR:
+	case NVME_SC_UNWRITTEN_BLOCK:
+	case NVME_SC_ACCESS_DENIED:
+	case NVME_SC_COMPARE_FAILED:
+		return -ENODATA;
+	case NVME_SC_READ_ONLY:
+		return -EPERM;
+	case NVME_SC_GUARD_CHECK:
+	case NVME_SC_APPTAG_CHECK:
+	case NVME_SC_REFTAG_CHECK:
+	case NVME_SC_INVALID_PI:
+		return -EILSEQ;
+	case NVME_SC_RESERVATION_CONFLICT:
+		return -EBADE;
 	default:
-		/* The errnos of the others have meanings of their own in this interface. */
-		return -EIO;
+		return nvme_status & NVME_STATUS_DNR ? -EIO : -DRW_ETRANSIENT;
 	}
 }
 
@@ -131,7 +161,8 @@ struct probe {
 	dma_addr_t list_dma;
 };
 
-static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk_status_t *status)
+/* Read the LBA at p->sector. @error: how the drive ended it. */
+static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, int *error)
 {
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
@@ -142,6 +173,7 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 		.dptr = *dptr,
 	};
 	struct nvme_command *cmd;
+	blk_status_t status;
 	struct request *rq;
 	char *pdu;
 
@@ -152,8 +184,8 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 
 	/* Is the command where we think it is, and is it ours? Only then touch its flags. */
 	drw_rq_init(rq, &rw);
-	cmd = rq_cmd(rq);
-	if ((char *)cmd < pdu ||
+	cmd = rq_nvme(rq)->cmd;
+	if (rq->q->tag_set->cmd_size < sizeof(struct drw_nvme_request) || (char *)cmd < pdu ||
 	    (char *)cmd + sizeof(*cmd) > pdu + rq->q->tag_set->cmd_size ||
 	    cmd->rw.opcode != nvme_cmd_read || cmd->rw.nsid != cpu_to_le32(rw.nsid) ||
 	    memcmp(&cmd->rw.dptr, dptr, sizeof(*dptr))) {
@@ -164,7 +196,8 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, blk
 		cmd->common.flags |= NVME_CMD_SGL_METABUF;
 
 	rq->rq_flags |= RQF_QUIET;
-	*status = blk_execute_rq(rq, false);
+	status = blk_execute_rq(rq, false);
+	*error = drw_rq_error(rq, status);
 	blk_mq_free_request(rq);
 	return 0;
 }
@@ -178,9 +211,8 @@ static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 {
 	u32 second = p->bytes - cut, i;
 	union drw_dptr dptr = { };
-	blk_status_t status;
 	u8 *buf = p->buf;
-	int ret;
+	int error, ret;
 
 	/* Both pieces and the gaps fit in twice the LBA. */
 	memset(buf, 0x5a, 2 * p->bytes);
@@ -193,10 +225,10 @@ static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 	dptr.sgl.length = cpu_to_le32(2 * sizeof(*p->list));
 	dptr.sgl.type = DRW_SGL_LAST_SEGMENT;
 
-	ret = probe_read(p, &dptr, true, &status);
+	ret = probe_read(p, &dptr, true, &error);
 	if (ret)
 		return ret;
-	if (status || le32_to_cpu(p->list[1].length) != second ||
+	if (error || le32_to_cpu(p->list[1].length) != second ||
 	    memcmp(buf + gap, p->ref, cut) || memcmp(buf + 2 * gap + cut, p->ref + cut, second))
 		return 0;
 	for (i = 0; i < 2 * p->bytes; i++) {
@@ -211,7 +243,7 @@ static int probe_sgl(struct probe *p, u32 cut, u32 gap)
 }
 
 /* The reference read: 0 proves that a data pointer of ours reaches the drive. */
-static int probe_prp(struct probe *p, blk_status_t *status)
+static int probe_prp(struct probe *p, int *error)
 {
 	union drw_dptr dptr = { .prp1 = cpu_to_le64(p->ref_dma) };
 	int ret, pass;
@@ -224,8 +256,8 @@ static int probe_prp(struct probe *p, blk_status_t *status)
 		u8 pattern = pass ? 0xc3 : 0x3c;
 
 		memset(p->ref, pattern, p->bytes);
-		ret = probe_read(p, &dptr, false, status);
-		if (ret || *status)
+		ret = probe_read(p, &dptr, false, error);
+		if (ret || *error)
 			return ret;
 		if (memchr_inv(p->ref, pattern, p->bytes))
 			return 0;
@@ -238,27 +270,45 @@ static int probe_find_lba(struct probe *p)
 {
 	const sector_t lba_sectors = p->bytes >> SECTOR_SHIFT, capacity = get_capacity(p->disk);
 	const sector_t places[] = { 0, capacity / 2, capacity - lba_sectors };
-	blk_status_t status = BLK_STS_OK;
-	int ret, i;
+	int ret, i, error = 0;
 
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		p->sector = round_down(places[i], lba_sectors);
-		ret = probe_prp(p, &status);
-		if (ret || !status)
+		ret = probe_prp(p, &error);
+		if (ret || !error)
 			return ret;
 	}
 	/* Not proven is not good enough. A path that is down may come back. */
-	return status == BLK_STS_TRANSPORT || status == BLK_STS_OFFLINE ? -ENODEV : -EPROTO;
+	return error == -ENOLINK || error == -ENODEV ? -ENODEV : -EPROTO;
 }
 
-/* What SGLs the controller takes, or a negative errno. */
-static int probe_sgls(struct probe *p)
+/* A read behind the last LBA: 0 if we see that the drive fails it. */
+static int probe_status(struct probe *p)
+{
+	union drw_dptr dptr = { .prp1 = cpu_to_le64(p->ref_dma) };
+	sector_t good = p->sector;
+	int ret, error;
+
+	p->sector = round_up(get_capacity(p->disk), p->bytes >> SECTOR_SHIFT);
+	ret = probe_read(p, &dptr, false, &error);
+	p->sector = good;
+	if (ret)
+		return ret;
+	if (error == -ENOLINK || error == -ENODEV)
+		return -ENODEV;
+	return error ? 0 : -EPROTO;
+}
+
+/* What SGLs the controller takes, or a negative errno if the mechanism does not work. */
+static int probe_controller(struct probe *p)
 {
 	int attempt, found;
 
 	/* Somebody may write the LBA between the reads: rare, so try again. */
 	for (attempt = 0; attempt < 3; attempt++) {
 		found = probe_find_lba(p);
+		if (!found && !attempt)
+			found = probe_status(p);
 		if (found)
 			return found;
 		if (!use_sgl)
@@ -306,7 +356,7 @@ int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_
 	if (!p.ref || !p.buf || !p.list)
 		goto free;
 
-	ret = probe_sgls(&p);
+	ret = probe_controller(&p);
 	if (ret >= 0) {
 		WRITE_ONCE(dd->sgl, ret);
 		dd->sgl_known = true;

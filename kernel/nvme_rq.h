@@ -12,6 +12,9 @@
 
 #include "target.h"
 
+/* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
+#define DRW_ETRANSIENT	EALREADY
+
 /**
  * struct drw_rw - what a command shall do
  * @op: enum dmabuf_rw_op
@@ -37,7 +40,7 @@ struct drw_rw {
 struct request *drw_rq_alloc(const struct drw_target *t, struct gendisk *disk, u32 op,
 			     bool nowait, bool polled);
 void drw_rq_init(struct request *rq, const struct drw_rw *rw);
-int drw_rq_status(blk_status_t status);
+int drw_rq_error(struct request *rq, blk_status_t status);
 
 int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason);

@@ -63,9 +63,9 @@ static void uring_done(struct drw_io *io)
  * @pos: file offset
  * @buf_off: buffer offset
  * @bytes: how many
+ * @error: how the command has ended: 0 or a negative errno
  * @op: enum dmabuf_rw_op
  * @fua: force unit access
- * @status: the command's, once it has ended
  *
  * Most transfers are short and meet no obstacle. They need no struct drw_io; one is made
  * for those that end otherwise than expected.
@@ -75,9 +75,9 @@ struct fast_pdu {
 	u64 pos;
 	u64 buf_off;
 	u32 bytes;
+	s16 error;
 	u8 op;
 	bool fua;
-	blk_status_t status;
 };
 
 static struct fast_pdu *fast_pdu(struct io_uring_cmd *ucmd)
@@ -99,8 +99,8 @@ static void fast_to_slow(struct io_uring_cmd *ucmd)
 	io->len = fast.bytes;
 	io->one = (struct dmabuf_rw_piece) { .buf_off = fast.buf_off, .len = fast.bytes };
 	io->path = fast.path;
-	io->error = fast.status ? drw_rq_status(fast.status) : 0;
-	io->base = fast.status ? 0 : fast.bytes;
+	io->error = fast.error;
+	io->base = fast.error ? 0 : fast.bytes;
 	io->ucmd = ucmd;
 	uring_pdu(ucmd)->io = io;
 	INIT_WORK(&io->work, uring_work);
@@ -114,7 +114,7 @@ static DRW_URING_TASK_CB(fast_task_cb)
 	struct drw_binding *b = drw_binding_from_file(ucmd->file);
 	struct fast_pdu *fast = fast_pdu(ucmd);
 
-	if (unlikely(fast->status || (fast->op == DMABUF_RW_OP_WRITE &&
+	if (unlikely(fast->error || (fast->op == DMABUF_RW_OP_WRITE &&
 				      READ_ONCE(b->target.file->f_mapping->nrpages)))) {
 		fast_to_slow(ucmd);
 		return;
@@ -130,7 +130,7 @@ static DRW_END_IO(fast_end_io, rq, status)
 	struct fast_pdu *fast = fast_pdu(ucmd);
 	struct drw_path *path = fast->path;
 
-	fast->status = status;
+	fast->error = drw_rq_error(rq, status);
 	drw_map_release(path->map);
 	drw_binding_put_path(b, path);
 	io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
