@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -257,12 +258,13 @@ class Machine:
             run = session.Session(directory, argv, self, log, self._shell)
             status = run.run()
         self.seconds = time.monotonic() - self._started
-        self._silent = run.timed_out and not self._greeted and \
-            os.path.getsize(f"{logs}/console.log") == 0
+        with open(f"{logs}/console.log", "rb") as f:
+            kernel_spoke = re.search(rb"^\[ *\d+\.\d+\]", f.read(), re.MULTILINE)
+        self._silent = run.timed_out and not self._greeted and not kernel_spoke
         if self._silent:
             # With the processors' registers, for who wants to know where it was.
             os.replace(f"{logs}/qemu.log", f"{logs}/qemu-hung.log")
-            self._fail("boot/timeout", "the machine said nothing at all")
+            self._fail("boot/timeout", "the kernel said nothing at all")
         elif not self._shell:
             self._judge_end(run.timed_out, status, logs)
 
@@ -270,11 +272,12 @@ class Machine:
         if self._running:
             self._end_program("the machine ended while it ran")
         with open(f"{logs}/console.log", errors="replace") as f:
-            found = judge.splats(f.read().splitlines())
+            # What SysRq shows of a machine that hangs is no fault of its own.
+            found = judge.splats(f.read().partition("sysrq: ")[0].splitlines())
         if found and not any(r.name.endswith("/kernel-log") for r in self.results):
             self._fail(f"{self._charged}/console", found[0].strip())
         if timed_out:
-            self._fail(f"{self._charged}/timeout", "the machine did not answer in time")
+            self._fail(f"{self._charged}/timeout", "the machine did not answer in time; console.log tells what waits")
         elif not self._done:
             with open(f"{logs}/qemu.log", errors="replace") as f:
                 words = [line for line in f.read().splitlines() if "warning:" not in line]

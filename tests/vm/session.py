@@ -39,6 +39,7 @@ class Session:
         self._qemu = None
         self._qmp_pending = []          # callbacks for QMP answers, oldest first
         self._vcpus = None              # thread ids of the virtual CPUs
+        self._at = []                   # (monotonic time, what to do then)
         self._waiting_deleted = None    # (device id, monotonic deadline)
         self.timed_out = False
 
@@ -88,6 +89,8 @@ class Session:
             if self._waiting_deleted and time.monotonic() > self._waiting_deleted[1]:
                 self._waiting_deleted = None
                 self._answer("the guest did not let the device go")
+            while self._at and time.monotonic() > self._at[0][0]:
+                self._at.pop(0)[1]()
             for key, _ in self._select.select(timeout=0.2):
                 self._ready(key.fileobj, *key.data)
 
@@ -135,12 +138,20 @@ class Session:
                 self._qmp_line(json.loads(text))
 
     def _ask_where_it_hangs(self):
+        """Into the logs: tasks that wait, what the processors do, their registers."""
+        def magic(key):
+            # A break and a key on the serial console are the kernel's magic SysRq.
+            self._qmp("chardev-send-break", {"id": "console"},
+                      lambda reply: self._conns["console"].sendall(key))
+
         def write(reply):
             self._log["qemu"].write(str(reply.get("return", reply)).encode() + b"\n")
-            self._qemu.kill()
-        self._listener.last_seconds(5)
-        if "qmp" in self._conns:
+
+        self._listener.last_seconds(15)
+        if "qmp" in self._conns and "console" in self._conns:
             self._qmp("human-monitor-command", {"command-line": "info registers -a"}, write)
+            magic(b"w")
+            self._at = [(time.monotonic() + 5, lambda: magic(b"l"))]
 
     # --- requests from the guest ------------------------------------------------------
 
