@@ -250,7 +250,7 @@ class Machine:
         with open(f"{logs}/qemu.cmd", "w") as f:
             f.write(subprocess.list2cmdline(argv) + "\n")
         with contextlib.ExitStack() as stack:
-            log = {n: stack.enter_context(open(f"{logs}/{n}.log", "wb"))
+            log = {n: stack.enter_context(open(f"{logs}/{n}.log", "wb", buffering=0))
                    for n in ("console", "report", "qemu")}
             self._started = time.monotonic()
             if not self._shell:
