@@ -35,6 +35,9 @@ static void open_all(const char *role)
 	spit("N", "/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait");
 	spit("N", "/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem");
 	spit("0", "/sys/kernel/debug/fail_page_alloc/min-order");
+	/* Injected failures are no splats. */
+	spit("0", "/sys/kernel/debug/failslab/verbose");
+	spit("0", "/sys/kernel/debug/fail_page_alloc/verbose");
 	disk_open(&disk, role);
 	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
 	disk_fill(&disk, AT, BUF_BYTES, 1, 0);
@@ -89,7 +92,8 @@ static void bind_survives_each_failure(const void *arg)
 	}
 	note("%d allocations, of which %d made bind fail", nth - 1, failed);
 	CHECK(nth > 3 && nth < MAX_NTH, "%d", nth);
-	CHECK(failed > 3, "%d", failed);
+	/* With two paths, most failures only cost one of them. */
+	CHECK(failed, "no failure reached bind");
 }
 
 /* A transfer may fail for want of memory, or get round it; never end by half or wrong. */

@@ -227,6 +227,12 @@ static void add(void)
 			 e & 1 ? "mp4k" : "priv512");
 	for (size_t e = 0; e < nr_exporters; e++) {
 		for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+			/*
+			 * Everything with what the kernel has; of the mock's layouts some
+			 * with one half of the disks and some with the other.
+			 */
+			if (exporters[e]->mock && (e + i) % 2)
+				continue;
 			/* The second name of a shared disk is there without multipath. */
 			if (strcmp(roles[i], "mp512b") || disk_exists(roles[i]))
 				add_pair(every_size_goes_both_ways,
