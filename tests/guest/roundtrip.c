@@ -231,7 +231,8 @@ static void add(void)
 			 * Everything with what the kernel has; of the mock's layouts some
 			 * with one half of the disks and some with the other.
 			 */
-			if (exporters[e]->mock && (e + i) % 2)
+			if (exporters[e]->mock && exporters[e] != &exporter_mock_bar &&
+			    (e + i) % 2)
 				continue;
 			/* The second name of a shared disk is there without multipath. */
 			if (strcmp(roles[i], "mp512b") || disk_exists(roles[i]))
