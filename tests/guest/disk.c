@@ -24,7 +24,7 @@ bool disk_exists(const char *role)
 void disk_open(struct disk *disk, const char *role)
 {
 	char link[64];
-	int lba;
+	int lba, tries;
 
 	memset(disk, 0, sizeof(*disk));
 	snprintf(disk->role, sizeof(disk->role), "%s", role);
@@ -32,7 +32,14 @@ void disk_open(struct disk *disk, const char *role)
 	if (!realpath(link, disk->path) || access(disk->path, F_OK))
 		skip("this machine has no disk %s", role);
 	snprintf(disk->name, sizeof(disk->name), "%s", strrchr(disk->path, '/') + 1);
-	disk->fd = SYS(open(disk->path, O_RDWR | O_DIRECT | O_CLOEXEC));
+	/* A disk that has just come has a node a moment before it can be opened. */
+	for (tries = 0; tries < 100; tries++) {
+		disk->fd = open(disk->path, O_RDWR | O_DIRECT | O_CLOEXEC);
+		if (disk->fd >= 0 || errno != ENXIO)
+			break;
+		usleep(50000);
+	}
+	SYS(disk->fd);
 	SYS(ioctl(disk->fd, BLKSSZGET, &lba));
 	SYS(ioctl(disk->fd, BLKGETSIZE64, &disk->bytes));
 	disk->lba = lba;
