@@ -4,7 +4,9 @@
  *
  * Every slot has its place in memory, @block bytes at slot * @block. A slot that
  * completes is submitted again, all completions of one wait together, until the time is
- * over. The blocks on the disk that a slot uses are congruent to it modulo the depth, so
+ * over. A wait ends when half of the slots have completed, so that the number of
+ * wake-ups for each transfer is alike in all lanes and does not depend on how fast the
+ * host emulates the drive. The blocks on the disk that a slot uses are congruent to it modulo the depth, so
  * that no two transfers in flight meet there; in sequential cells each slot takes the
  * next of them, so that all together go through the area from its beginning to its end.
  *
@@ -97,7 +99,7 @@ static void turn(struct run *r, double seconds)
 {
 	struct io_uring *ring = &r->lane->ring;
 	double end = clock_seconds() + seconds;
-	u32 inflight = r->cell->depth, slot;
+	u32 batch = (r->cell->depth + 1) / 2, inflight = r->cell->depth, slot;
 	bool more = true;
 
 	for (slot = 0; slot < r->cell->depth; slot++)
@@ -105,7 +107,7 @@ static void turn(struct run *r, double seconds)
 	while (inflight) {
 		unsigned int n = 0, head;
 		struct io_uring_cqe *cqe;
-		int ret = io_uring_submit_and_wait(ring, 1);
+		int ret = io_uring_submit_and_wait(ring, inflight < batch ? inflight : batch);
 
 		if (ret < 0 && ret != -EINTR)
 			die("%s: io_uring_enter: %s", r->lane->name, strerror(-ret));
