@@ -203,6 +203,10 @@ class Machine:
                     self.hung_boots += 1
                     self.results = []
                     self._run(directory, logs, cmdline)
+                if any(r.outcome == "not ok" for r in self.results):
+                    # The next run of this machine will not overwrite these.
+                    shutil.rmtree(logs + ".failed", ignore_errors=True)
+                    shutil.copytree(logs, logs + ".failed")
         finally:
             shutil.rmtree(directory)
 
