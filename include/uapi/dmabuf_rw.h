@@ -4,7 +4,8 @@
  *
  * Vocabulary
  *   buffer	the dma-buf: the memory side of every transfer
- *   file	the storage side: a whole NVMe disk or a partition, open as a file
+ *   file	the storage side: a whole NVMe disk, a partition, or a regular file on an
+ *		ext4 or XFS file system on one of them
  *   binding	a file descriptor that joins one buffer to one file; closing its
  *		last reference unbinds
  *   LBA	logical block of the namespace, 512 or 4096 bytes
@@ -12,8 +13,8 @@
  *
  * Conventions
  *   - All offsets and lengths are bytes. File offset 0 is the first byte of the
- *     disk or partition that was opened; buffer offset 0 is the first byte of the
- *     dma-buf.
+ *     file, disk or partition that was opened; buffer offset 0 is the first byte of
+ *     the dma-buf.
  *   - Every structure that is passed by pointer begins with its own size, set by
  *     the caller with sizeof(). A kernel that knows a longer structure takes the
  *     missing tail as zero; one that knows a shorter structure refuses a tail that
@@ -27,7 +28,25 @@
  * open for reading and the buffer open for writing; writing to the file needs the
  * file open for writing (and the buffer readable, as every dma-buf is). Rights are
  * those at bind time; passing the binding's descriptor to another process passes
- * them on.
+ * them on. A regular file also needs to be open for writing, or owned by the caller (or
+ * CAP_FOWNER), because binding it keeps others from changing it:
+ *
+ * Regular files. While at least one binding of a file exists, the kernel treats it as
+ * an active swap file, so that its blocks stay where they are: write(2), truncate,
+ * fallocate, reflinking, defragmentation and mmap(2) for shared writing fail with
+ * ETXTBSY, unlink and rename with EPERM, and stores to pages that were mapped shared
+ * and writable before may raise SIGBUS. Reading stays possible in every way. When the
+ * last binding has gone, so has all of this. Transfers move bytes inside the file's
+ * size, which cannot change. Blocks that have been allocated but never written hold
+ * what the disk held before, so transfers do not touch them: see ENXIO.
+ *
+ * Alignment. DMABUF_RW_INFO reports what offsets and lengths must be multiples of. With
+ * a drive that takes SGLs of any bytes that is 1 throughout: the rest of the first and
+ * last LBA of a read goes to scratch memory, and that of a write is read from the drive
+ * first. Writes that need this run alone: all other writes of this module to the same
+ * file (the same disk or partition, where that is what is bound) are kept waiting, so
+ * that none is undone. Writes by others to the same LBA at that time, or through another
+ * file of the same blocks (a partition and its disk), may be.
  *
  * Thread-safety: every call may be made from any number of threads at once, on one
  * binding or many. Transfers are not ordered with respect to one another, and two
@@ -49,8 +68,9 @@
  *   EMFILE, ENFILE  | BIND      | no descriptor left in the process, in the system
  *   EBADF           | BIND      | dmabuf_fd or file_fd is not an open descriptor
  *   EBADFD          | BIND      | dmabuf_fd is open but is not a dma-buf
- *   ENOTBLK         | BIND      | file_fd is not a block device of an NVMe namespace
- *                   |           | (regular file, device-mapper, md, loop, SCSI, ...)
+ *   ENOTBLK         | BIND      | file_fd does not lead straight to the blocks of an
+ *                   |           | NVMe namespace (other file system than ext4 and XFS,
+ *                   |           | device-mapper, md, loop, SCSI, ...)
  *   EPROTONOSUPPORT | BIND      | NVMe, but not on PCI (fabrics, Apple, loop target)
  *   EMEDIUMTYPE     | BIND, I/O | the namespace's format cannot be served: metadata or
  *                   |           | protection information per block, zoned, LBA size
@@ -67,19 +87,27 @@
  *   EPROTO          | BIND      | the kernel's NVMe driver does not behave as this
  *                   |           | module was built to expect; nothing was transferred
  *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
- *   EPERM           | I/O       | write to a device that has been set read-only
- *   ETXTBSY         | I/O       | write to a device in use as swap
+ *   EPERM           | I/O       | write to a device that has been set read-only, or to
+ *                   |           | a file system that has been remounted read-only
+ *   ETXTBSY         | BIND, I/O | the file is a swap file, or the device to be written
+ *                   |           | is in use as swap
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
  *                   |           | removed; after BIND also: left without capacity)
  *   ESTALE          | I/O       | the exporter revoked the buffer for good
  *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
  *   ERANGE          | I/O       | a piece ends outside the buffer
+ *   ENXIO           | I/O       | the file's blocks at this place have never been
+ *                   |           | written (or, on XFS, the file was reflinked): their
+ *                   |           | bytes are zeros that no drive holds
  *   EDOM            | I/O       | an offset or a length is not a multiple of the
  *                   |           | alignment that DMABUF_RW_INFO reports, or the pieces
  *                   |           | cannot be expressed in whole LBAs for this drive
  *   EMSGSIZE        | I/O       | too many pieces (DMABUF_RW_MAX_PIECES)
- *   ENOSPC          | I/O       | write that begins at or after the device's end, or
+ *   ENOSPC          | I/O       | write that begins at or after the file's end, or
  *                   |           | the drive reports that its capacity is used up
+ *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: holes,
+ *                   |           | blocks shared with another file, data inside the
+ *                   |           | inode or the journal, encryption, verity, ...
  *   EOPNOTSUPP      | I/O       | polled I/O asked for, and the drive's queues have no
  *                   |           | poll queue (nvme.poll_queues=0)
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
@@ -106,7 +134,7 @@
 
 /* Version of this interface. It only ever grows compatibly within a major. */
 #define DMABUF_RW_ABI_MAJOR	1
-#define DMABUF_RW_ABI_MINOR	0
+#define DMABUF_RW_ABI_MINOR	1
 
 /* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */
 #define DMABUF_RW_MAX_PIECES	1024
@@ -179,6 +207,26 @@ enum dmabuf_rw_reason {
 	DMABUF_RW_REASON_GONE			= 19,	/* ENODEV */
 	DMABUF_RW_REASON_NO_PATH		= 20,	/* ENODEV: multipath, none on
 							 * PCI is live */
+	DMABUF_RW_REASON_FILESYSTEM		= 21,	/* ENOTBLK: other file system */
+	DMABUF_RW_REASON_PIN_ACCESS		= 22,	/* EACCES: file neither open for
+							 * writing nor the caller's */
+	DMABUF_RW_REASON_SWAP_FILE		= 23,	/* ETXTBSY */
+	DMABUF_RW_REASON_HOLE			= 24,	/* EOPNOTSUPP: not all of the file
+							 * has blocks */
+	DMABUF_RW_REASON_SHARED			= 25,	/* EOPNOTSUPP: reflinked */
+	DMABUF_RW_REASON_BLOCK_SIZE		= 26,	/* EOPNOTSUPP: file system blocks
+							 * are not of a page's size */
+	DMABUF_RW_REASON_NO_DIRECT		= 27,	/* EOPNOTSUPP: data in the inode
+							 * or in the journal */
+	DMABUF_RW_REASON_ENCRYPTED		= 28,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_VERITY			= 29,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_COMPRESSED		= 30,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_DAX			= 31,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_REALTIME		= 32,	/* EOPNOTSUPP: on XFS's realtime
+							 * device */
+	DMABUF_RW_REASON_LAYOUT			= 33,	/* EOPNOTSUPP: the file system
+							 * does not give its blocks */
+	DMABUF_RW_REASON_EMPTY			= 34,	/* EOPNOTSUPP: no byte in it */
 };
 
 /**
@@ -235,6 +283,7 @@ enum dmabuf_rw_iommu {
 							 * invalidation, until the
 							 * next transfer */
 #define DMABUF_RW_INFO_REVOKED		(1ULL << 7)	/* transfers give ESTALE */
+#define DMABUF_RW_INFO_REGULAR		(1ULL << 8)	/* a regular file is bound */
 
 /**
  * struct dmabuf_rw_info - what BIND found, and counters; on a binding
@@ -242,9 +291,11 @@ enum dmabuf_rw_iommu {
  * @resv0:	must be zero
  * @flags:	out: DMABUF_RW_INFO_*
  * @buf_bytes:	out: size of the buffer
- * @file_bytes:	out: size of the disk or partition
+ * @file_bytes:	out: size of the file, disk or partition
  * @lba_bytes:	out: LBA size
- * @file_align:	out: file offsets and lengths must be multiples of this
+ * @file_align:	out: file offsets and lengths must be multiples of this; a length may
+ *		also end at the file's end, if the drive takes SGLs or the buffer's
+ *		pages allow it
  * @buf_align:	out: buffer offsets must be multiples of this
  * @max_cmd_bytes: out: bytes that one NVMe command moves at most; longer transfers
  *		are split into commands that run together
@@ -263,6 +314,7 @@ enum dmabuf_rw_iommu {
  * @errors:	out: transfers that met an error
  * @remaps:	out: times the buffer was mapped again after an invalidation
  * @failovers:	out: times a transfer moved to another path
+ * @file_extents: out: merged extents of a regular file on its disk, else 0; since 1.1
  * @resv:	must be zero
  */
 struct dmabuf_rw_info {
@@ -290,7 +342,8 @@ struct dmabuf_rw_info {
 	__u64 errors;
 	__u64 remaps;
 	__u64 failovers;
-	__u64 resv[4];
+	__u64 file_extents;
+	__u64 resv[3];
 };
 
 /*
