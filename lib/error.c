@@ -36,25 +36,26 @@ static const struct sentence reasons[] = {
 	       "pass a dma-buf descriptor that is open in this process"),
 	REASON(FILE_FD,
 	       "the file's descriptor is not open",
-	       "open the NVMe disk or partition, and pass that descriptor"),
+	       "open the NVMe disk, the partition or the file, and pass that descriptor"),
 	REASON(NOT_DMABUF,
 	       "the buffer's descriptor is open but is not a dma-buf",
 	       "export the memory first: VFIO_DEVICE_FEATURE_DMA_BUF for a PCI BAR, "
 	       "/dev/udmabuf for a memfd, /dev/dma_heap for system memory, or the "
 	       "dma-buf export call of the GPU's runtime"),
 	REASON(NOT_BLOCK,
-	       "the file is not a block device, and this release transfers only to and "
-	       "from whole NVMe disks and partitions",
-	       "name the disk or partition itself, for instance /dev/nvme0n1; files on "
-	       "a file system cannot be bound yet"),
+	       "the file is neither a disk or partition nor a regular file",
+	       "name an NVMe disk or partition such as /dev/nvme0n1, or a file on an ext4 "
+	       "or XFS file system on one"),
 	REASON(NOT_NVME,
-	       "the block device is not an NVMe disk, so its driver takes no addresses "
-	       "from outside",
+	       "the block device, or the one that the file's file system is on, is not an "
+	       "NVMe disk, so its driver takes no addresses from outside",
 	       "use a disk or partition named /dev/nvme*; lsblk -o NAME,TRAN shows them"),
 	REASON(STACKED,
-	       "the block device is a device-mapper, md or loop device, which sends its "
-	       "I/O on through another device",
-	       "bind the NVMe disks or partitions that lie below it; lsblk -s shows them"),
+	       "the block device, or the one that the file's file system is on, is a "
+	       "device-mapper, md or loop device, which sends its I/O on through another "
+	       "device",
+	       "bind the NVMe disks or partitions that lie below it (lsblk -s shows them), "
+	       "or keep the file on a file system that is on an NVMe disk itself"),
 	REASON(NOT_PCI,
 	       "the NVMe disk is not on PCI (fabrics, Apple or a loop target), so it has "
 	       "no DMA of its own to this machine's memory",
@@ -118,6 +119,62 @@ static const struct sentence reasons[] = {
 	REASON(NO_PATH,
 	       "no live path to the multipath namespace is on PCI",
 	       "nvme list-subsys shows the paths and their states; bring a PCI path back"),
+	REASON(FILESYSTEM,
+	       "the file is on a file system other than ext4 and XFS, which does not tell "
+	       "where on the drive its blocks are, or moves them as it likes",
+	       "copy the file to an ext4 or XFS file system on an NVMe disk; df -T FILE "
+	       "shows where it is now"),
+	REASON(PIN_ACCESS,
+	       "the file is neither open for writing nor owned by this user, and binding "
+	       "it would keep others from changing it",
+	       "open the file O_RDWR, or bind it as its owner"),
+	REASON(SWAP_FILE,
+	       "the file is in use as a swap file",
+	       "swapoff it first, or use another file"),
+	REASON(HOLE,
+	       "the file has holes, ranges for which the drive holds no blocks",
+	       "write the whole file, for instance by cp --sparse=never FILE COPY, and "
+	       "bind that"),
+	REASON(SHARED,
+	       "the file shares blocks with another file (a reflink or a deduplicated "
+	       "copy), so that writing them in place would change both",
+	       "give the file blocks of its own: cp --reflink=never FILE COPY, and bind "
+	       "that"),
+	REASON(BLOCK_SIZE,
+	       "the file system's blocks are not of the size of a memory page",
+	       "use a file system made with blocks of the page's size (getconf PAGESIZE; "
+	       "mkfs.ext4 -b, mkfs.xfs -b size=)"),
+	REASON(NO_DIRECT,
+	       "the file's data lies inside its inode or passes through the journal, so "
+	       "the drive has no blocks that hold it and nothing else",
+	       "mount without data=journal and take the attribute off the file (chattr "
+	       "-j); a file of a few bytes may have to grow, or be copied to a file "
+	       "system without inline data"),
+	REASON(ENCRYPTED,
+	       "the file is encrypted, so what is on the drive is not its contents",
+	       "copy the file to a directory that is not encrypted"),
+	REASON(VERITY,
+	       "the file is protected by fs-verity, which checks what the kernel reads and "
+	       "would not see what the drive reads",
+	       "bind a copy of the file that has no verity, if that is acceptable"),
+	REASON(COMPRESSED,
+	       "the file is compressed, so what is on the drive is not its contents",
+	       "copy the file to where it is not compressed (lsattr shows the attribute)"),
+	REASON(DAX,
+	       "the file is accessed by DAX: it is in memory, and no drive has to be asked",
+	       "map the file instead, or mount without dax"),
+	REASON(REALTIME,
+	       "the file is on the realtime device of its XFS file system",
+	       "copy the file to a directory without realtime inheritance (xfs_io -c "
+	       "'chattr -t')"),
+	REASON(LAYOUT,
+	       "the file system did not say where on the drive the file's blocks are",
+	       "the kernel log may say why; copying the file (cp --reflink=never "
+	       "--sparse=never) often helps"),
+	REASON(EMPTY,
+	       "the file is empty, and a bound file cannot grow",
+	       "give the file its final size and contents first; dmabuf_rw_file_create() "
+	       "and dmabuf-rw store do that for new files"),
 };
 
 /* Where the exporter's errno (detail) tells more than the reason does. */
@@ -241,8 +298,10 @@ static const struct errno_sentence errnos[] = {
 	      "the buffer's descriptor is open but is not a dma-buf",
 	      "export the memory as a dma-buf first"),
 	ERRNO(ENOTBLK, NONE,
-	      "the file is not a disk or partition of an NVMe drive",
-	      "name the NVMe disk or partition itself, for instance /dev/nvme0n1"),
+	      "the file does not lead straight to the blocks of an NVMe drive: it is on "
+	      "another kind of device, or on a file system other than ext4 and XFS",
+	      "name an NVMe disk or partition such as /dev/nvme0n1, or a file on an ext4 "
+	      "or XFS file system on one"),
 	ERRNO(EPROTONOSUPPORT, NONE,
 	      "the NVMe disk is not on PCI, so it has no DMA of its own to this "
 	      "machine's memory",
@@ -275,16 +334,28 @@ static const struct errno_sentence errnos[] = {
 	      "the module reported more bytes than were asked for",
 	      "install the module and the library from one release"),
 	ERRNO(EACCES, NONE,
-	      "the descriptors' open modes do not allow this direction: a read from the "
-	      "file needs the file open for reading and the buffer for writing, a write "
-	      "to the file needs the file open for writing",
+	      "the descriptors' open modes do not allow this: a read from the file needs "
+	      "the file open for reading and the buffer for writing, a write to the file "
+	      "needs the file open for writing, and binding a regular file needs it open "
+	      "for writing or owned by this user",
 	      "open the file O_RDWR, and export the buffer with O_RDWR"),
 	ERRNO(EPERM, NONE,
-	      "the device has been set read-only",
-	      "blockdev --setrw, if it is meant to be written"),
+	      "the device has been set read-only, or its file system has been remounted "
+	      "read-only",
+	      "blockdev --setrw, or mount -o remount,rw, if it is meant to be written"),
+	ERRNO(ETXTBSY, BIND,
+	      "the file is in use as a swap file",
+	      "swapoff it first, or use another file"),
+	ERRNO(ETXTBSY, FILE,
+	      "the file is bound to a buffer, or in use as swap, and cannot be changed in "
+	      "any other way until it is unbound",
+	      "destroy all bindings of the file first, those of other processes too (grep "
+	      "-l dmabuf_rw /proc/*/fdinfo/*)"),
 	ERRNO(ETXTBSY, NONE,
-	      "the device is in use as swap",
-	      "swapoff it first, or use another device"),
+	      "the device or the file is in use as swap, or the file is bound, so that it "
+	      "cannot be written by way of memory",
+	      "swapoff it first, or use another; a bound file takes only transfers that "
+	      "the drive itself can do: see the alignment that dmabuf-rw info reports"),
 	ERRNO(ENODEV, NONE,
 	      "the drive is gone: unbound, unplugged or removed",
 	      "bring it back (nvme list), open it anew and bind again"),
@@ -300,18 +371,37 @@ static const struct errno_sentence errnos[] = {
 	      "use a smaller length or buffer offset, or a larger buffer"),
 	ERRNO(EDOM, NONE,
 	      "an offset or a length is not a multiple of what the drive can address",
-	      "use multiples of the alignment that dmabuf-rw info FILE BUFFER reports"),
+	      "use multiples of the alignment that dmabuf-rw info FILE BUFFER reports, or "
+	      "allow bouncing (dmabuf-rw: --allow-bounce)"),
 	ERRNO(EMSGSIZE, NONE,
 	      "too many pieces in one transfer",
 	      "use at most 1024, or split the transfer"),
+	ERRNO(ENOSPC, FILE,
+	      "the file system has no space left for the file",
+	      "free space, or use another file system"),
 	ERRNO(ENOSPC, NONE,
-	      "the write begins at or after the end of the device, or the drive has no "
-	      "capacity left",
-	      "check offset and length against the device's size (blockdev --getsize64); "
-	      "a thin namespace may need space to be freed"),
+	      "the write begins at or after the end of the file or device, or the drive "
+	      "has no capacity left",
+	      "check offset and length against the size; a bound file cannot grow, so "
+	      "create it with its final size (dmabuf_rw_file_create(), dmabuf-rw store)"),
+	ERRNO(EOPNOTSUPP, BIND,
+	      "the file's blocks cannot be used in place: it has holes, shares blocks with "
+	      "another file, keeps data inside its inode or the journal, is encrypted, or "
+	      "the like",
+	      "write the file anew as a plain one (cp --reflink=never --sparse=never), and "
+	      "bind that"),
 	ERRNO(EOPNOTSUPP, NONE,
 	      "polled transfers were asked for, and the drive's queues have no poll queue",
 	      "load the driver with nvme.poll_queues=N, or do not poll"),
+	ERRNO(ENXIO, FILE,
+	      "this part of the file cannot be reached any more",
+	      "see the kernel log"),
+	ERRNO(ENXIO, NONE,
+	      "the file's blocks at this place have been allocated but never written, so "
+	      "the drive does not hold the zeros that they stand for",
+	      "write the file once before binding it, as dmabuf_rw_file_create() and "
+	      "dmabuf-rw store do; for reading, bouncing can be allowed instead (dmabuf-rw: "
+	      "--allow-bounce)"),
 	ERRNO(ENODATA, NONE,
 	      "the drive reports a medium error that it could not recover from",
 	      "the data in this range is lost; see nvme smart-log and the kernel log"),

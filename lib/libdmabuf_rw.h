@@ -4,7 +4,8 @@
  *
  * Objects
  *   device	the module's node, open
- *   binding	one dma-buf joined to one file (an NVMe disk or partition)
+ *   binding	one dma-buf joined to one file: an NVMe disk or partition, or a regular
+ *		file on an ext4 or XFS file system on one
  *   queue	many transfers in flight, submitted and reaped like io_uring's
  *
  * A buffer is a dma-buf descriptor and a place in it is a byte offset; there is no
@@ -69,6 +70,7 @@ enum dmabuf_rw_call {
 	DMABUF_RW_CALL_INFO	= 4,
 	DMABUF_RW_CALL_IO	= 5,	/* a transfer, of either kind */
 	DMABUF_RW_CALL_QUEUE	= 6,	/* creating or entering a queue */
+	DMABUF_RW_CALL_FILE	= 7,	/* dmabuf_rw_file_*(), which make files */
 };
 
 /**
