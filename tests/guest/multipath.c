@@ -170,12 +170,16 @@ static void stop_load(pthread_t *threads)
 		pthread_join(threads[i], NULL);
 }
 
-/* Let the load get on by some rounds. */
+/*
+ * Let the load get on by some rounds. QEMU 10 may forget the commands of one controller when
+ * another one with the same namespace is unplugged; the driver then resets it, after two
+ * timeouts of 30 s (nvme_core.io_timeout), and the load must go on as if nothing had been.
+ */
 static void let_run(u64 rounds)
 {
 	u64 start = __atomic_load_n(&good, __ATOMIC_RELAXED);
 
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 12000; i++) {
 		if (__atomic_load_n(&good, __ATOMIC_RELAXED) >= start + rounds)
 			return;
 		usleep(10000);
