@@ -172,15 +172,33 @@ struct drw_path *drw_binding_get_path(struct drw_binding *b)
 	return path;
 }
 
-/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
-u32 drw_binding_buf_align(struct drw_binding *b)
+static enum drw_sgl_support drw_binding_sgl(struct drw_binding *b)
 {
 	enum drw_sgl_support sgl;
 
 	rcu_read_lock();
 	sgl = rcu_dereference(b->cur)->lim.sgl;
 	rcu_read_unlock();
-	return sgl == DRW_SGL_BYTE ? 1 : 4;
+	return sgl;
+}
+
+/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
+u32 drw_binding_buf_align(struct drw_binding *b)
+{
+	return drw_binding_sgl(b) == DRW_SGL_BYTE ? 1 : 4;
+}
+
+/* File offsets and lengths must be multiples of this: only SGLs can leave out parts of LBAs. */
+u32 drw_binding_file_align(struct drw_binding *b)
+{
+	switch (drw_binding_sgl(b)) {
+	case DRW_SGL_BYTE:
+		return 1;
+	case DRW_SGL_DWORD:
+		return 4;
+	default:
+		return b->target.lba_bytes;
+	}
 }
 
 bool drw_binding_has_poll(struct drw_binding *b)
@@ -238,8 +256,7 @@ static void drw_binding_free(struct drw_binding *b)
 	free_percpu(b->stats);
 	if (b->dmabuf)
 		dma_buf_put(b->dmabuf);
-	if (b->target.file)
-		fput(b->target.file);
+	drw_target_exit(&b->target);
 	mutex_destroy(&b->path_lock);
 	kfree(b);
 }
@@ -279,15 +296,18 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 		      (cur->has_poll ? DMABUF_RW_INFO_POLL : 0) |
 		      (b->target.multipath ? DMABUF_RW_INFO_MULTIPATH : 0) |
 		      (bdev_write_cache(b->target.bdev) ? DMABUF_RW_INFO_WRITE_CACHE : 0) |
+		      (drw_inode_regular(b->target.di) ? DMABUF_RW_INFO_REGULAR : 0) |
 		      (READ_ONCE(cur->map->revoked) ? DMABUF_RW_INFO_REVOKED : 0);
 	info->buf_bytes = b->dmabuf->size;
 	info->file_bytes = drw_target_bytes(&b->target);
 	info->lba_bytes = b->target.lba_bytes;
-	info->file_align = b->target.lba_bytes;
+	info->file_align = drw_binding_file_align(b);
+	info->file_extents = b->target.di->x.nr;
 	info->buf_align = drw_binding_buf_align(b);
 	info->max_cmd_bytes = cur->lim.max_bytes;
 	info->nvme_pci = drw_pci_id(cur->dd->dev);
-	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats);
+	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats) +
+			       drw_inode_metadata(b->target.di);
 
 	list_for_each_entry(path, &b->paths, node) {
 		struct drw_map *map = path->map;
@@ -369,15 +389,15 @@ static long drw_binding_io(struct drw_binding *b, void __user *uarg)
 	if (ret)
 		goto out;
 	if (io->len) {
-		ret = drw_pagecache_before(io, false);
+		ret = drw_io_begin(io, false);
 		if (ret)
 			goto out;
 		drw_io_run(io);
 		ret = drw_io_result(io);
 		if (ret < 0)
 			goto out;
-		arg.done = io->base;
-		arg.error = -io->error;
+		arg.done = ret;
+		arg.error = -drw_io_error(io);
 	}
 	ret = drw_put_struct(uarg, &arg, usize);
 out:
@@ -425,7 +445,14 @@ static void drw_binding_show_fdinfo(struct seq_file *m, struct file *file)
 		seq_printf(m, "bar:\t%u\n", info.bar);
 		drw_show_pci(m, "bar-device", info.bar_pci);
 	}
-	seq_printf(m, "file:\t%pg\n", b->target.bdev);
+	if (info.flags & DMABUF_RW_INFO_REGULAR) {
+		seq_puts(m, "file:\t");
+		seq_file_path(m, b->target.file, " \t\n\\");
+		seq_printf(m, "\ndisk:\t%pg\n", b->target.bdev);
+		seq_printf(m, "file-extents:\t%llu\n", info.file_extents);
+	} else {
+		seq_printf(m, "file:\t%pg\n", b->target.bdev);
+	}
 	drw_show_pci(m, "drive", info.nvme_pci);
 	seq_printf(m, "paths:\t%u\n", info.paths);
 	seq_printf(m, "extents:\t%llu\n", info.extents);
@@ -460,10 +487,14 @@ struct drw_binding *drw_binding_from_file(struct file *file)
 
 static int drw_binding_set_rights(struct drw_binding *b, u32 *reason)
 {
-	fmode_t mode = b->target.file->f_mode;
+	struct file *file = b->target.file;
+	fmode_t mode = file->f_mode;
 
 	b->can_read = (mode & FMODE_READ) && (b->dmabuf->file->f_mode & FMODE_WRITE);
-	b->can_write = mode & FMODE_WRITE;
+	/* Where write(2) could only append, a transfer cannot write: the file does not grow. */
+	b->can_write = (mode & FMODE_WRITE) &&
+		       !(S_ISREG(file_inode(file)->i_mode) &&
+			 (file->f_flags & O_APPEND || IS_APPEND(file_inode(file))));
 	if (b->can_read || b->can_write)
 		return 0;
 	*reason = DMABUF_RW_REASON_ACCESS;

@@ -65,6 +65,7 @@ struct drw_binding *drw_binding_from_file(struct file *file);
 struct drw_path *drw_binding_get_path(struct drw_binding *b);
 bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed);
 u32 drw_binding_buf_align(struct drw_binding *b);
+u32 drw_binding_file_align(struct drw_binding *b);
 bool drw_binding_has_poll(struct drw_binding *b);
 
 /* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */

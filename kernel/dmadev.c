@@ -21,8 +21,39 @@
 static DEFINE_MUTEX(drw_dmadevs_lock);
 static LIST_HEAD(drw_dmadevs);
 
+/* Zeroed, so that nothing of the kernel's is in it. 0 or -ENOMEM. */
+int drw_page_alloc(struct drw_dmadev *dd, gfp_t gfp, struct drw_page *page)
+{
+	page->virt = dma_pool_zalloc(dd->page, gfp, &page->dma);
+	return page->virt ? 0 : -ENOMEM;
+}
+
+/* Callable in any context, and for a page that is none. */
+void drw_page_free(struct drw_dmadev *dd, struct drw_page *page)
+{
+	if (page->virt)
+		dma_pool_free(dd->page, page->virt, page->dma);
+	page->virt = NULL;
+}
+
+static int drw_dmadev_create_pools(struct drw_dmadev *dd)
+{
+	dd->small = dma_pool_create("dmabuf_rw small", dd->dev, DRW_SMALL_BYTES,
+				    DRW_SMALL_BYTES, 0);
+	dd->page = dma_pool_create("dmabuf_rw page", dd->dev, DRW_PAGE_BYTES, DRW_PAGE_BYTES, 0);
+	if (!dd->small || !dd->page || drw_page_alloc(dd, GFP_KERNEL, &dd->dump) ||
+	    drw_page_alloc(dd, GFP_KERNEL, &dd->zeros))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Also what drw_dmadev_create_pools() did not finish. */
 static void drw_dmadev_destroy_pools(struct drw_dmadev *dd)
 {
+	if (dd->page) {
+		drw_page_free(dd, &dd->dump);
+		drw_page_free(dd, &dd->zeros);
+	}
 	dma_pool_destroy(dd->small);
 	dma_pool_destroy(dd->page);
 	dd->small = NULL;
@@ -89,9 +120,7 @@ struct drw_dmadev *drw_dmadev_get(struct device *dev)
 	mutex_init(&dd->lock);
 	INIT_LIST_HEAD(&dd->maps);
 	dd->dev = get_device(dev);
-	dd->small = dma_pool_create("dmabuf_rw small", dev, DRW_SMALL_BYTES, DRW_SMALL_BYTES, 0);
-	dd->page = dma_pool_create("dmabuf_rw page", dev, DRW_PAGE_BYTES, DRW_PAGE_BYTES, 0);
-	if (!dd->small || !dd->page)
+	if (drw_dmadev_create_pools(dd))
 		goto err_pools;
 
 	mutex_lock(&drw_dmadevs_lock);

@@ -27,6 +27,12 @@
 
 #include "cmdlist.h"
 
+/* A block of drw_dmadev.page. */
+struct drw_page {
+	void *virt;
+	dma_addr_t dma;
+};
+
 /**
  * struct drw_dmadev - one controller
  * @node: in the list of all; protected by drw_dmadevs_lock
@@ -38,6 +44,10 @@
  * @small: blocks of DRW_SMALL_BYTES for short lists; constant until teardown
  * @page: blocks of DRW_PAGE_BYTES; likewise. Teardown frees both after every mapping has
  *	been drained; a transfer holds its mapping while it holds list memory.
+ * @dump: a page for what reads of parts of LBAs do not want; only ever written to, by the
+ *	drive; lives as long as @page
+ * @zeros: a page of zeros for the drive to read, for the rest of the LBA in which a regular
+ *	file ends; likewise
  * @sgl: what SGLs the controller takes
  * @sgl_known: @sgl has been found out
  * @gone: torn down; never used for DMA again
@@ -51,6 +61,8 @@ struct drw_dmadev {
 	struct list_head maps;
 	struct dma_pool *small;
 	struct dma_pool *page;
+	struct drw_page dump;
+	struct drw_page zeros;
 	enum drw_sgl_support sgl;
 	bool sgl_known;
 	bool gone;
@@ -62,6 +74,9 @@ void drw_dmadev_put(struct drw_dmadev *dd);
 int drw_list_alloc(struct drw_dmadev *dd, const struct drw_plan *plan, gfp_t gfp,
 		   struct drw_list *list, u8 *nr);
 void drw_list_free(struct drw_dmadev *dd, struct drw_list *list, u8 nr);
+
+int drw_page_alloc(struct drw_dmadev *dd, gfp_t gfp, struct drw_page *page);
+void drw_page_free(struct drw_dmadev *dd, struct drw_page *page);
 
 int drw_dmadev_init(void);
 void drw_dmadev_exit(void);

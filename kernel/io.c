@@ -76,6 +76,13 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->path = NULL;
 	io->polled_path = NULL;
 	io->transient = 0;
+	io->head = 0;
+	io->tail = 0;
+	io->rmw = false;
+	io->writing = false;
+	io->stop = 0;
+	io->edges[0].virt = NULL;
+	io->edges[1].virt = NULL;
 	/* Nothing to poll for yet. */
 	io->first.ended = true;
 	spin_lock_init(&io->lock);
@@ -94,6 +101,7 @@ static void free_chain(struct drw_cmd **chain)
 
 void drw_io_free(struct drw_io *io)
 {
+	drw_io_end_write(io);
 	if (io->polled_path)
 		drw_binding_put_path(io->b, io->polled_path);
 	free_chain(&io->chain);
@@ -135,9 +143,29 @@ int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait)
 	return 0;
 }
 
+/* Let a transfer end @len bytes after its first LBA's beginning, and widen it to a whole LBA. */
+static void cut(struct drw_io *io, u64 len)
+{
+	const struct drw_target *t = &io->b->target;
+	u64 end = io->pos + len, left = len - io->head;
+	u32 i;
+
+	for (i = 0; i < io->nr_pc; i++) {
+		io->pc[i].len = min(io->pc[i].len, left);
+		left -= io->pc[i].len;
+	}
+	io->tail = -len & (t->lba_bytes - 1);
+	io->len = len + io->tail;
+	/* Behind the end of a regular file there is nothing to be kept but zeros. */
+	io->rmw = io->op == DMABUF_RW_OP_WRITE &&
+		  (io->head || (io->tail && end != drw_target_bytes(t)));
+}
+
 /**
  * drw_io_check() - everything that can be refused before anything is done
  * @io: transfer with op, flags, pos, pieces; sets len
+ *
+ * Widens it to whole LBAs.
  *
  * Return: 0; then io->len is what shall be moved, which may be nothing. A negative errno
  * of the ABI header otherwise.
@@ -147,7 +175,7 @@ int drw_io_check(struct drw_io *io)
 	struct drw_binding *b = io->b;
 	const u32 lba_mask = b->target.lba_bytes - 1;
 	u64 size = drw_target_bytes(&b->target);
-	u32 i, buf_mask;
+	u32 i, buf_mask, file_mask;
 	u64 end;
 	int ret;
 
@@ -160,7 +188,10 @@ int drw_io_check(struct drw_io *io)
 		return ret;
 	if (check_add_overflow(io->pos, io->len, &end) || end > LLONG_MAX)
 		return -EOVERFLOW;
-	if ((io->pos | io->len) & lba_mask)
+	/* The last LBA of a regular file may be the file's in part only. */
+	file_mask = drw_binding_file_align(b) - 1;
+	if ((io->pos & file_mask) ||
+	    ((io->len & file_mask) && (!drw_inode_regular(b->target.di) || end < size)))
 		return -EDOM;
 	ret = drw_target_recheck(&b->target);
 	if (ret)
@@ -184,8 +215,66 @@ int drw_io_check(struct drw_io *io)
 		return io->op == DMABUF_RW_OP_WRITE ? -ENOSPC : 0;
 	}
 	io->len = min(io->len, size - io->pos);
-	io->len = min_t(u64, io->len, DMABUF_RW_MAX_BYTES & ~lba_mask);
+	io->head = io->pos & lba_mask;
+	io->pos -= io->head;
+	cut(io, min_t(u64, io->head + io->len, DMABUF_RW_MAX_BYTES & ~lba_mask));
 	return 0;
+}
+
+/*
+ * Cut the part of a transfer that a regular file has no written blocks for. Those end with
+ * whole LBAs.
+ */
+static int cut_unwritten(struct drw_io *io, bool nowait)
+{
+	u64 asked = io->len - io->head - io->tail, len = asked;
+	int ret;
+
+	ret = drw_inode_check_written(io->b->target.di, io->pos + io->head, &len, nowait);
+	if (ret || len == asked)
+		return ret;
+	cut(io, io->head + len);
+	io->stop = -ENXIO;
+	return 0;
+}
+
+/**
+ * drw_io_begin() - what has to be done before the first attempt
+ * @io: checked transfer with at least one byte
+ * @nowait: do not sleep
+ *
+ * Return: 0; -EAGAIN if @nowait; a negative errno of the ABI header. After an error the
+ * transfer can only be freed, or begun again.
+ */
+int drw_io_begin(struct drw_io *io, bool nowait)
+{
+	struct drw_target *t = &io->b->target;
+	int ret;
+
+	if (io->op == DMABUF_RW_OP_WRITE) {
+		/* Reading the edges first takes time. */
+		if (io->rmw && nowait)
+			return -EAGAIN;
+		ret = drw_inode_start_write(t->di, t->file, io->rmw, nowait);
+		if (ret)
+			return ret;
+		io->writing = true;
+	}
+	ret = drw_pagecache_before(io, nowait);
+	if (!ret && drw_inode_regular(t->di))
+		ret = cut_unwritten(io, nowait);
+	if (ret)
+		drw_io_end_write(io);
+	return ret;
+}
+
+/* No command of a write is in flight any more, nor will be. Any context unless io->rmw. */
+void drw_io_end_write(struct drw_io *io)
+{
+	if (!io->writing)
+		return;
+	io->writing = false;
+	drw_inode_end_write(io->b->target.di, io->rmw);
 }
 
 /* Note that the bytes from @off on did not arrive; the lowest offset wins. */
@@ -199,6 +288,15 @@ static void io_fail(struct drw_io *io, u64 off, int error)
 		io->error = error;
 	}
 	spin_unlock_irqrestore(&io->lock, flags);
+}
+
+/* Before the mapping is released, which keeps the controller's pools. */
+static void free_edges(struct drw_io *io)
+{
+	if (likely(!io->rmw))
+		return;
+	drw_page_free(io->path->dd, &io->edges[0]);
+	drw_page_free(io->path->dd, &io->edges[1]);
 }
 
 /* Drop one of io->pending; the last one ends the attempt. */
@@ -217,6 +315,7 @@ static void io_put_pending(struct drw_io *io)
 		spin_unlock_irqrestore(&map->polled_lock, flags);
 	}
 	io->base = min(io->issued, io->fail_off);
+	free_edges(io);
 	drw_map_release(map);
 	/* A poller may look at the queues of a polled transfer until it is freed. */
 	if (!io->polled || io->repeated)
@@ -283,9 +382,12 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	struct drw_cmd *cmd;
 	struct request *rq;
 	struct drw_rw rw;
+	sector_t sector;
+	u64 contiguous;
 	int ret;
 
-	ret = drw_plan(it, io->len - off, &path->lim, &plan);
+	sector = drw_target_locate(t, io->pos + off, &contiguous);
+	ret = drw_plan(it, min(io->len - off, contiguous), &path->lim, &plan);
 	if (ret)
 		return ret;
 
@@ -315,7 +417,7 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 		.fua = io->flags & DMABUF_RW_IO_FUA,
 		.sgl = plan.sgl,
 		.nsid = t->nsid,
-		.sector = t->bdev->bd_start_sect + ((io->pos + off) >> SECTOR_SHIFT),
+		.sector = sector,
 		.bytes = plan.bytes,
 		.lba_bytes = t->lba_bytes,
 	};
@@ -425,6 +527,72 @@ static void issue_some(struct drw_io *io, struct drw_iter *it)
 	blk_finish_plug(&plug);
 }
 
+/* Read an LBA of the file, the one that byte @off of a transfer is in. */
+static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
+{
+	const struct drw_target *t = &io->b->target;
+	struct drw_rw rw = {
+		.op = DMABUF_RW_OP_READ,
+		.nsid = t->nsid,
+		.bytes = t->lba_bytes,
+		.lba_bytes = t->lba_bytes,
+	};
+	blk_status_t status;
+	struct request *rq;
+	u64 unused;
+	int ret;
+
+	ret = drw_page_alloc(io->path->dd, GFP_NOWAIT | __GFP_NOWARN, edge);
+	if (ret)
+		return ret;
+	rq = drw_rq_alloc(t, io->path->disk, rw.op, true, false);
+	if (IS_ERR(rq))
+		return PTR_ERR(rq);
+	rw.sector = drw_target_locate(t, io->pos + round_down(off, t->lba_bytes), &unused);
+	rw.dptr.prp1 = cpu_to_le64(edge->dma);
+	drw_rq_init(rq, &rw);
+	status = blk_execute_rq(rq, false);
+	ret = drw_rq_error(rq, status);
+	blk_mq_free_request(rq);
+	return ret;
+}
+
+/*
+ * Give an attempt the memory for its pads. Waits for the drive if io->rmw, as any drain of
+ * the mapping does, but for nothing else.
+ */
+static int set_pads(struct drw_io *io, struct drw_iter *it)
+{
+	const u32 lba = io->b->target.lba_bytes;
+	struct drw_dmadev *dd = io->path->dd;
+	/* The head ends where its page does, for the sake of PRPs, and the tail begins there. */
+	struct drw_pad head = { .addr = dd->dump.dma + DRW_PAGE_BYTES - io->head,
+				.len = io->head };
+	struct drw_pad tail = { .addr = dd->dump.dma, .len = io->tail };
+	int ret;
+
+	if (io->rmw) {
+		bool one = io->len == lba;
+
+		if (io->head || one) {
+			ret = read_edge(io, 0, &io->edges[0]);
+			if (ret)
+				return ret;
+			head.addr = io->edges[0].dma;
+		}
+		if (io->tail && !one) {
+			ret = read_edge(io, io->len - 1, &io->edges[1]);
+			if (ret)
+				return ret;
+		}
+		tail.addr = io->edges[!one].dma + lba - io->tail;
+	} else if (io->op == DMABUF_RW_OP_WRITE) {
+		tail.addr = dd->zeros.dma;
+	}
+	drw_iter_set_pads(it, &head, &tail);
+	return 0;
+}
+
 /**
  * drw_io_issue() - start an attempt
  * @io: transfer with something left to move
@@ -453,6 +621,11 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 		goto release_map;
 
 	drw_iter_init(&it, &path->map->x, io->pc, io->nr_pc);
+	if (unlikely(io->head | io->tail)) {
+		ret = set_pads(io, &it);
+		if (ret)
+			goto release_map;
+	}
 	if (io->base)
 		drw_iter_skip(&it, io->base);
 	atomic_set(&io->pending, 1);
@@ -467,6 +640,7 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 	return 0;
 
 release_map:
+	free_edges(io);
 	drw_map_release(path->map);
 put_path:
 	drw_binding_put_path(io->b, path);
@@ -581,14 +755,24 @@ static void sync_done(struct drw_io *io)
 
 /**
  * drw_io_run() - bring a transfer to its end, waiting for it
- * @io: transfer; if io->error is set, an attempt has ended with it
+ * @io: transfer that has been begun, or need not have been if it is a repetition; if io->error is set, an attempt has ended with it
  *
  * Uses io->done and io->wait.
  */
 void drw_io_run(struct drw_io *io)
 {
+	struct drw_target *t = &io->b->target;
 	bool more = io->error ? io_again(io) : io->base < io->len;
 
+	if (more && io->op == DMABUF_RW_OP_WRITE && !io->writing) {
+		int ret = drw_inode_start_write(t->di, t->file, io->rmw, false);
+
+		io->writing = !ret;
+		if (ret) {
+			io->error = ret;
+			more = false;
+		}
+	}
 	io->done = sync_done;
 	/* A poller may be looking at the commands of the first attempt. */
 	io->repeated = io->error;
@@ -604,7 +788,14 @@ void drw_io_run(struct drw_io *io)
 		io->repeated = true;
 		more = io_again(io);
 	}
+	drw_io_end_write(io);
 	drw_pagecache_after(io);
+}
+
+/* The negative errno that ended a transfer, after what drw_io_result() says; 0: none. */
+int drw_io_error(const struct drw_io *io)
+{
+	return io->error ?: io->stop;
 }
 
 /**
@@ -615,10 +806,14 @@ void drw_io_run(struct drw_io *io)
  */
 int drw_io_result(struct drw_io *io)
 {
-	drw_binding_count(io->b, io->op, io->base, io->error);
-	if (unlikely(io->error && !io->base))
+	u64 asked = io->len - io->head - io->tail;
+	u64 bytes = io->base > io->head ? min(io->base - io->head, asked) : 0;
+
+	/* To be interrupted is no error. */
+	drw_binding_count(io->b, io->op, bytes, io->error == -EINTR ? 0 : io->error);
+	if (unlikely(io->error && !bytes))
 		return io->error;
-	return io->base;
+	return bytes;
 }
 
 /*

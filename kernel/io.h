@@ -4,11 +4,16 @@
  *
  * Life of a transfer
  *   drw_io_alloc(), fields filled, drw_io_check(): everything that can be refused
+ *   drw_io_begin(): the page cache, what a regular file needs, locks against other writes
  *   drw_io_issue(): commands are built and given to the drive, several in flight together
  *   ->done(): from the last completion, in any context
  *   drw_io_run(): in process context, if drw_io_needs_process(): repeats what is worth
  *	repeating, and drops cached pages
  *   drw_io_result(), drw_io_free()
+ *
+ * Drives move whole LBAs. A transfer that does not begin or end with one is widened by
+ * pads: head bytes before and tail bytes after those asked for, which go to, or come from,
+ * scratch memory. All offsets within a transfer count them.
  *
  * An attempt moves bytes [base, len) of the transfer. When it ends, base has advanced to
  * the first byte that did not arrive, and error says why. So a repetition never does
@@ -56,9 +61,16 @@ struct drw_cmd {
  * @b: binding; the caller keeps its file
  * @op: enum dmabuf_rw_op
  * @flags: DMABUF_RW_IO_*
- * @pos: file offset
- * @len: bytes to move; cut at the end of the device by drw_io_check()
- * @pc: pieces; &@one, or an array that drw_io_free() frees
+ * @pos: file offset, a whole number of LBAs once drw_io_check() has widened the transfer
+ * @len: bytes to move, pads included; cut at the end of the file by drw_io_check()
+ * @head: bytes of the first LBA before those asked for
+ * @tail: bytes of the last LBA after those asked for
+ * @rmw: a write with pads that hold other data
+ * @writing: drw_inode_start_write() has been done
+ * @stop: errno that follows the last byte of a transfer that was cut short
+ * @edges: with @rmw, the first and the last LBA as they are on the drive, for an attempt
+ * @pc: pieces, as long as the transfer without its pads; &@one, or an array that
+ *	drw_io_free() frees
  * @nr_pc: how many
  * @polled: commands go to poll queues; only for transfers that are issued without sleeping
  * @repeated: this is not the first attempt
@@ -91,7 +103,13 @@ struct drw_io {
 	u64 flags;
 	u64 pos;
 	u64 len;
-	const struct dmabuf_rw_piece *pc;
+	u16 head;
+	u16 tail;
+	bool rmw;
+	bool writing;
+	int stop;
+	struct drw_page edges[2];
+	struct dmabuf_rw_piece *pc;
 	u32 nr_pc;
 	struct dmabuf_rw_piece one;
 
@@ -121,10 +139,13 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp);
 void drw_io_free(struct drw_io *io);
 int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait);
 int drw_io_check(struct drw_io *io);
+int drw_io_begin(struct drw_io *io, bool nowait);
+void drw_io_end_write(struct drw_io *io);
 int drw_io_issue(struct drw_io *io, bool nowait);
 bool drw_io_needs_process(struct drw_io *io);
 void drw_io_run(struct drw_io *io);
 int drw_io_result(struct drw_io *io);
+int drw_io_error(const struct drw_io *io);
 int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob);
 
 /* pagecache.c */

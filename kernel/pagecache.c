@@ -22,7 +22,7 @@ static struct address_space *io_mapping(struct drw_io *io)
  * @io: transfer, with at least one byte
  * @nowait: do not sleep
  *
- * Return: 0; -EAGAIN if @nowait and there are pages in the range; -EBUSY if pages cannot
+ * Return: 0; -EAGAIN if @nowait and there are pages to be written or dropped; -EBUSY if pages cannot
  * be dropped; an error of writing them.
  */
 int drw_pagecache_before(struct drw_io *io, bool nowait)
@@ -33,8 +33,13 @@ int drw_pagecache_before(struct drw_io *io, bool nowait)
 
 	if (likely(!READ_ONCE(mapping->nrpages)))
 		return 0;
-	if (nowait)
-		return filemap_range_has_page(mapping, io->pos, last) ? -EAGAIN : 0;
+	if (nowait) {
+		bool wait = io->op == DMABUF_RW_OP_WRITE ?
+			    filemap_range_has_page(mapping, io->pos, last) :
+			    filemap_range_needs_writeback(mapping, io->pos, last);
+
+		return wait ? -EAGAIN : 0;
+	}
 
 	ret = filemap_write_and_wait_range(mapping, io->pos, last);
 	if (ret)

@@ -62,12 +62,6 @@ static bool way_get(struct drw_way *way, struct gendisk *disk)
 	return true;
 }
 
-/* Size of the disk or partition, in bytes. */
-u64 drw_target_bytes(const struct drw_target *t)
-{
-	return bdev_nr_bytes(t->bdev);
-}
-
 static int check_format(struct block_device *bdev, u32 *reason)
 {
 	u32 lba = bdev_logical_block_size(bdev);
@@ -97,6 +91,8 @@ static int check_format(struct block_device *bdev, u32 *reason)
  * drw_target_recheck() - is the namespace still there, and formatted as at bind time?
  * @t: target
  *
+ * Also, is a regular file's data still in its blocks?
+ *
  * Return: 0, -ENODEV or -EMEDIUMTYPE.
  */
 int drw_target_recheck(const struct drw_target *t)
@@ -110,7 +106,7 @@ int drw_target_recheck(const struct drw_target *t)
 	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
 		     blk_get_integrity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
-	return 0;
+	return drw_inode_recheck(t->di);
 }
 
 /* May the file be written to, as blkdev_write_iter() has it? 0, -EPERM or -ETXTBSY. */
@@ -118,7 +114,9 @@ int drw_target_may_write(const struct drw_target *t)
 {
 	if (bdev_read_only(t->bdev))
 		return -EPERM;
-	return IS_SWAPFILE(t->file->f_mapping->host) ? -ETXTBSY : 0;
+	if (drw_inode_regular(t->di))
+		return sb_rdonly(t->di->inode->i_sb) ? -EPERM : 0;
+	return IS_SWAPFILE(t->di->inode) ? -ETXTBSY : 0;
 }
 
 /**
@@ -127,7 +125,8 @@ int drw_target_may_write(const struct drw_target *t)
  * @file: an open file
  * @reason: enum dmabuf_rw_reason, set on failure
  *
- * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE or -ENODEV.
+ * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -ENODEV, or an error of
+ * drw_inode_get().
  */
 int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 {
@@ -136,11 +135,18 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 	struct device *parent;
 	int nsid, ret;
 
-	if (!S_ISBLK(file_inode(file)->i_mode)) {
+	if (S_ISBLK(file_inode(file)->i_mode)) {
+		bdev = I_BDEV(file->f_mapping->host);
+	} else if (S_ISREG(file_inode(file)->i_mode)) {
+		bdev = drw_inode_bdev(file);
+		if (!bdev) {
+			*reason = DMABUF_RW_REASON_FILESYSTEM;
+			return -ENOTBLK;
+		}
+	} else {
 		*reason = DMABUF_RW_REASON_NOT_BLOCK;
 		return -ENOTBLK;
 	}
-	bdev = I_BDEV(file->f_mapping->host);
 	disk = bdev->bd_disk;
 	parent = disk_to_dev(disk)->parent;
 
@@ -177,11 +183,23 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 		return -ENODEV;
 	}
 
+	t->di = drw_inode_get(file, reason);
+	if (IS_ERR(t->di))
+		return PTR_ERR(t->di);
 	t->file = file;
 	t->bdev = bdev;
 	t->nsid = nsid;
 	t->lba_bytes = bdev_logical_block_size(bdev);
 	return 0;
+}
+
+/* Undo drw_target_init(), if it succeeded. May sleep. */
+void drw_target_exit(struct drw_target *t)
+{
+	if (!t->file)
+		return;
+	drw_inode_put(t->di, t->file);
+	fput(t->file);
 }
 
 /* Search state: paths to head nvme<subsys>n<head>. */

@@ -19,6 +19,7 @@
 
 #include "cmdlist.h"
 #include "dmadev.h"
+#include "inode.h"
 #include "mapping.h"
 
 /**
@@ -67,13 +68,16 @@ static inline void drw_way_put(struct drw_way *way)
 /**
  * struct drw_target - the file
  * @file: reference held
- * @bdev: the disk or partition; lives as long as @file
+ * @di: what is shared with other bindings of the file; one use held
+ * @bdev: the disk or partition, or the one that the regular file is on; lives as long as
+ *	@file
  * @nsid: namespace identifier
  * @lba_bytes: LBA size at bind time
  * @multipath: @bdev belongs to a multipath head
  */
 struct drw_target {
 	struct file *file;
+	struct drw_inode *di;
 	struct block_device *bdev;
 	u32 nsid;
 	u32 lba_bytes;
@@ -81,10 +85,28 @@ struct drw_target {
 };
 
 int drw_target_init(struct drw_target *t, struct file *file, u32 *reason);
+void drw_target_exit(struct drw_target *t);
 int drw_target_recheck(const struct drw_target *t);
 int drw_target_may_write(const struct drw_target *t);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
-u64 drw_target_bytes(const struct drw_target *t);
+
+/* Size of the file, disk or partition, in bytes. */
+static inline u64 drw_target_bytes(const struct drw_target *t)
+{
+	return drw_inode_regular(t->di) ? t->di->bytes : bdev_nr_bytes(t->bdev);
+}
+
+/*
+ * The sector of the namespace that byte @pos of the file is in, and how many bytes from
+ * there on are consecutive.
+ */
+static inline sector_t drw_target_locate(const struct drw_target *t, u64 pos, u64 *bytes)
+{
+	*bytes = U64_MAX;
+	if (drw_inode_regular(t->di))
+		pos = drw_inode_locate(t->di, pos, bytes);
+	return t->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
+}
 
 /*
  * Has the disk not been removed? disk_live() will not do: it asks for the block device

@@ -54,6 +54,8 @@ static void uring_done(struct drw_io *io)
 		queue_work(drw_wq, &io->work);
 		return;
 	}
+	/* Not in task work: the task may be waiting for just this, in another call. */
+	drw_io_end_write(io);
 	io_uring_cmd_do_in_task_lazy(io->ucmd, uring_task_cb);
 }
 
@@ -131,6 +133,8 @@ static DRW_END_IO(fast_end_io, rq, status)
 	struct drw_path *path = fast->path;
 
 	fast->error = drw_rq_error(rq, status);
+	if (fast->op == DMABUF_RW_OP_WRITE)
+		drw_inode_end_write(b->target.di, false);
 	drw_map_release(path->map);
 	drw_binding_put_path(b, path);
 	io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
@@ -141,14 +145,14 @@ static DRW_END_IO(fast_end_io, rq, status)
  * Start a transfer that must not sleep if one command without a list can do it and nothing
  * speaks against it. Otherwise return false, having done nothing; the long way then finds
  * out what is to be done or said. So every check here must be at least as strict as
- * drw_io_check() and drw_pagecache_before().
+ * drw_io_check() and drw_io_begin().
  */
 static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op, u64 pos,
 		       u64 buf_off, u32 len, u64 flags)
 {
 	const struct drw_target *t = &b->target;
 	struct fast_pdu *fast = fast_pdu(ucmd);
-	u64 size = drw_target_bytes(t), ext_off;
+	u64 size = drw_target_bytes(t), ext_off, contiguous;
 	struct drw_rw rw = { };
 	struct drw_path *path;
 	struct drw_map *map;
@@ -159,6 +163,14 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	    buf_off >= b->dmabuf->size || len > b->dmabuf->size - buf_off ||
 	    READ_ONCE(t->file->f_mapping->nrpages) || drw_binding_may(b, op, flags) ||
 	    (op == DMABUF_RW_OP_WRITE && drw_target_may_write(t)))
+		return false;
+
+	rw.sector = drw_target_locate(t, pos, &contiguous);
+	if (drw_inode_regular(t->di) &&
+	    (len > contiguous || !drw_inode_known_written(t->di, pos, len) ||
+	     drw_inode_recheck(t->di)))
+		return false;
+	if (op == DMABUF_RW_OP_WRITE && drw_inode_start_write(t->di, t->file, false, true))
 		return false;
 
 	path = drw_binding_get_path(b);
@@ -181,7 +193,6 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	rw.op = op;
 	rw.fua = flags & DMABUF_RW_IO_FUA;
 	rw.nsid = t->nsid;
-	rw.sector = t->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
 	rw.bytes = len;
 	rw.lba_bytes = t->lba_bytes;
 	drw_rq_init(rq, &rw);
@@ -203,6 +214,8 @@ release_map:
 	drw_map_release(map);
 put_path:
 	drw_binding_put_path(b, path);
+	if (op == DMABUF_RW_OP_WRITE)
+		drw_inode_end_write(t->di, false);
 	return false;
 }
 
@@ -267,9 +280,16 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	ret = -EOPNOTSUPP;
 	if ((issue_flags & IO_URING_F_IOPOLL) && !drw_binding_has_poll(b))
 		goto err_free;
-	ret = drw_pagecache_before(io, nowait);
+	ret = drw_io_begin(io, nowait);
 	if (ret)
 		goto err_free;
+
+	if (io->rmw) {
+		/* It has the file's writes to itself, so it ends before this worker goes on. */
+		drw_io_run(io);
+		ret = drw_io_result(io);
+		goto err_free;
+	}
 
 	io->ucmd = ucmd;
 	io->done = uring_done;
