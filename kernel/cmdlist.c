@@ -22,7 +22,7 @@ static u32 pages_spanned(u64 addr, u64 len)
 /**
  * drw_plan() - how the next command shall be built
  * @it: where the transfer stands; not moved
- * @left: bytes left in the transfer, a multiple of the LBA size, not zero
+ * @left: bytes left in the transfer, pads included, a multiple of the LBA size, not zero
  * @lim: what a command may be
  * @plan: the answer
  *

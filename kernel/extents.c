@@ -116,12 +116,57 @@ void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 	it->idx = 0;
 	it->done = 0;
 	it->have_idx = false;
+	it->head.len = 0;
+	it->tail.len = 0;
+}
+
+/**
+ * drw_iter_set_pads() - put runs around the pieces
+ * @it: iterator, just initialised
+ * @head: before the first piece, or NULL
+ * @tail: after the last piece, or NULL
+ *
+ * From here on offsets and lengths count the pads like bytes of the buffer; it is for the
+ * caller to choose them so that the sum is whole LBAs.
+ */
+void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
+		       const struct drw_pad *tail)
+{
+	if (head)
+		it->head = *head;
+	if (tail)
+		it->tail = *tail;
+}
+
+/* drw_iter_next() where no piece comes first: before the first one, or after the last. */
+u64 drw_iter_next_pad(struct drw_iter *it, u64 max, u64 *addr)
+{
+	struct drw_pad *pad = it->head.len ? &it->head : &it->tail;
+	u32 len = min_t(u64, max, pad->len);
+
+	if (!len)
+		return 0;
+	*addr = pad->addr;
+	pad->addr += len;
+	pad->len -= len;
+	return len;
+}
+
+static u64 skip_pad(struct drw_pad *pad, u64 bytes)
+{
+	u32 step = min_t(u64, bytes, pad->len);
+
+	pad->addr += step;
+	pad->len -= step;
+	return bytes - step;
 }
 
 /* Walk over @bytes without looking at addresses; there must be that many left. */
 void drw_iter_skip(struct drw_iter *it, u64 bytes)
 {
-	while (bytes) {
+	if (it->head.len)
+		bytes = skip_pad(&it->head, bytes);
+	while (bytes && it->nr_pc) {
 		u64 left = it->pc->len - it->done;
 		u64 step = min_t(u64, bytes, left);
 
@@ -134,4 +179,6 @@ void drw_iter_skip(struct drw_iter *it, u64 bytes)
 			it->done = 0;
 		}
 	}
+	if (bytes)
+		skip_pad(&it->tail, bytes);
 }

@@ -4,7 +4,9 @@
  *
  * Vocabulary
  *   extent	a run of the buffer whose bus addresses are consecutive
- *   run	what an iterator yields: part of one extent, inside one piece
+ *   run	what an iterator yields: part of one extent, inside one piece; or of a pad
+ *   pad	memory outside the buffer, before the first byte or after the last one, that
+ *		takes what a command moves and nobody asked for: the rest of an LBA
  *
  * Invariants of a finished table: extents are sorted by buf_off, the first begins at 0,
  * none is empty, no two neighbours could be merged, and the last ends at bytes. So the
@@ -64,13 +66,25 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len);
 u32 drw_extents_find(const struct drw_extents *x, u64 off);
 
 /**
+ * struct drw_pad - one run of bus addresses outside the buffer
+ * @addr: of its first byte; it ends at DRW_MAX_BUS_END or below
+ * @len: bytes, 0: none
+ */
+struct drw_pad {
+	u64 addr;
+	u32 len;
+};
+
+/**
  * struct drw_iter - walks the pieces of a transfer as runs of bus addresses
  * @x: the buffer's extents
  * @pc: pieces; each lies inside the buffer (drw_pieces_check())
  * @nr_pc: pieces left, @pc included
  * @done: bytes of @pc already walked
  * @idx: extent in which the next byte lies, valid if @have_idx
- * @have_idx: @idx has been looked up for the current piece
+ * @have_idx: @idx has been looked up for the current piece; never while @head is left
+ * @head: what is left of the pad before the first piece
+ * @tail: what is left of the pad after the last piece
  */
 struct drw_iter {
 	const struct drw_extents *x;
@@ -79,12 +93,17 @@ struct drw_iter {
 	u32 idx;
 	u64 done;
 	bool have_idx;
+	struct drw_pad head;
+	struct drw_pad tail;
 };
 
 int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total);
 void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 		   const struct dmabuf_rw_piece *pc, u32 nr);
+void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
+		       const struct drw_pad *tail);
 void drw_iter_skip(struct drw_iter *it, u64 bytes);
+u64 drw_iter_next_pad(struct drw_iter *it, u64 max, u64 *addr);
 
 /**
  * drw_iter_next() - the next run
@@ -92,9 +111,12 @@ void drw_iter_skip(struct drw_iter *it, u64 bytes);
  * @max: bytes wanted at most, not zero
  * @addr: bus address of the run
  *
- * Inline because a command over scattered pages is one step of this for each page.
+ * The head pad comes first, then the pieces, then the tail pad.
  *
- * Return: its length, or 0 when all pieces have been walked.
+ * Inline because a command over scattered pages is one step of this for each page. Pads are
+ * looked for only where there is no extent to go on in.
+ *
+ * Return: its length, or 0 when all has been walked.
  */
 static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
 {
@@ -108,10 +130,12 @@ static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
 		it->have_idx = false;
 	}
 	if (!it->nr_pc)
-		return 0;
+		return drw_iter_next_pad(it, max, addr);
 
 	off = it->pc->buf_off + it->done;
 	if (!it->have_idx) {
+		if (it->head.len)
+			return drw_iter_next_pad(it, max, addr);
 		it->idx = drw_extents_find(it->x, off);
 		it->have_idx = true;
 	}

@@ -58,7 +58,7 @@ static void one(struct dice *d, u64 max_bytes)
 	len = dice_between(d, 1, most ? most : 1) * lba;
 	if (dice_one_in(d, 3))
 		base = dice_below(d, len / lba) * lba;
-	transfer_random(&transfer, &layout, d, len);
+	transfer_random(&transfer, &layout, d, len, lba);
 
 	check_reference(&transfer, len, &lim);
 	/* Where an LBA cannot be expressed, the next one is looked at. */

@@ -65,7 +65,7 @@ static struct drw_plan first_at(u64 off, u64 left, const struct drw_limits *lim)
 	struct drw_plan plan = { };
 	struct drw_iter it;
 
-	drw_iter_init(&it, &layout.x, transfer.pc, transfer.nr);
+	transfer_iter(&transfer, &it);
 	drw_iter_skip(&it, off);
 	if (!command_check(&transfer, off, left, lim, &it, &plan, &dice))
 		plan = (struct drw_plan) { };
@@ -500,6 +500,114 @@ static void a_transfer_goes_on_after_any_number_of_lbas(void)
 	}
 }
 
+/* @len bytes of the buffer from @off on, between pads of whole LBAs in all. */
+static void padded(u64 head, u32 head_len, u64 off, u64 len, u64 tail, u32 tail_len)
+{
+	transfer_begin(&transfer, &layout);
+	transfer_head(&transfer, head, head_len);
+	transfer_add(&transfer, off, len);
+	transfer_tail(&transfer, tail, tail_len);
+	transfer_end(&transfer);
+}
+
+/* The head ends a page, where the piece begins one; or the other way round at the tail. */
+static void pads_in_pages_of_their_own_work_with_prps(void)
+{
+	struct drw_limits lim = no_sgl;
+
+	lim.lba_bytes = 4096;
+	BUFFER({ 0x10000, 4096 }, { 0x20000, 4096 });
+	padded(0x90ff0, 16, 0, 8192 - 16, 0, 0);
+	expect_prps(first(&lim), 8192, 3);
+	padded(0, 0, 16, 8192 - 16, 0x90000, 16);
+	expect_prps(first(&lim), 8192, 3);
+	padded(0x90e00, 512, 0, 8192, 0xa0000, 4096 - 512);
+	expect_prps(first(&lim), 8192 + 4096, 4);
+	/* No longer than an LBA, but longer than a page. */
+	lim.lba_bytes = 65536;
+	padded(0x90010, 32752, 0, 8192, 0xa0000, 65536 - 32752 - 8192);
+	expect_prps(first(&lim), 65536, 17);
+	/* PRP1 may be anywhere in its page, in whole dwords. */
+	padded(0x90ffe, 2, 0, 8192, 0xa0000, 65536 - 2 - 8192);
+	expect_edom(first(&lim));
+}
+
+static void pads_within_a_page_need_sgls(void)
+{
+	BUFFER({ 0x10000, 4096 });
+	padded(0x90000, 100, 0, 412, 0, 0);
+	expect_edom(first(&no_sgl));
+	expect_sgl(first(&dwords), 512, 2);
+	padded(0, 0, 0, 412, 0x90000, 100);
+	expect_edom(first(&no_sgl));
+	expect_sgl(first(&dwords), 512, 2);
+	padded(0x90000, 100, 200, 300, 0x90064, 112);
+	expect_edom(first(&no_sgl));
+	expect_sgl(first(&dwords), 512, 3);
+
+	/* What is between them is whole LBAs, and does not help. */
+	padded(0x90ff0, 16, 0, 1024, 0x90000, 496);
+	expect_prps(first(&no_sgl), 1024, 2);
+	expect_edom(first_at(1024, 512, &no_sgl));
+	expect_sgl(first(&dwords), 1536, 3);
+}
+
+static void pads_of_odd_bytes_need_sgls_of_bytes(void)
+{
+	BUFFER({ 0x10000, 4096 });
+	padded(0x90000, 1, 0, 511, 0, 0);
+	expect_edom(first(&no_sgl));
+	expect_edom(first(&dwords));
+	expect_sgl(first(&bytes), 512, 2);
+	padded(0x90000, 1, 7, 1, 0x90000, 510);
+	expect_edom(first(&no_sgl));
+	expect_edom(first(&dwords));
+	expect_sgl(first(&bytes), 512, 3);
+}
+
+/* One page, one segment, whatever its parts are called. */
+static void pads_at_consecutive_addresses_share_an_entry(void)
+{
+	struct drw_limits lim = bytes;
+
+	lim.max_segs = 1;
+	lim.sgl_threshold = 1;
+	BUFFER({ 0x10800, 8192 });
+	padded(0x10701, 255, 0, 512, 0x10a00, 257);
+	expect_edom(first(&no_sgl));
+	expect_sgl(first(&lim), 1024, 1);
+	padded(0x10700, 256, 0, 512, 0x10a00, 256);
+	expect_prps(first(&no_sgl), 1024, 1);
+	expect_sgl(first(&lim), 1024, 1);
+	padded(0x10700, 256, 0, 8192, 0x12800, 256);
+	expect_prps(first(&no_sgl), 8192 + 512, 3);
+	expect_sgl(first(&lim), 8192 + 512, 1);
+	/* The same bytes as the piece. */
+	padded(0x10800, 256, 0, 256, 0, 0);
+	expect_sgl(first(&bytes), 512, 2);
+}
+
+static void a_padded_transfer_goes_on_after_any_number_of_lbas(void)
+{
+	static const struct { u32 head, tail; } pads[] = {
+		{ 0, 1 }, { 1, 0 }, { 511, 511 }, { 4, 508 }, { 300, 17 },
+	};
+	u32 i;
+
+	BUFFER({ 0x10204, 3580 }, { 0x20000, 8192 }, { 0x40000, 4612 });
+	for (i = 0; i < COUNT(pads); i++) {
+		u64 len = 15 * 512 - pads[i].head - pads[i].tail, off;
+
+		padded(0x90000 - pads[i].head, pads[i].head, 3000, len, 0x90000, pads[i].tail);
+		for (off = 0; off < transfer.bytes; off += 512) {
+			check_context("pads of %u and %u, after %llu", pads[i].head, pads[i].tail,
+				      (unsigned long long)off);
+			CHECK_EQ(transfer_check(&transfer, off, transfer.bytes, &bytes, &dice),
+				 transfer.bytes);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -527,6 +635,11 @@ int main(int argc, char **argv)
 		TEST(an_sgl_in_use_ends_with_the_command),
 		TEST(buffers_at_both_ends_of_addresses_work),
 		TEST(a_transfer_goes_on_after_any_number_of_lbas),
+		TEST(pads_in_pages_of_their_own_work_with_prps),
+		TEST(pads_within_a_page_need_sgls),
+		TEST(pads_of_odd_bytes_need_sgls_of_bytes),
+		TEST(pads_at_consecutive_addresses_share_an_entry),
+		TEST(a_padded_transfer_goes_on_after_any_number_of_lbas),
 	};
 
 	return run_tests(tests, COUNT(tests), argc, argv);

@@ -182,7 +182,7 @@ u64 transfer_check(const struct transfer *t, u64 base, u64 len, const struct drw
 	struct drw_iter it;
 	u64 off = base;
 
-	drw_iter_init(&it, &t->l->x, t->pc, t->nr);
+	transfer_iter(t, &it);
 	if (base)
 		drw_iter_skip(&it, base);
 	transfer_check_iter(t, &it, base);

@@ -250,7 +250,7 @@ static void walk(u64 max)
 	struct drw_iter it;
 	u64 addr, len, off = 0, i;
 
-	drw_iter_init(&it, &layout.x, transfer.pc, transfer.nr);
+	transfer_iter(&transfer, &it);
 	while ((len = drw_iter_next(&it, max, &addr))) {
 		CHECK(len <= max && len <= transfer.bytes - off, "a run of %#llx bytes",
 		      (unsigned long long)len);
@@ -269,7 +269,8 @@ static void iterators_give_every_byte_of_random_pieces_once(void)
 		dice = (struct dice) { .state = test_seed() + n };
 		check_context("--seed %llu, layout %d", (unsigned long long)test_seed(), n);
 		layout_random(&layout, &dice, 16 * KiB);
-		transfer_random(&transfer, &layout, &dice, dice_between(&dice, 1, 32 * KiB));
+		transfer_random(&transfer, &layout, &dice, dice_between(&dice, 1, 32 * KiB),
+				512);
 		walk(~0ULL);
 		walk(4096);
 		walk(dice_between(&dice, 1, 700));
@@ -291,7 +292,7 @@ static void runs_are_as_long_as_extent_and_piece_allow(void)
 	transfer_add(&transfer, 0x2100, 0x100);
 	transfer_end(&transfer);
 
-	drw_iter_init(&it, &layout.x, transfer.pc, transfer.nr);
+	transfer_iter(&transfer, &it);
 	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x1f00);
 	CHECK_EQ(addr, 0x10100);
 	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x100);
@@ -337,7 +338,89 @@ static void no_pieces_and_empty_ones_alone_are_nothing(void)
 	walk(~0ULL);
 }
 
-/* From any place, also after part of a piece has been walked. */
+static void pads_come_before_the_first_piece_and_after_the_last(void)
+{
+	struct drw_iter it;
+	u64 addr;
+
+	layout_begin(&layout);
+	layout_add(&layout, 0x10000, 0x1000);
+	layout_add(&layout, 0x50000, 0x1000);
+	layout_end(&layout);
+	transfer_begin(&transfer, &layout);
+	/* At consecutive addresses, too, a run does not leave its pad or piece. */
+	transfer_head(&transfer, 0x10400, 0x100);
+	transfer_add(&transfer, 0x2000, 0);
+	transfer_add(&transfer, 0x500, 0x20);
+	transfer_add(&transfer, 0xff0, 0x20);
+	transfer_add(&transfer, 0x2000, 0);
+	transfer_tail(&transfer, 0x50010, 0x30);
+	transfer_end(&transfer);
+
+	transfer_iter(&transfer, &it);
+	CHECK_EQ(drw_iter_next(&it, 0x40, &addr), 0x40);
+	CHECK_EQ(addr, 0x10400);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0xc0);
+	CHECK_EQ(addr, 0x10440);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x20);
+	CHECK_EQ(addr, 0x10500);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x10);
+	CHECK_EQ(addr, 0x10ff0);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x10);
+	CHECK_EQ(addr, 0x50000);
+	CHECK_EQ(drw_iter_next(&it, 1, &addr), 1);
+	CHECK_EQ(addr, 0x50010);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x2f);
+	CHECK_EQ(addr, 0x50011);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0);
+	walk(~0ULL);
+	walk(1);
+	walk(3);
+}
+
+static void pads_do_not_need_pieces(void)
+{
+	layout_begin(&layout);
+	layout_add(&layout, 0x10000, 0x1000);
+	layout_end(&layout);
+	transfer_begin(&transfer, &layout);
+	transfer_head(&transfer, 0x20ff0, 0x10);
+	transfer_tail(&transfer, 0x21000, 0x10);
+	transfer_end(&transfer);
+	walk(~0ULL);
+	walk(1);
+	transfer_begin(&transfer, &layout);
+	transfer_head(&transfer, 0x20ff0, 0x10);
+	transfer_add(&transfer, 0x1000, 0);
+	transfer_add(&transfer, 0, 0);
+	transfer_tail(&transfer, 0x21000, 0x10);
+	transfer_end(&transfer);
+	walk(~0ULL);
+	walk(1);
+}
+
+static void pads_without_length_are_none(void)
+{
+	const struct drw_pad none = { .addr = 0x20000 };
+	struct drw_iter it;
+	u64 addr;
+
+	layout_begin(&layout);
+	layout_add(&layout, 0x10000, 0x1000);
+	layout_end(&layout);
+	transfer_all(&transfer, &layout);
+	transfer_iter(&transfer, &it);
+	drw_iter_set_pads(&it, &none, &none);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x1000);
+	CHECK_EQ(addr, 0x10000);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0);
+	transfer_iter(&transfer, &it);
+	drw_iter_set_pads(&it, NULL, NULL);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0x1000);
+	CHECK_EQ(drw_iter_next(&it, ~0ULL, &addr), 0);
+}
+
+/* From any place, also after part of a piece or pad has been walked. */
 static void skipping_is_walking_without_looking(void)
 {
 	int n;
@@ -349,9 +432,10 @@ static void skipping_is_walking_without_looking(void)
 		dice = (struct dice) { .state = test_seed() + n };
 		check_context("--seed %llu, layout %d", (unsigned long long)test_seed(), n);
 		layout_random(&layout, &dice, 16 * KiB);
-		transfer_random(&transfer, &layout, &dice, dice_between(&dice, 1, 32 * KiB));
+		transfer_random(&transfer, &layout, &dice, dice_between(&dice, 1, 32 * KiB),
+				512);
 
-		drw_iter_init(&it, &layout.x, transfer.pc, transfer.nr);
+		transfer_iter(&transfer, &it);
 		for (;;) {
 			u64 left = transfer.bytes - off, step;
 
@@ -388,6 +472,9 @@ int main(int argc, char **argv)
 		TEST(runs_are_as_long_as_extent_and_piece_allow),
 		TEST(empty_pieces_and_pieces_at_the_buffers_end_are_walked),
 		TEST(no_pieces_and_empty_ones_alone_are_nothing),
+		TEST(pads_come_before_the_first_piece_and_after_the_last),
+		TEST(pads_do_not_need_pieces),
+		TEST(pads_without_length_are_none),
 		TEST(skipping_is_walking_without_looking),
 	};
 

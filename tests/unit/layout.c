@@ -122,6 +122,8 @@ void layout_random(struct layout *l, struct dice *d, u64 max_bytes)
 void transfer_begin(struct transfer *t, const struct layout *l)
 {
 	t->l = l;
+	t->head = (struct drw_pad) { };
+	t->tail = (struct drw_pad) { };
 	t->bytes = 0;
 	t->pc = t->store;
 	t->nr = 0;
@@ -138,6 +140,34 @@ void transfer_add(struct transfer *t, u64 buf_off, u64 len)
 		t->want[t->bytes++] = t->l->bus[buf_off + i];
 }
 
+static void add_pad(struct transfer *t, struct drw_pad *pad, u64 addr, u32 len)
+{
+	u32 i;
+
+	CHECK(len <= LAYOUT_BYTES - t->bytes && !pad->len, "the test's pads are too many");
+	*pad = (struct drw_pad) { .addr = addr, .len = len };
+	for (i = 0; i < len; i++)
+		t->want[t->bytes++] = addr + i;
+}
+
+void transfer_head(struct transfer *t, u64 addr, u32 len)
+{
+	CHECK(!t->nr, "a head after a piece");
+	add_pad(t, &t->head, addr, len);
+}
+
+void transfer_tail(struct transfer *t, u64 addr, u32 len)
+{
+	add_pad(t, &t->tail, addr, len);
+}
+
+void transfer_iter(const struct transfer *t, struct drw_iter *it)
+{
+	drw_iter_init(it, &t->l->x, t->pc, t->nr);
+	if (t->head.len || t->tail.len)
+		drw_iter_set_pads(it, t->head.len ? &t->head : NULL, t->tail.len ? &t->tail : NULL);
+}
+
 void transfer_end(struct transfer *t)
 {
 	u64 total;
@@ -145,7 +175,7 @@ void transfer_end(struct transfer *t)
 	t->pc = &t->store[COUNT(t->store) - t->nr];
 	memmove(t->pc, t->store, t->nr * sizeof(*t->pc));
 	CHECK_EQ(drw_pieces_check(t->pc, t->nr, t->l->bytes, &total), 0);
-	CHECK_EQ(total, t->bytes);
+	CHECK_EQ(total + t->head.len + t->tail.len, t->bytes);
 }
 
 void transfer_all(struct transfer *t, const struct layout *l)
@@ -155,16 +185,49 @@ void transfer_all(struct transfer *t, const struct layout *l)
 	transfer_end(t);
 }
 
-void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes)
+/* Where a pad of @len goes: mostly where PRPs could have it, or beside bytes of @near. */
+static u64 pad_addr(struct dice *d, u32 len, bool head, u64 near)
+{
+	u64 addr = (dice_u64(d) & ((1ULL << 52) - 1)) & ~(u64)DRW_PAGE_MASK;
+
+	switch (dice_below(d, 5)) {
+	case 0:
+	case 1:
+		/* In whole pages, the head to the end of one and the tail from the start. */
+		return head ? addr + LAYOUT_PAD_BYTES - len : addr;
+	case 2:
+		return addr + dice_below(d, DRW_PAGE_BYTES);
+	case 3:	/* consecutive with the pieces, by chance */
+		addr = head ? near - len : near + 1;
+		return addr + len < addr || addr + len > LAYOUT_TOP ? 0 : addr;
+	default: /* at the end of addresses */
+		return LAYOUT_TOP - len;
+	}
+}
+
+void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes,
+		     u32 lba)
 {
 	bool paged = dice_one_in(d, 2), single = dice_one_in(d, 3), more = dice_one_in(d, 4);
 	u64 unit = paged ? DRW_PAGE_BYTES : align_of(d);
 	u64 align = paged ? DRW_PAGE_BYTES : align_of(d);
 	u64 most = dice_between(d, 1, 64), end = 0;
+	u64 first = dice_below(d, l->bytes);
+	u32 head = 0, tail = 0;
+
+	/* Half of them have none; whole dwords where PRPs and most SGLs shall do. */
+	if (lba && bytes >= 2 * lba && dice_one_in(d, 2)) {
+		u32 grain = dice_one_in(d, 2) ? 4 : 1;
+
+		head = dice_below(d, lba / grain) * grain;
+		tail = dice_below(d, lba / grain) * grain;
+	}
 
 	transfer_begin(t, l);
-	while (t->bytes < bytes) {
-		u64 left = bytes - t->bytes, len, off, within;
+	if (head)
+		transfer_head(t, pad_addr(d, head, true, l->bus[first]), head);
+	while (t->bytes < bytes - tail) {
+		u64 left = bytes - tail - t->bytes, len, off, within;
 
 		/* Few pieces are left, so take as much as there is. */
 		if (single || t->nr > DMABUF_RW_MAX_PIECES / 2)
@@ -186,6 +249,9 @@ void transfer_random(struct transfer *t, const struct layout *l, struct dice *d,
 			off = dice_between(d, 0, l->bytes - len);
 		}
 		off = off / align * align;
+		/* Where the head's addresses may go on. */
+		if (head && !t->nr && dice_one_in(d, 2))
+			off = first;
 		if (off > l->bytes - len)
 			off = 0;
 		/* The first page may begin anywhere. */
@@ -197,8 +263,10 @@ void transfer_random(struct transfer *t, const struct layout *l, struct dice *d,
 		transfer_add(t, off, len);
 		end = off + len;
 	}
-	/* io.c cuts a transfer at the device's end and at the ABI's limit: pieces stay. */
-	if (more) {
+	if (tail) {
+		transfer_tail(t, pad_addr(d, tail, false, t->want[t->bytes - 1]), tail);
+	} else if (more) {
+		/* io.c cuts a transfer at the device's end and at the ABI's limit: pieces stay. */
 		transfer_add(t, l->bytes, 0);
 		transfer_add(t, 0, dice_between(d, 1, DRW_PAGE_BYTES));
 	}

@@ -5,7 +5,8 @@
  * Vocabulary
  *   layout	a buffer: the ranges that its exporter gave ("chunks"), the table that is
  *		tested, and the reference, which has one bus address for each byte
- *   transfer	pieces of a layout, and the bus address of each of their bytes in order
+ *   transfer	pieces of a layout, maybe between pads, and the bus address of each of their
+ *		bytes in order
  *
  * What extents.c and cmdlist.c say is compared with these addresses, byte by byte.
  */
@@ -18,6 +19,9 @@
 
 #define LAYOUT_BYTES	(9 * MiB)	/* above the largest command */
 #define LAYOUT_CHUNKS	(64 * KiB)
+
+/* A pad of a layout may be as long as the largest LBA. */
+#define LAYOUT_PAD_BYTES	(64 * KiB)
 
 /* The highest address after a range's last byte that a table takes. */
 #define LAYOUT_TOP	(~(u64)DRW_PAGE_MASK)
@@ -49,7 +53,9 @@ struct layout {
 /**
  * struct transfer - pieces of a layout
  * @l: the layout
- * @bytes: their sum
+ * @head: pad before them
+ * @tail: pad after them
+ * @bytes: the sum of all
  * @pc: pieces, the last ones of @store
  * @nr: how many
  * @want: bus address of each byte
@@ -57,6 +63,8 @@ struct layout {
  */
 struct transfer {
 	const struct layout *l;
+	struct drw_pad head;
+	struct drw_pad tail;
 	u64 bytes;
 	struct dmabuf_rw_piece *pc;
 	u32 nr;
@@ -71,10 +79,20 @@ void layout_end(struct layout *l);
 void layout_random(struct layout *l, struct dice *d, u64 max_bytes);
 
 void transfer_begin(struct transfer *t, const struct layout *l);
+/* In this order: head, pieces, tail. */
+void transfer_head(struct transfer *t, u64 addr, u32 len);
 void transfer_add(struct transfer *t, u64 buf_off, u64 len);
+void transfer_tail(struct transfer *t, u64 addr, u32 len);
 void transfer_end(struct transfer *t);
-/* Of at least @bytes, which must not be more than 256 times the layout's. */
-void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes);
+/*
+ * Of at least @bytes, which must not be more than 256 times the layout's; of @bytes exactly
+ * if it has a tail. Pads are shorter than @lba, and there are none if that is 0.
+ */
+void transfer_random(struct transfer *t, const struct layout *l, struct dice *d, u64 bytes,
+		     u32 lba);
+
+/* An iterator at the first byte. */
+void transfer_iter(const struct transfer *t, struct drw_iter *it);
 
 /* The whole layout in one piece. */
 void transfer_all(struct transfer *t, const struct layout *l);
