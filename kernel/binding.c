@@ -538,7 +538,7 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 		ret = -EBADF;
 		goto err_free;
 	}
-	ret = drw_target_init(&b->target, file, &why.reason);
+	ret = drw_target_init(&b->target, file, b->flags & DMABUF_RW_BIND_SPARSE, &why.reason);
 	if (ret) {
 		fput(file);
 		goto err_free;

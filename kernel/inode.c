@@ -57,7 +57,7 @@ struct block_device *drw_inode_bdev(struct file *file)
 }
 
 /* What can be refused by looking at the inode, without a change to it. */
-static int check_regular(struct file *file, u32 *reason)
+static int check_regular(struct file *file, bool sparse, u32 *reason)
 {
 	struct inode *inode = file_inode(file);
 	struct kstat stat;
@@ -86,7 +86,7 @@ static int check_regular(struct file *file, u32 *reason)
 	if (!(stat.result_mask & STATX_DIOALIGN) || !stat.dio_mem_align)
 		return refuse(reason, DMABUF_RW_REASON_NO_DIRECT, -EOPNOTSUPP);
 	/* Others are found, less politely, by ->swap_activate(). */
-	if (stat.blocks << SECTOR_SHIFT < stat.size)
+	if (!sparse && stat.blocks << SECTOR_SHIFT < stat.size)
 		return refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
 	return 0;
 }
@@ -120,6 +120,35 @@ static int walk_swap_extents(struct swap_info_struct *sis, struct drw_extents_bu
 	return 0;
 }
 
+/* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
+static u64 block_at(struct inode *inode, u64 pos)
+{
+	sector_t block = pos >> inode->i_blkbits;
+
+	if (bmap(inode, &block))
+		return 0;
+	return (u64)block << inode->i_blkbits;
+}
+
+/* The same by looking at each block; those that were never written count as holes. */
+static int walk_blocks(struct drw_inode *di, struct drw_extents_builder *b)
+{
+	u64 pos, at;
+	int ret;
+
+	for (pos = 0; pos < round_down(di->bytes, PAGE_SIZE); pos += PAGE_SIZE) {
+		at = block_at(di->inode, pos);
+		ret = drw_extents_add(b, at ?: DRW_HOLE_AT + pos, PAGE_SIZE);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* @sis: NULL for a file with holes. */
 static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64 tail_at)
 {
 	struct drw_extents_builder b = { };
@@ -137,7 +166,7 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 			if (!b.ext)
 				return -ENOMEM;
 		}
-		ret = walk_swap_extents(sis, &b);
+		ret = sis ? walk_swap_extents(sis, &b) : walk_blocks(di, &b);
 		/* The whole last block is the file's, so the table may speak of all of it. */
 		if (!ret && tail_at)
 			ret = drw_extents_add(&b, tail_at, PAGE_SIZE);
@@ -153,17 +182,10 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 	return 0;
 }
 
-/* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
-static u64 block_at(struct inode *inode, u64 pos)
-{
-	sector_t block = pos >> inode->i_blkbits;
-
-	if (bmap(inode, &block))
-		return 0;
-	return (u64)block << inode->i_blkbits;
-}
-
-/* Set S_SWAPFILE, and have the file system give the blocks. The inode is locked. */
+/*
+ * Set S_SWAPFILE, and have the file system give the blocks, unless they are to be looked up
+ * one by one. The inode is locked.
+ */
 static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_struct *sis,
 		      u32 *reason)
 {
@@ -179,8 +201,14 @@ static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_
 	/* Direct writes in flight may still allocate or convert blocks. */
 	inode_dio_wait(inode);
 
-	/* Less than a page has no swap extent, which ->swap_activate() would complain about. */
-	if (di->bytes >= PAGE_SIZE) {
+	if (di->sparse) {
+		/* As ->swap_activate() does: no block is new in memory only. */
+		ret = vfs_fsync(file, 1);
+		if (ret)
+			return refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
+	} else if (di->bytes >= PAGE_SIZE) {
+		/* Less than a page has no swap extent, which would be complained about. */
+
 		/* The file system stops at max, silently; build_extents() would notice. */
 		sis->max = UINT_MAX;
 		sis->bdev = inode->i_sb->s_bdev;
@@ -205,16 +233,17 @@ static void clear_pin(struct inode *inode)
 	inode_unlock(inode);
 }
 
-static int pin(struct drw_inode *di, struct file *file, u32 *reason)
+static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason)
 {
 	struct inode *inode = di->inode;
 	struct swap_info_struct *sis;
 	u64 tail_at = 0;
 	int ret;
 
-	ret = check_regular(file, reason);
+	ret = check_regular(file, sparse, reason);
 	if (ret)
 		return ret;
+	di->sparse = sparse;
 	sis = kvzalloc(sizeof(*sis), GFP_KERNEL);
 	if (!sis)
 		return -ENOMEM;
@@ -233,9 +262,9 @@ static int pin(struct drw_inode *di, struct file *file, u32 *reason)
 	if (di->bytes & ~PAGE_MASK)
 		tail_at = block_at(inode, di->bytes);
 	di->bdev = inode->i_sb->s_bdev;
-	ret = build_extents(di, sis, tail_at);
+	ret = build_extents(di, di->sparse ? NULL : sis, tail_at);
 	if (ret) {
-		if (ret != -ENOMEM)
+		if (ret != -ENOMEM && ret != -EINTR)
 			ret = refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
 		goto unpin;
 	}
@@ -328,11 +357,12 @@ static void drop(struct drw_inode *di)
 /**
  * drw_inode_get() - the shared part of a file, pinned if it is a regular one
  * @file: block device or regular file; the caller keeps it until drw_inode_put()
+ * @sparse: a regular file may have holes
  * @reason: enum dmabuf_rw_reason, set on failure
  *
  * Return: it, or an ERR_PTR: -ENOTBLK, -EACCES, -EOPNOTSUPP, -ETXTBSY, -EINTR, -ENOMEM.
  */
-struct drw_inode *drw_inode_get(struct file *file, u32 *reason)
+struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason)
 {
 	struct drw_inode *di = find_or_create(file->f_mapping->host);
 	int ret = 0;
@@ -343,9 +373,9 @@ struct drw_inode *drw_inode_get(struct file *file, u32 *reason)
 	if (S_ISREG(di->inode->i_mode)) {
 		/* What one caller may do is not what the next one may. */
 		if (di->pins)
-			ret = check_regular(file, reason);
+			ret = check_regular(file, sparse, reason);
 		else
-			ret = pin(di, file, reason);
+			ret = pin(di, file, sparse, reason);
 	}
 	if (!ret)
 		di->pins++;
@@ -387,15 +417,19 @@ int drw_inode_recheck(const struct drw_inode *di)
 /* Has the block at @pos been written? 1 or 0, or -EIO if it is not where it was. */
 static int block_written(struct drw_inode *di, u64 pos)
 {
-	u64 at, unused;
+	u64 at, known, unused;
 
 	pos = round_down(pos, PAGE_SIZE);
 	if (pos >= di->x.bytes)
 		return 0;
+	known = drw_inode_locate(di, pos, &unused);
+	/* Written since it was bound, by what was in the page cache then. */
+	if (known >= DRW_HOLE_AT)
+		return 0;
 	at = block_at(di->inode, pos);
 	if (!at)
 		return 0;
-	return WARN_ON_ONCE(at != drw_inode_locate(di, pos, &unused)) ? -EIO : 1;
+	return WARN_ON_ONCE(at != known) ? -EIO : 1;
 }
 
 /* Look up the blocks of one bit; 1: all are written. */

@@ -31,6 +31,12 @@
  */
 #define DRW_WRITTEN_SHIFT	17
 
+/*
+ * Where the holes of a sparse file are said to be: on no disk, and such that a hole is one
+ * extent. Nothing is ever transferred there, because no block of it has been written.
+ */
+#define DRW_HOLE_AT	(1ULL << 62)
+
 /**
  * struct drw_inode - a file
  * @node: in the list of all; protected by drw_inodes_lock
@@ -42,7 +48,8 @@
  * @bdev: regular file: the disk or partition that its file system is on
  * @bytes: regular file: its size
  * @x: regular file: byte offsets in @bdev of its blocks, the whole last block included,
- *	unless that had never been written
+ *	unless that had never been written; or places from DRW_HOLE_AT on
+ * @sparse: regular file: it may have holes
  * @x_bytes: memory that @x takes
  * @written: regular file: a bit for each DRW_WRITTEN_SHIFT, set when all blocks there are
  *	known to have been written; they stay so
@@ -60,6 +67,7 @@ struct drw_inode {
 	struct block_device *bdev;
 	u64 bytes;
 	struct drw_extents x;
+	bool sparse;
 	size_t x_bytes;
 	unsigned long *written;
 	const struct address_space_operations *a_ops;
@@ -67,7 +75,7 @@ struct drw_inode {
 };
 
 struct block_device *drw_inode_bdev(struct file *file);
-struct drw_inode *drw_inode_get(struct file *file, u32 *reason);
+struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason);
 void drw_inode_put(struct drw_inode *di, struct file *file);
 int drw_inode_recheck(const struct drw_inode *di);
 int drw_inode_check_written(struct drw_inode *di, u64 pos, u64 *len, bool nowait);

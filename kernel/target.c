@@ -123,12 +123,13 @@ int drw_target_may_write(const struct drw_target *t)
  * drw_target_init() - check a file and find its namespace
  * @t: filled; takes over the caller's reference to @file only on success
  * @file: an open file
+ * @sparse: a regular file may have holes
  * @reason: enum dmabuf_rw_reason, set on failure
  *
  * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -ENODEV, or an error of
  * drw_inode_get().
  */
-int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
+int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason)
 {
 	struct block_device *bdev;
 	struct gendisk *disk;
@@ -183,7 +184,7 @@ int drw_target_init(struct drw_target *t, struct file *file, u32 *reason)
 		return -ENODEV;
 	}
 
-	t->di = drw_inode_get(file, reason);
+	t->di = drw_inode_get(file, sparse, reason);
 	if (IS_ERR(t->di))
 		return PTR_ERR(t->di);
 	t->file = file;

@@ -84,7 +84,7 @@ struct drw_target {
 	bool multipath;
 };
 
-int drw_target_init(struct drw_target *t, struct file *file, u32 *reason);
+int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason);
 void drw_target_exit(struct drw_target *t);
 int drw_target_recheck(const struct drw_target *t);
 int drw_target_may_write(const struct drw_target *t);

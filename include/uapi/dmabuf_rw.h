@@ -177,7 +177,13 @@ struct dmabuf_rw_query {
  * checked again whenever the exporter moves the buffer.
  */
 #define DMABUF_RW_BIND_DEVICE_MEMORY	(1ULL << 0)
-#define DMABUF_RW_BIND_FLAGS		DMABUF_RW_BIND_DEVICE_MEMORY
+/*
+ * A regular file may have holes: transfers give ENXIO there, as where blocks were never
+ * written. Looking for them takes BIND up to a microsecond for each block of such a file,
+ * and a file all of whose blocks are shared looks like one hole. Since 1.1.
+ */
+#define DMABUF_RW_BIND_SPARSE		(1ULL << 1)
+#define DMABUF_RW_BIND_FLAGS		(DMABUF_RW_BIND_DEVICE_MEMORY | DMABUF_RW_BIND_SPARSE)
 
 /*
  * Why BIND refused, finer than the errno. Values are stable; new ones may come, so
