@@ -278,15 +278,20 @@ static struct drw_stats drw_binding_stats(struct drw_binding *b)
 	return sum;
 }
 
-/* Everything that INFO and fdinfo tell. */
-static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *info)
+/*
+ * Everything that INFO and fdinfo tell. A drain may hold the locks for as long as the drive
+ * takes, so a signal ends the wait: 0 or -EINTR.
+ */
+static int drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *info)
 {
 	struct drw_stats stats = drw_binding_stats(b);
 	struct drw_path *cur, *path;
 	struct drw_memclass *mc;
 	bool mapped;
+	int ret;
 
-	mutex_lock(&b->path_lock);
+	if (mutex_lock_interruptible(&b->path_lock))
+		return -EINTR;
 	cur = rcu_dereference_protected(b->cur, lockdep_is_held(&b->path_lock));
 	mc = &cur->map->mc;
 
@@ -311,17 +316,23 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 
 	list_for_each_entry(path, &b->paths, node) {
 		struct drw_map *map = path->map;
+		size_t bytes;
 		u32 extents;
 
+		ret = drw_map_metadata(map, &bytes, &extents);
+		if (ret)
+			goto unlock;
 		info->paths += !drw_path_dead(path);
 		info->metadata_bytes += sizeof(struct drw_path) + sizeof(struct drw_dmadev) +
-					drw_map_metadata(map, &extents);
+					bytes;
 		info->extents += extents;
 		info->remaps += READ_ONCE(map->remaps);
 	}
 
 	/* What was true when the buffer was mapped last is still of interest when it is not. */
-	dma_resv_lock(b->dmabuf->resv, NULL);
+	ret = dma_resv_lock_interruptible(b->dmabuf->resv, NULL);
+	if (ret)
+		goto unlock;
 	mapped = cur->map->sgt;
 	info->mem_class = mc->class;
 	info->bar = mc->bar;
@@ -330,7 +341,6 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 	dma_resv_unlock(b->dmabuf->resv);
 	if (mapped)
 		info->flags |= DMABUF_RW_INFO_MAPPED;
-	mutex_unlock(&b->path_lock);
 
 	info->reads = stats.reads;
 	info->writes = stats.writes;
@@ -338,6 +348,9 @@ static void drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *i
 	info->write_bytes = stats.write_bytes;
 	info->errors = stats.errors;
 	info->failovers = atomic64_read(&b->failovers);
+unlock:
+	mutex_unlock(&b->path_lock);
+	return ret;
 }
 
 static long drw_binding_info(struct drw_binding *b, void __user *uarg)
@@ -352,8 +365,8 @@ static long drw_binding_info(struct drw_binding *b, void __user *uarg)
 	if (info.resv0 || memchr_inv(info.resv, 0, sizeof(info.resv)))
 		return -EINVAL;
 	info = (struct dmabuf_rw_info) { .size = info.size };
-	drw_binding_describe(b, &info);
-	return drw_put_struct(uarg, &info, usize);
+	ret = drw_binding_describe(b, &info);
+	return ret ?: drw_put_struct(uarg, &info, usize);
 }
 
 static long drw_binding_io(struct drw_binding *b, void __user *uarg)
@@ -414,7 +427,7 @@ static long drw_binding_ioctl(struct file *file, unsigned int cmd, unsigned long
 	case DMABUF_RW_IOC_IO:
 		return drw_restart(drw_binding_io(b, uarg));
 	case DMABUF_RW_IOC_INFO:
-		return drw_binding_info(b, uarg);
+		return drw_restart(drw_binding_info(b, uarg));
 	default:
 		return -ENOTTY;
 	}
@@ -438,7 +451,8 @@ static void drw_binding_show_fdinfo(struct seq_file *m, struct file *file)
 	struct drw_binding *b = file->private_data;
 	struct dmabuf_rw_info info = { };
 
-	drw_binding_describe(b, &info);
+	if (drw_binding_describe(b, &info))
+		return;
 	seq_printf(m, "buffer-bytes:\t%llu\n", info.buf_bytes);
 	seq_printf(m, "class:\t%s\n", class_names[info.mem_class]);
 	if (info.mem_class == DMABUF_RW_CLASS_BAR) {

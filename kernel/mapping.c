@@ -119,7 +119,7 @@ static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
 		kvfree(b.ext);
 		goto bad_mapping;
 	}
-	map->x = (struct drw_extents) { .ext = b.ext, .nr = b.nr, .bytes = b.bytes };
+	map->x = drw_extents_built(&b);
 	map->ext_bytes = array_size(b.cap, sizeof(*b.ext));
 	return 0;
 
@@ -357,14 +357,13 @@ void drw_map_put(struct drw_map *map)
 	drw_dmadev_put(dd);
 }
 
-/* Memory that the mapping takes, in bytes, and its number of extents. */
-size_t drw_map_metadata(struct drw_map *map, u32 *extents)
+/* Memory that the mapping takes, and its number of extents. 0 or -EINTR. */
+int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents)
 {
-	size_t bytes = sizeof(*map) + num_possible_cpus() * sizeof(unsigned long);
-
-	dma_resv_lock(map->dmabuf->resv, NULL);
-	bytes += map->ext_bytes;
+	if (dma_resv_lock_interruptible(map->dmabuf->resv, NULL))
+		return -EINTR;
+	*bytes = sizeof(*map) + num_possible_cpus() * sizeof(unsigned long) + map->ext_bytes;
 	*extents = map->x.nr;
 	dma_resv_unlock(map->dmabuf->resv);
-	return bytes;
+	return 0;
 }
