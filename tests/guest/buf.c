@@ -231,35 +231,34 @@ void buf_get(const struct buf *buf, u64 off, void *mem, u64 len)
 	}
 }
 
-#define PIECE (256 * KiB)
+static void place_put(const void *object, u64 off, const void *mem, u64 len)
+{
+	buf_put(object, off, mem, len);
+}
+
+static void place_get(const void *object, u64 off, void *mem, u64 len)
+{
+	buf_get(object, off, mem, len);
+}
+
+static struct data_place place_of(const struct buf *buf)
+{
+	return (struct data_place){ buf->exporter->name, buf, place_put, place_get };
+}
 
 void buf_fill(const struct buf *buf, u64 off, u64 len, u64 tag, u64 pos)
 {
-	static void *mem;
-	u64 n;
+	struct data_place place = place_of(buf);
 
-	mem = mem ?: data_alloc(PIECE);
-	for (; len; off += n, pos += n, len -= n) {
-		n = MIN(len, PIECE);
-		data_fill(mem, n, tag, pos);
-		buf_put(buf, off, mem, n);
-	}
+	data_fill_place(&place, off, len, tag, pos);
 }
 
 void buf_check_at(const char *file, int line, const struct buf *buf, u64 off, u64 len,
 		  u64 tag, u64 pos)
 {
-	static void *got, *want;
-	u64 n;
+	struct data_place place = place_of(buf);
 
-	got = got ?: data_alloc(PIECE);
-	want = want ?: data_alloc(PIECE);
-	for (; len; off += n, pos += n, len -= n) {
-		n = MIN(len, PIECE);
-		buf_get(buf, off, got, n);
-		data_fill(want, n, tag, pos);
-		data_check_at(file, line, buf->exporter->name, got, want, n, off);
-	}
+	data_check_place(file, line, &place, off, len, tag, pos);
 }
 
 int mock_fault(const struct buf *buf, struct mock_fault fault)

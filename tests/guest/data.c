@@ -65,6 +65,37 @@ void data_check_at(const char *file, int line, const char *what, const void *got
 		(unsigned long long)(base + len), g[first], w[first]);
 }
 
+#define PIECE (256 * KiB)
+
+void data_fill_place(const struct data_place *place, u64 off, u64 len, u64 tag, u64 pos)
+{
+	static void *mem;
+	u64 n;
+
+	mem = mem ?: data_alloc(PIECE);
+	for (; len; off += n, pos += n, len -= n) {
+		n = MIN(len, PIECE);
+		data_fill(mem, n, tag, pos);
+		place->put(place->object, off, mem, n);
+	}
+}
+
+void data_check_place(const char *file, int line, const struct data_place *place, u64 off,
+		      u64 len, u64 tag, u64 pos)
+{
+	static void *got, *want;
+	u64 n;
+
+	got = got ?: data_alloc(PIECE);
+	want = want ?: data_alloc(PIECE);
+	for (; len; off += n, pos += n, len -= n) {
+		n = MIN(len, PIECE);
+		place->get(place->object, off, got, n);
+		data_fill(want, n, tag, pos);
+		data_check_at(file, line, place->name, got, want, n, off);
+	}
+}
+
 /* splitmix64 */
 u64 rng_next(struct rng *r)
 {

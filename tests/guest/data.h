@@ -22,6 +22,20 @@ void data_check_at(const char *file, int line, const char *what, const void *got
 #define data_check(what, got, want, len, base) \
 	data_check_at(__FILE__, __LINE__, what, got, want, len, base)
 
+/* Where content is: a buffer, a disk, a file. */
+struct data_place {
+	const char *name;
+	const void *object;
+	void (*put)(const void *object, u64 off, const void *mem, u64 len);
+	void (*get)(const void *object, u64 off, void *mem, u64 len);
+};
+
+/* Put the content that @tag has from @pos on to @off. Any length. */
+void data_fill_place(const struct data_place *place, u64 off, u64 len, u64 tag, u64 pos);
+/* Fail the test if it is not there. */
+void data_check_place(const char *file, int line, const struct data_place *place, u64 off,
+		      u64 len, u64 tag, u64 pos);
+
 /* A generator of its own, so that a seed gives the same run on every C library. */
 struct rng {
 	u64 s;

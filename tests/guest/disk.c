@@ -131,35 +131,34 @@ void disk_pwrite(const struct disk *disk, const void *mem, u64 len, u64 off)
 	}
 }
 
-#define PIECE (256 * KiB)
+static void place_put(const void *object, u64 off, const void *mem, u64 len)
+{
+	disk_pwrite(object, mem, len, off);
+}
+
+static void place_get(const void *object, u64 off, void *mem, u64 len)
+{
+	disk_pread(object, mem, len, off);
+}
+
+static struct data_place place_of(const struct disk *disk)
+{
+	return (struct data_place){ disk->role, disk, place_put, place_get };
+}
 
 void disk_fill(const struct disk *disk, u64 off, u64 len, u64 tag, u64 pos)
 {
-	static void *mem;
-	u64 n;
+	struct data_place place = place_of(disk);
 
-	mem = mem ?: data_alloc(PIECE);
-	for (; len; off += n, pos += n, len -= n) {
-		n = MIN(len, PIECE);
-		data_fill(mem, n, tag, pos);
-		disk_pwrite(disk, mem, n, off);
-	}
+	data_fill_place(&place, off, len, tag, pos);
 }
 
 void disk_check_at(const char *file, int line, const struct disk *disk, u64 off, u64 len,
 		   u64 tag, u64 pos)
 {
-	static void *got, *want;
-	u64 n;
+	struct data_place place = place_of(disk);
 
-	got = got ?: data_alloc(PIECE);
-	want = want ?: data_alloc(PIECE);
-	for (; len; off += n, pos += n, len -= n) {
-		n = MIN(len, PIECE);
-		disk_pread(disk, got, n, off);
-		data_fill(want, n, tag, pos);
-		data_check_at(file, line, disk->role, got, want, n, off);
-	}
+	data_check_place(file, line, &place, off, len, tag, pos);
 }
 
 const char *machine_var(const char *name)

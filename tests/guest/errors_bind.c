@@ -373,48 +373,38 @@ static bool machine_translates(void)
 }
 
 /* The trap of exporters that give physical addresses: success without data. */
-static void untranslated_addresses_are_EADDRNOTAVAIL_or_right(const void *arg)
+static void raw_is_EADDRNOTAVAIL_or_right(const char *what, const struct mock_create *args)
 {
-	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = 64 * KiB };
-	bool translated = machine_translates();
 	int b;
 
 	disk_open(&disk, "priv512");
-	buf_create_mock(&buf, &args);
+	buf_create_mock(&buf, args);
 	OK(mock_fault(&buf, (struct mock_fault){ .addr = MOCK_ADDR_RAW }));
-	if (translated) {
-		refused("raw", buf.fd, disk.fd, 0, EADDRNOTAVAIL,
+	if (machine_translates()) {
+		refused(what, buf.fd, disk.fd, 0, EADDRNOTAVAIL,
 			DMABUF_RW_REASON_NOT_TRANSLATED);
 	} else {
 		b = OK(drw_bind(buf.fd, disk.fd));
-		disk_fill(&disk, MiB, args.bytes, 2, 0);
-		CHECK_EQ(drw_read(b, MiB, 0, args.bytes), args.bytes);
-		buf_check(&buf, 0, args.bytes, 2, 0);
+		disk_fill(&disk, MiB, args->bytes, 2, 0);
+		CHECK_EQ(drw_read(b, MiB, 0, args->bytes), args->bytes);
+		buf_check(&buf, 0, args->bytes, 2, 0);
 		close(b);
 	}
 	mock_check_clean(&buf);
 }
 
+static void untranslated_addresses_are_EADDRNOTAVAIL_or_right(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = 64 * KiB };
+
+	raw_is_EADDRNOTAVAIL_or_right("raw", &args);
+}
+
 static void untranslated_bar_is_EADDRNOTAVAIL_or_right(const void *arg)
 {
 	struct mock_create args = mock_bar_args(64 * KiB);
-	bool translated = machine_translates();
-	int b;
 
-	disk_open(&disk, "priv512");
-	buf_create_mock(&buf, &args);
-	OK(mock_fault(&buf, (struct mock_fault){ .addr = MOCK_ADDR_RAW }));
-	if (translated) {
-		refused("raw BAR", buf.fd, disk.fd, 0, EADDRNOTAVAIL,
-			DMABUF_RW_REASON_NOT_TRANSLATED);
-	} else {
-		b = OK(drw_bind(buf.fd, disk.fd));
-		disk_fill(&disk, MiB, args.bytes, 3, 0);
-		CHECK_EQ(drw_read(b, MiB, 0, args.bytes), args.bytes);
-		buf_check(&buf, 0, args.bytes, 3, 0);
-		close(b);
-	}
-	mock_check_clean(&buf);
+	raw_is_EADDRNOTAVAIL_or_right("raw BAR", &args);
 }
 
 static void unidentified_addresses_are_not_device_memory(const void *arg)

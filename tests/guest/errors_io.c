@@ -203,7 +203,7 @@ static void malformed_ioctls_are_EINVAL(const void *arg)
 	bad_info.resv0 = 1;
 	FAILS(info_raw(&bad_info), EINVAL);
 	bad_info = info;
-	bad_info.resv[3] = 1;
+	bad_info.resv[2] = 1;
 	FAILS(info_raw(&bad_info), EINVAL);
 	check_untouched();
 }
