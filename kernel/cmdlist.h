@@ -15,10 +15,6 @@
 
 #include "extents.h"
 
-#define DRW_PAGE_SHIFT		12
-#define DRW_PAGE_BYTES		(1U << DRW_PAGE_SHIFT)
-#define DRW_PAGE_MASK		(DRW_PAGE_BYTES - 1)
-
 /*
  * List memory comes in pages, or in small blocks when few entries are needed. Some drives
  * want lists aligned to 512 bytes (NVME_QUIRK_DMAPOOL_ALIGN_512), so smaller ones would
@@ -77,11 +73,15 @@ struct drw_limits {
  * @bytes: bytes it moves, a multiple of the LBA size
  * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors
  * @sgl: an SGL, else PRPs
+ * @paged: all of it lies in one piece of a buffer with a paged table
+ * @first: extent that it begins in, if @paged
  */
 struct drw_plan {
 	u32 bytes;
 	u32 entries;
 	bool sgl;
+	bool paged;
+	u32 first;
 };
 
 /**

@@ -39,6 +39,7 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 			b->ext[b->nr].addr = addr;
 		}
 		b->nr++;
+		b->starts |= b->bytes | addr;
 	}
 	b->end = end;
 	b->bytes = bytes;
@@ -173,11 +174,8 @@ void drw_iter_skip(struct drw_iter *it, u64 bytes)
 		it->done += step;
 		bytes -= step;
 		it->have_idx = false;
-		if (bytes) {
-			it->pc++;
-			it->nr_pc--;
-			it->done = 0;
-		}
+		if (bytes)
+			drw_iter_next_piece(it);
 	}
 	if (bytes)
 		skip_pad(&it->tail, bytes);

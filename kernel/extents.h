@@ -21,6 +21,11 @@
 #include "pure.h"
 #include "../include/uapi/dmabuf_rw.h"
 
+/* A page of the controller: CC.MPS = 4 KiB, see cmdlist.h. */
+#define DRW_PAGE_SHIFT		12
+#define DRW_PAGE_BYTES		(1U << DRW_PAGE_SHIFT)
+#define DRW_PAGE_MASK		(DRW_PAGE_BYTES - 1)
+
 /*
  * No range ends above this. The last page of the address space stays out of tables, so
  * that any address in one, and the end after it, can be rounded up to a page.
@@ -32,9 +37,18 @@ struct drw_extent {
 	u64 addr;
 };
 
+/**
+ * struct drw_extents - a table
+ * @ext: extents
+ * @nr: how many
+ * @paged: each begins a page both in the buffer and on the bus, as almost all memory does.
+ *	May be false where it could be true.
+ * @bytes: size of the buffer
+ */
 struct drw_extents {
 	struct drw_extent *ext;
 	u32 nr;
+	bool paged;
 	u64 bytes;
 };
 
@@ -45,6 +59,7 @@ struct drw_extents {
  * @nr: extents so far
  * @bytes: bytes so far
  * @end: bus address after the last byte so far
+ * @starts: buffer offsets and bus addresses of all extents, or-ed together
  */
 struct drw_extents_builder {
 	struct drw_extent *ext;
@@ -52,17 +67,34 @@ struct drw_extents_builder {
 	u32 nr;
 	u64 bytes;
 	u64 end;
+	u64 starts;
 };
+
+/* Buffer offset after extent @idx, which must exist. */
+static inline u64 drw_extent_end(const struct drw_extents *x, u32 idx)
+{
+	return idx + 1 < x->nr ? x->ext[idx + 1].buf_off : x->bytes;
+}
 
 /* Length of extent @idx, which must exist. */
 static inline u64 drw_extent_len(const struct drw_extents *x, u32 idx)
 {
-	u64 end = idx + 1 < x->nr ? x->ext[idx + 1].buf_off : x->bytes;
-
-	return end - x->ext[idx].buf_off;
+	return drw_extent_end(x, idx) - x->ext[idx].buf_off;
 }
 
 int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len);
+
+/* The table that has been built. */
+static inline struct drw_extents drw_extents_built(const struct drw_extents_builder *b)
+{
+	return (struct drw_extents) {
+		.ext = b->ext,
+		.nr = b->nr,
+		.paged = !(b->starts & DRW_PAGE_MASK),
+		.bytes = b->bytes,
+	};
+}
+
 u32 drw_extents_find(const struct drw_extents *x, u64 off);
 
 /**
@@ -105,6 +137,15 @@ void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
 void drw_iter_skip(struct drw_iter *it, u64 bytes);
 u64 drw_iter_next_pad(struct drw_iter *it, u64 max, u64 *addr);
 
+/* The current piece is done. */
+static inline void drw_iter_next_piece(struct drw_iter *it)
+{
+	it->pc++;
+	it->nr_pc--;
+	it->done = 0;
+	it->have_idx = false;
+}
+
 /**
  * drw_iter_next() - the next run
  * @it: iterator
@@ -123,12 +164,8 @@ static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
 	const struct drw_extent *ext;
 	u64 off, in_ext, len;
 
-	while (it->nr_pc && it->done == it->pc->len) {
-		it->pc++;
-		it->nr_pc--;
-		it->done = 0;
-		it->have_idx = false;
-	}
+	while (it->nr_pc && it->done == it->pc->len)
+		drw_iter_next_piece(it);
 	if (!it->nr_pc)
 		return drw_iter_next_pad(it, max, addr);
 

@@ -33,6 +33,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
+#define noinline		__attribute__((noinline))
 #define U32_MAX			UINT32_MAX
 #define cpu_to_le32(x)		htole32(x)
 #define cpu_to_le64(x)		htole64(x)

@@ -608,6 +608,115 @@ static void a_padded_transfer_goes_on_after_any_number_of_lbas(void)
 	}
 }
 
+/* Not by chance: neither the walk of plans nor that of lists is taken. */
+static void what_lies_in_one_piece_of_whole_pages_needs_no_walk(void)
+{
+	struct drw_limits lim = no_sgl;
+	struct drw_plan plan;
+	struct drw_iter it;
+	u32 i;
+
+	lim.max_bytes = 8192;
+	scattered_pages(16, 0);
+	transfer_all(&transfer, &layout);
+	CHECK_EQ(first(&lim).paged, true);
+	CHECK_EQ(first_at(4096 + 512, 8192, &lim).paged, true);
+	scattered_pages(16, 512);
+	transfer_all(&transfer, &layout);
+	CHECK_EQ(first(&lim).paged, false);
+
+	/* Commands that touch a pad walk, those between do not; nor do later pieces. */
+	scattered_pages(16, 0);
+	transfer_begin(&transfer, &layout);
+	transfer_head(&transfer, 0x10000 - 512, 512);
+	transfer_add(&transfer, 0, 4 * 8192 - 512);
+	transfer_add(&transfer, 8192, 2 * 8192);
+	transfer_add(&transfer, 8192, 8192);
+	transfer_add(&transfer, 0, 8192 - 512);
+	transfer_tail(&transfer, 0x20000, 512);
+	transfer_end(&transfer);
+	transfer_iter(&transfer, &it);
+	lim = bytes;
+	lim.max_bytes = 8192;
+	for (i = 0; i < 8; i++) {
+		CHECK(command_check(&transfer, i * 8192, (8 - i) * 8192, &lim, &it, &plan, &dice),
+		      "command %u cannot be built", i);
+		CHECK_EQ(plan.bytes, 8192);
+		CHECK_EQ(plan.paged, i && i < 7);
+	}
+}
+
+/* Extents of one page and of more, in all places of a chained list. */
+static void extents_of_any_number_of_pages_fill_chained_lists(void)
+{
+	static const u32 sizes[][4] = {
+		{ 1, 2 }, { 2, 1, 1 }, { 1, 1, 1, 300 }, { 511, 1 }, { 513 }, { 7, 5 }, { 600, 1 },
+		{ 2048, 1 }, { 1, 2047 },
+	};
+	static const u32 offs[] = { 0, 4, 4092, 4096, 8192 - 512, 511 * 4096, 513 * 4096 - 4 };
+	u32 i, n, k;
+
+	for (i = 0; i < COUNT(sizes); i++) {
+		u64 addr = 1ULL << 40;
+
+		layout_begin(&layout);
+		for (n = 0; layout.bytes < LAYOUT_BYTES; n = n < 3 && sizes[i][n + 1] ? n + 1 : 0) {
+			u64 len = sizes[i][n] * 4096ULL;
+
+			if (len > LAYOUT_BYTES - layout.bytes)
+				len = LAYOUT_BYTES - layout.bytes;
+			addr -= len + 4096;
+			layout_add(&layout, addr, len);
+		}
+		layout_end(&layout);
+		for (k = 0; k < COUNT(offs); k++) {
+			check_context("sizes %u, offset %u", i, offs[k]);
+			transfer_begin(&transfer, &layout);
+			/* Up to the last byte of the buffer, in two commands. */
+			transfer_add(&transfer, offs[k], LAYOUT_BYTES - offs[k]);
+			transfer_end(&transfer);
+			CHECK_EQ(transfer_check(&transfer, 0, transfer.bytes / 512 * 512, &no_sgl,
+						&dice), transfer.bytes / 512 * 512);
+		}
+	}
+}
+
+/* Where PRPs cannot help, an SGL ends with the last LBA that its segments hold. */
+static void sgls_of_whole_pages_at_odd_offsets_end_with_an_lba(void)
+{
+	struct drw_limits lim = bytes;
+
+	lim.max_segs = 5;
+	scattered_pages(300, 0);
+	transfer_begin(&transfer, &layout);
+	transfer_add(&transfer, 4095, 128 * KiB);
+	transfer_end(&transfer);
+	expect_sgl(first(&lim), 4 * 4096, 5);
+	lim.lba_bytes = 4096;
+	expect_sgl(first(&lim), 4 * 4096, 5);
+	lim.max_segs = 4;
+	expect_sgl(first(&lim), 3 * 4096, 4);
+	/* Its last segment has no whole LBA. */
+	transfer_begin(&transfer, &layout);
+	transfer_add(&transfer, 1, 128 * KiB);
+	transfer_end(&transfer);
+	expect_sgl(first(&lim), 3 * 4096, 4);
+	/* One byte too far. */
+	lim.max_bytes = 4096;
+	lim.max_segs = 1;
+	expect_edom(first(&lim));
+	lim.max_segs = 2;
+	expect_sgl(first(&lim), 4096, 2);
+	lim.max_bytes = DRW_MAX_CMD_BYTES;
+	lim.lba_bytes = 65536;
+	lim.max_segs = 16;
+	expect_edom(first(&lim));
+	lim.max_segs = 17;
+	expect_sgl(first(&lim), 65536, 17);
+	lim.sgl = DRW_SGL_DWORD;
+	expect_edom(first(&lim));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -640,6 +749,9 @@ int main(int argc, char **argv)
 		TEST(pads_of_odd_bytes_need_sgls_of_bytes),
 		TEST(pads_at_consecutive_addresses_share_an_entry),
 		TEST(a_padded_transfer_goes_on_after_any_number_of_lbas),
+		TEST(what_lies_in_one_piece_of_whole_pages_needs_no_walk),
+		TEST(extents_of_any_number_of_pages_fill_chained_lists),
+		TEST(sgls_of_whole_pages_at_odd_offsets_end_with_an_lba),
 	};
 
 	return run_tests(tests, COUNT(tests), argc, argv);

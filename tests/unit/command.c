@@ -128,21 +128,78 @@ static void plan_check(const struct transfer *t, u64 off, const struct drw_limit
 	      entries);
 }
 
+union command {
+	union drw_dptr dptr;
+	u8 raw[16];
+};
+
+/* What the same place looks like to one who must walk. */
+struct walker {
+	struct drw_extents x;
+	struct drw_iter it;
+};
+
+static void walker_init(struct walker *w, const struct drw_iter *it)
+{
+	w->x = *it->x;
+	w->x.paged = false;
+	memcpy(&w->it, it, sizeof(w->it));
+	w->it.x = &w->x;
+}
+
+static void fill(struct drw_iter *it, const struct drw_plan *plan, const struct drw_list *list,
+		 union command *cmd)
+{
+	unsigned int i;
+
+	memset(cmd, RUBBISH, sizeof(*cmd));
+	for (i = 0; i < nr_regions; i++)
+		memset((void *)regions[i].virt, RUBBISH, regions[i].len);
+	if (plan->sgl)
+		CHECK_EQ(drw_fill_sgl(it, plan, list, &cmd->dptr), plan->entries);
+	else
+		drw_fill_prp(it, plan, list, &cmd->dptr);
+}
+
+/* Build the command in both ways: equal to the last byte. */
+static void fill_and_compare(struct drw_iter *it, struct walker *w, const struct drw_plan *plan,
+			     const struct drw_list *list, union command *cmd)
+{
+	static u8 walked[DRW_LIST_PAGES][DRW_PAGE_BYTES];
+	struct drw_plan walk = *plan;
+	union command other;
+	unsigned int i;
+
+	walk.paged = false;
+	fill(&w->it, &walk, list, &other);
+	for (i = 0; i < nr_regions; i++)
+		memcpy(walked[i], regions[i].virt, regions[i].len);
+	fill(it, plan, list, cmd);
+	CHECK(!memcmp(cmd, &other, sizeof(other)), "data pointers differ without a walk");
+	for (i = 0; i < nr_regions; i++)
+		CHECK(!memcmp(walked[i], regions[i].virt, regions[i].len),
+		      "list block %u differs without a walk", i);
+}
+
 bool command_check(const struct transfer *t, u64 off, u64 left, const struct drw_limits *lim,
 		   struct drw_iter *it, struct drw_plan *plan, struct dice *d)
 {
 	u32 n = left < lim->max_bytes ? left : lim->max_bytes, i;
 	struct ctl ctl = { .regions = regions, .got = got };
-	union { union drw_dptr dptr; u8 raw[16]; } cmd;
 	struct ref_plan ref = ref_plan(t->want + off, n, lim);
+	struct drw_plan walked = { };
 	struct drw_iter before;
 	struct drw_list list;
+	union command cmd;
+	struct walker w;
 	bool sound;
 	int ret;
 
+	walker_init(&w, it);
 	memcpy(&before, it, sizeof(before));
 	ret = drw_plan(it, left, lim, plan);
 	CHECK(!memcmp(&before, it, sizeof(before)), "drw_plan() moved the iterator");
+	CHECK_EQ(-drw_plan(&w.it, left, lim, &walked), -ret);
 	if (ret) {
 		CHECK_EQ(-ret, EDOM);
 		CHECK(!ref.prp_bytes && !ref.sgl_bytes, "EDOM, but PRPs can do %u, an SGL %u bytes",
@@ -150,13 +207,13 @@ bool command_check(const struct transfer *t, u64 off, u64 left, const struct drw
 		return false;
 	}
 	plan_check(t, off, lim, plan, &ref);
+	CHECK_EQ(walked.paged, false);
+	CHECK_EQ(walked.sgl, plan->sgl);
+	CHECK_EQ(walked.bytes, plan->bytes);
+	CHECK_EQ(walked.entries, plan->entries);
 
 	list_alloc(plan, &list, d);
-	memset(&cmd, RUBBISH, sizeof(cmd));
-	if (plan->sgl)
-		CHECK_EQ(drw_fill_sgl(it, plan, &list, &cmd.dptr), plan->entries);
-	else
-		drw_fill_prp(it, plan, &list, &cmd.dptr);
+	fill_and_compare(it, &w, plan, &list, &cmd);
 
 	ctl.nr_regions = nr_regions;
 	ctl.sgl_dwords = lim->sgl == DRW_SGL_DWORD;
@@ -171,6 +228,7 @@ bool command_check(const struct transfer *t, u64 off, u64 left, const struct drw
 	CHECK_EQ(ctl.entries, plan->entries);
 	list_check_and_free();
 	transfer_check_iter(t, it, off + plan->bytes);
+	transfer_check_iter(t, &w.it, off + plan->bytes);
 	return true;
 }
 

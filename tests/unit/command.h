@@ -17,6 +17,8 @@
  * @plan: out: what drw_plan() said
  * @d: chooses where list memory is
  *
+ * What is planned and built without a walk is compared with what the walk says.
+ *
  * Return: false if the next LBA cannot be expressed, and drw_plan() said so.
  */
 bool command_check(const struct transfer *t, u64 off, u64 left, const struct drw_limits *lim,

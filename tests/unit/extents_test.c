@@ -153,6 +153,7 @@ static void tables_of_random_layouts_hold_their_invariants_and_every_byte(void)
 
 	for (n = 0; n < RANDOM_LAYOUTS; n++) {
 		const struct drw_extents *x = &layout.x;
+		bool paged = true;
 		u64 off, sum = 0;
 		u32 i;
 
@@ -169,11 +170,14 @@ static void tables_of_random_layouts_hold_their_invariants_and_every_byte(void)
 			      (unsigned long long)len);
 			CHECK_EQ(x->ext[i].buf_off, sum);
 			sum += len;
+			if (x->ext[i].buf_off % 4096 || x->ext[i].addr % 4096)
+				paged = false;
 			if (i)
 				CHECK(x->ext[i].addr != layout.bus[x->ext[i].buf_off - 1] + 1,
 				      "extent %u could be merged", i);
 		}
 		CHECK_EQ(sum, layout.bytes);
+		CHECK_EQ(x->paged, paged);
 		for (off = 0; off < layout.bytes; off++) {
 			i = drw_extents_find(x, off);
 			CHECK(i < x->nr && x->ext[i].buf_off <= off &&
@@ -193,6 +197,34 @@ static void a_contiguous_buffer_takes_one_extent_whatever_its_size(void)
 		CHECK_EQ(drw_extents_add(&b, addr, 1ULL << 31), 0);
 	CHECK_EQ(b.nr, 1);
 	CHECK_EQ(b.bytes, (1ULL << 46) - (1ULL << 40));
+}
+
+/* Extents, not the exporter's ranges; and the last one may end anywhere. */
+static void a_table_is_paged_if_every_extent_begins_a_page(void)
+{
+	static const struct {
+		bool paged;
+		struct chunk c[4];
+	} cases[] = {
+		{ true, { { 0x10000, 0x1000 }, { 0x20000, 0x1000 }, { 0, 0x2000 } } },
+		{ true, { { 0x10000, 0x1000 }, { 0x20000, 0x123 } } },
+		{ true, { { 0x10000, 0x123 }, { 0x10123, 0xedd }, { 0x20000, 0x1000 } } },
+		{ true, { { 0x10000, 1 } } },
+		{ false, { { 0x10001, 0x1000 } } },
+		{ false, { { 0x10000, 0x1000 }, { 0x20800, 0x1000 } } },
+		{ false, { { 0x10000, 0x800 }, { 0x20000, 0x1000 } } },
+		{ false, { { 0x10000, 0x800 }, { 0x20000, 0x800 }, { 0x30000, 0x1000 } } },
+	};
+	u32 i, n;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		check_context("case %u", i);
+		layout_begin(&layout);
+		for (n = 0; n < COUNT(cases[i].c) && cases[i].c[n].len; n++)
+			layout_add(&layout, cases[i].c[n].addr, cases[i].c[n].len);
+		layout_end(&layout);
+		CHECK_EQ(layout.x.paged, cases[i].paged);
+	}
 }
 
 static void pieces_must_lie_in_the_buffer(void)
@@ -467,6 +499,7 @@ int main(int argc, char **argv)
 		TEST(a_full_table_takes_only_what_merges),
 		TEST(tables_of_random_layouts_hold_their_invariants_and_every_byte),
 		TEST(a_contiguous_buffer_takes_one_extent_whatever_its_size),
+		TEST(a_table_is_paged_if_every_extent_begins_a_page),
 		TEST(pieces_must_lie_in_the_buffer),
 		TEST(iterators_give_every_byte_of_random_pieces_once),
 		TEST(runs_are_as_long_as_extent_and_piece_allow),

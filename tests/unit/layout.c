@@ -40,7 +40,7 @@ void layout_end(struct layout *l)
 		CHECK_EQ(drw_extents_add(&b, l->chunks[i].addr, l->chunks[i].len), 0);
 	CHECK_EQ(b.bytes, l->bytes);
 	CHECK_EQ(b.nr, nr);
-	l->x = (struct drw_extents) { .ext = b.ext, .nr = nr, .bytes = b.bytes };
+	l->x = drw_extents_built(&b);
 }
 
 static u64 align_of(struct dice *d)
