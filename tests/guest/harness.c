@@ -31,6 +31,7 @@ struct test {
 static struct test tests[MAX_TESTS];
 static size_t nr_tests;
 static unsigned int limit = 120;
+static unsigned int slow = 1;		/* times longer than usual that all may take */
 static u64 seed;
 static int report_fd = -1;
 static void (*tell_on_fail)(void);
@@ -54,7 +55,7 @@ void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ..
 	va_end(ap);
 	t->run = run;
 	t->arg = arg;
-	t->limit = limit;
+	t->limit = limit * slow;
 }
 
 u64 harness_seed(void)
@@ -339,6 +340,8 @@ int harness_main(const struct program *program, int argc, char **argv)
 			return usage(program->name);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (getenv("DRW_SLOW"))
+		slow = MAX(atoi(getenv("DRW_SLOW")), 1);
 	program->add();
 	for (size_t i = 0; i < nr_tests; i++)
 		plan += wanted(&tests[i], only, nr_only);

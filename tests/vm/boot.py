@@ -54,7 +54,8 @@ class Machine:
         self.boot_seconds = 0.0
         self.hung_boots = 0
         self._how = how
-        self._programs = {p.name: p for p in programs}
+        self._programs = {p.name: dataclasses.replace(p, limit=p.limit * kernel.slow)
+                          for p in programs}
         self._echo = echo
         self._state = "boot"    # boot, idle, list, run, log
         self._running = None    # judge.Program
@@ -179,7 +180,7 @@ class Machine:
 
     def _expect(self, seconds):
         if not self._shell:
-            self._deadline = time.monotonic() + seconds + self.grace
+            self._deadline = time.monotonic() + seconds + self.grace * self.kernel.slow
 
     def _end_program(self, why):
         if self._running:
@@ -218,6 +219,7 @@ class Machine:
             "DRW_IOMMU": self.config.iommu,
             "DRW_MULTIPATH": int(self.config.multipath),
             "DRW_ACCEL": self._how,
+            "DRW_SLOW": self.kernel.slow,
             "DRW_DISKS": machine.disks_expected(self.config),
             "DRW_BAR_MB": machine.BAR_MB,
             "DRW_FREE_MB": machine.FREE_MB,
@@ -258,7 +260,7 @@ class Machine:
                    for n in ("console", "report", "qemu")}
             self._started = time.monotonic()
             if not self._shell:
-                self._deadline = self._started + self.boot_limit
+                self._deadline = self._started + self.boot_limit * self.kernel.slow
             run = session.Session(directory, argv, self, log, self._shell)
             status = run.run()
         self.seconds = time.monotonic() - self._started

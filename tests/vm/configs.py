@@ -22,6 +22,21 @@ _NEWEST = (
                    tests=("errors_bind/bounced_buffers_are_EADDRNOTAVAIL", "exporters")),
 )
 
+# For the debug kernel. The slow tests of throughput, random models and the command line
+# find there what they find elsewhere.
+_DEBUG_TESTS = ("roundtrip", "uring", "vectored", "invalidate", "lifetime", "hotplug",
+                "multipath", "errors_bind", "errors_io", "allocations", "drive_errors",
+                "durability")
+_DEBUG = (
+    machine.Config("strict", "strict", POLL, tests=_DEBUG_TESTS),
+    machine.Config("off", "off", POLL, tests=_DEBUG_TESTS),
+)
+
+
+def debug_table(kernels):
+    """[(kernel, config)] of machines that run only if someone asks for them."""
+    return [(k, c) for k in kernels for c in _DEBUG]
+
 
 def table(kernels):
     """[(kernel, config)], in the order in which they run."""

@@ -20,12 +20,16 @@ SPLAT = re.compile(
     r"|held lock freed|sleeping function called|scheduling while atomic|list_add corruption"
     r"|list_del corruption|kmemleak: \d+ new|stack segment|double fault|Call Trace:"
     r"|DMAR: \[|DMAR: DRHD: handling|page allocation failure|Out of memory:|segfault at"
-    r"|trap invalid opcode|leaked|corrupted")
+    r"|trap invalid opcode|leaked|corrupted"
+    # A checker that gives up would find nothing any more.
+    r"|lockdep is turned off|leak detector disabled")
 
 # Lines that are no fault of this project. Each needs its reason here.
 ALLOWED = (
     # The processor model has a weakness that the kernel has no microcode for.
     re.compile(r"WARNING: See https://kernel\.org/doc/html/latest/admin-guide/hw-vuln/"),
+    # Kernels that check the DMA API say so when they boot.
+    re.compile(r"DMA-API: (preallocated \d+ debug entries|debugging enabled by kernel)"),
 )
 
 _RESULT = re.compile(r"^(ok|not ok|skip) (\S+)(?: - (.*))?$")

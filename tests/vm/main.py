@@ -64,16 +64,18 @@ def choose_programs(words, limit, seed):
             for p, args in chosen.items()]
 
 
-def choose_configs(patterns, every):
+def choose_configs(patterns, every, hidden):
+    """Machines that the patterns name; hidden ones only where no other fits."""
     chosen = []
     for pattern in patterns or ["*/*"]:
         # "strict" means the newest kernel's.
         if "/" not in pattern:
             pattern = f"{every[0][0].short}/{pattern}"
-        found = [p for p in every if fnmatch.fnmatch(configs.name(*p), pattern)]
+        found = [p for p in every if fnmatch.fnmatch(configs.name(*p), pattern)] or \
+            [p for p in hidden if fnmatch.fnmatch(configs.name(*p), pattern)]
         if not found:
             raise SystemExit(f"there is no configuration '{pattern}', only: "
-                             + ", ".join(configs.name(*p) for p in every))
+                             + ", ".join(configs.name(*p) for p in every + hidden))
         chosen += [p for p in found if p not in chosen]
     return chosen
 
@@ -243,9 +245,10 @@ def main(argv):
     args = parse(argv)
     built.take()
     every = configs.table(kernels.load())
-    pairs = choose_configs(args.config, every)
+    hidden = configs.debug_table(kernels.load_debug())
+    pairs = choose_configs(args.config, every, hidden)
     if args.list:
-        show_list(pairs)
+        show_list(pairs + hidden * (not args.config))
         return 0
     return Run(args, accel.choose(args.accel, every[0][0])).all(pairs)
 

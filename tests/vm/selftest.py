@@ -3,6 +3,7 @@
 Speaks the protocol of tests/README.md itself.
 """
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import cpio
 import judge
 import kernels
 import machine
+import main as main_
 
-KERNEL = kernels.Kernel("9.9", "9.9.1-test", "linux-test 9.9.1-1", "suite")
+KERNEL = kernels.Kernel("9.9", "9.9.1-test", "linux-test 9.9.1-1", "suite", "/nowhere")
 CONFIG = machine.Config("strict", "strict")
 
 
@@ -104,7 +106,9 @@ def kernel_warning_fails():
                  "UBSAN: array-index-out-of-bounds in x.c", "Oops: general protection",
                  "possible circular locking dependency detected",
                  "kmemleak: 3 new suspected memory leaks", "DMAR: [DMA Read] Request",
-                 "WARNING: possible recursive locking detected"):
+                 "WARNING: possible recursive locking detected",
+                 "DMA-API: cacheline tracking ENOMEM, dma-debug disabled",
+                 "kmemleak: Kernel memory leak detector disabled"):
         r = said(*BEGIN, "ok a", "ok b", "@drw end prog 0", "@drw log prog",
                  "[   12.345678] " + text, "@drw log-end", "@drw done")
         assert r.get("prog/kernel-log") == "not ok", text
@@ -114,7 +118,9 @@ def harmless_kernel_lines_pass():
     for text in ("DMAR: DRHD base: 0x000000fed90000 flags: 0x0",
                  "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/"
                  "html/latest/admin-guide/hw-vuln/srso.html for mitigation options.",
-                 "dmabuf_rw: loading out-of-tree module taints kernel."):
+                 "dmabuf_rw: loading out-of-tree module taints kernel.",
+                 "DMA-API: preallocated 65536 debug entries",
+                 "DMA-API: debugging enabled by kernel config"):
         assert judge.splats([text]) == [], text
 
 
@@ -157,8 +163,18 @@ def archive_is_what_cpio_reads():
 
 
 def configurations_have_names_of_their_own():
-    names = [configs.name(k, c) for k, c in configs.table(kernels.load())]
+    debug = configs.debug_table([KERNEL])
+    names = [configs.name(k, c) for k, c in configs.table(kernels.load()) + debug]
     assert len(set(names)) == len(names)
+
+
+def debug_machines_run_only_when_named():
+    stock = [(KERNEL, CONFIG)]
+    debug = [(dataclasses.replace(KERNEL, short="9.9debug"), CONFIG)]
+    for patterns in ([], ["strict"], ["*/strict"], ["9.9*/*"]):
+        assert main_.choose_configs(patterns, stock, debug) == stock, patterns
+    for pattern in ("9.9debug/strict", "*debug/*"):
+        assert main_.choose_configs([pattern], stock, debug) == debug, pattern
 
 
 def partition_table_fits_the_disks():
