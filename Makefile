@@ -2,10 +2,10 @@
 # x86-64 Debian 12 or 13; all that is made goes to build/.
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build demo check bench shell install clean
+.PHONY: help setup build demo check check-debug bench shell install clean
 
 help:		## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
 
 setup:		## fetch compilers, QEMU and stock kernels into build/ (once)
 	@scripts/setup
@@ -19,6 +19,9 @@ demo:		## show the job in a virtual machine on a stock kernel
 check:		## all tests; ARGS="--config strict --tests roundtrip" for some
 	@scripts/check $(ARGS)
 
+check-debug:	## the same on a kernel with KASAN, lockdep, kmemleak and others, compiled once
+	@scripts/check-debug $(ARGS)
+
 bench:		## measure CPU time per I/O against the alternatives
 	@scripts/bench $(ARGS)
 
@@ -28,5 +31,5 @@ shell:		## a shell in the test machine; ARGS="--config 6.12/off" for another
 install:	## into this system: library, tool, module for the running kernel
 	@scripts/install
 
-clean:		## remove what was built; build/root and build/kernels stay
+clean:		## remove what was built; what came from the network stays
 	@scripts/clean
