@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "drw.h"
@@ -168,4 +170,43 @@ bool drw_fdinfo(int binding, const char *name, char *value, size_t size)
 	}
 	fclose(f);
 	return found;
+}
+
+#define MODULE "/usr/lib/dmabuf-rw/dmabuf_rw.ko"
+
+static void reload(const char *parameters)
+{
+	int module = SYS(open(MODULE, O_RDONLY | O_CLOEXEC)), tries;
+
+	/* What a process that has just ended held may still be on its way. */
+	for (tries = 0; tries < 100; tries++) {
+		if (!syscall(SYS_delete_module, "dmabuf_rw", O_NONBLOCK) || errno == ENOENT)
+			break;
+		usleep(50000);
+	}
+	SYS(syscall(SYS_finit_module, module, parameters, 0));
+	close(module);
+	/* The node is made by a kernel thread. */
+	for (tries = 0; tries < 100 && access(DMABUF_RW_DEVICE, F_OK); tries++)
+		usleep(20000);
+}
+
+void drw_with_parameters(const char *parameters, void (*fn)(const void *arg),
+			 const void *arg)
+{
+	int status;
+	pid_t pid;
+
+	reload(parameters);
+	pid = SYS(fork());
+	if (!pid) {
+		fn(arg);
+		fflush(stdout);
+		_exit(0);
+	}
+	SYS(waitpid(pid, &status, 0));
+	reload("");
+	/* The child has said why. */
+	if (status)
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }

@@ -48,6 +48,14 @@ s64 drw_ring_one(struct io_uring *ring);
 s64 drw_ring_io(struct io_uring *ring, int binding, enum dmabuf_rw_op op, u64 file_off,
 		u64 buf_off, u64 len, u64 flags);
 
+/*
+ * Run @fn(@arg) in a process of its own, with the module loaded anew with @parameters, and
+ * load it again without them whatever becomes of it. The caller must not hold the device,
+ * so this comes before everything else.
+ */
+void drw_with_parameters(const char *parameters, void (*fn)(const void *arg),
+			 const void *arg);
+
 /* Value of one "name:\tvalue" line in the binding's fdinfo; false if not there. */
 bool drw_fdinfo(int binding, const char *name, char *value, size_t size);
 

@@ -78,8 +78,11 @@ static void other_files_than_block_devices_are_ENOTBLK(const void *arg)
 
 	open_both();
 	SYS(pipe(p));
-	refused("regular file", buf.fd, SYS(open("/tmp/f", O_RDWR | O_CREAT, 0600)), 0,
-		ENOTBLK, DMABUF_RW_REASON_NOT_BLOCK);
+	refused("file in memory", buf.fd, SYS(open("/tmp/f", O_RDWR | O_CREAT, 0600)), 0,
+		ENOTBLK, DMABUF_RW_REASON_FILESYSTEM);
+	refused("memfd", buf.fd, buf.helper_fd, 0, ENOTBLK, DMABUF_RW_REASON_FILESYSTEM);
+	refused("kernel's own file", buf.fd, SYS(open("/proc/cmdline", O_RDONLY)), 0, ENOTBLK,
+		DMABUF_RW_REASON_FILESYSTEM);
 	refused("directory", buf.fd, SYS(open("/tmp", O_RDONLY)), 0, ENOTBLK,
 		DMABUF_RW_REASON_NOT_BLOCK);
 	refused("pipe", buf.fd, p[1], 0, ENOTBLK, DMABUF_RW_REASON_NOT_BLOCK);
@@ -486,7 +489,7 @@ static void malformed_requests_are_EINVAL(const void *arg)
 	SPOIL(size, 4);
 	SPOIL(size, offsetof(struct dmabuf_rw_bind, flags));
 	SPOIL(reason, 1);
-	SPOIL(flags, 1ULL << 1);
+	SPOIL(flags, 1ULL << 2);
 	SPOIL(flags, 1ULL << 63);
 	SPOIL(detail, 1);
 	SPOIL(resv0, 1);
@@ -638,6 +641,8 @@ static void query_tells_the_abi(const void *arg)
 	SYS(ioctl(drw_device(), DMABUF_RW_IOC_QUERY, &q));
 	CHECK_EQ(q.abi_major, DMABUF_RW_ABI_MAJOR);
 	CHECK_EQ(q.abi_minor, DMABUF_RW_ABI_MINOR);
+	/* Regular files, and transfers at any byte, came with 1.1. */
+	CHECK(q.abi_minor >= 1, "%u", q.abi_minor);
 	CHECK_EQ(q.bind_flags, DMABUF_RW_BIND_FLAGS);
 	CHECK_EQ(q.io_flags, DMABUF_RW_IO_FLAGS);
 	CHECK_EQ(q.uring_ops, 1 << DMABUF_RW_URING_READ | 1 << DMABUF_RW_URING_WRITE |

@@ -77,11 +77,16 @@ static void both_ops(const char *what, u64 file_off, u64 buf_off, u64 len, s64 w
 	both(what, DMABUF_RW_OP_WRITE, file_off, buf_off, len, 0, want);
 }
 
-static void unaligned_file_ranges_are_EDOM(const void *arg)
+static void unaligned_without_SGLs(const void *arg)
 {
+	struct dmabuf_rw_info info;
 	u64 lba;
 
 	open_all(arg);
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.flags & DMABUF_RW_INFO_SGL, 0);
+	CHECK_EQ(info.file_align, disk.lba);
+	CHECK_EQ(info.buf_align, 4);
 	lba = disk.lba;
 	both_ops("offset + 1", WINDOW + 1, 0, lba, -EDOM);
 	both_ops("offset + 256", WINDOW + 256, 0, lba, -EDOM);
@@ -90,7 +95,54 @@ static void unaligned_file_ranges_are_EDOM(const void *arg)
 	both_ops("length lba - 1", WINDOW, 0, lba - 1, -EDOM);
 	both_ops("length lba + 4", WINDOW, 0, lba + 4, -EDOM);
 	both_ops("both", WINDOW + 4, 0, lba - 4, -EDOM);
+	for (u64 off = 1; off < 4; off++)
+		both_ops("buffer offset", WINDOW, off, lba, -EDOM);
 	check_untouched();
+}
+
+static void unaligned_ranges_without_SGLs_are_EDOM(const void *arg)
+{
+	drw_with_parameters("use_sgl=0", unaligned_without_SGLs, arg);
+}
+
+static void unaligned_file_ranges_are_EDOM_or_right(const void *arg)
+{
+	struct dmabuf_rw_info info;
+	u64 lba;
+
+	open_all(arg);
+	lba = disk.lba;
+	OK(drw_info(binding, &info));
+	if (info.file_align > 1) {
+		both_ops("offset + 1", WINDOW + 1, 0, lba, -EDOM);
+		both_ops("length 1", WINDOW, 0, 1, -EDOM);
+		check_untouched();
+		return;
+	}
+	const struct {
+		u64 at, len;
+	} cases[] = {
+		{ 1, lba }, { 256, lba }, { lba / 2, lba }, { 0, 1 }, { 0, lba - 1 },
+		{ 0, lba + 4 }, { 4, lba - 4 }, { lba - 1, 2 }, { 3, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 at = cases[i].at, len = cases[i].len;
+
+		buf_fill(&buf, 0, BUF_BYTES, 1, 0);
+		both("read", DMABUF_RW_OP_READ, WINDOW + at, 64, len, 0, len);
+		buf_check(&buf, 0, 64, 1, 0);
+		buf_check(&buf, 64, len, 2, at);
+		buf_check(&buf, 64 + len, 4 * lba, 1, 64 + len);
+		buf_fill(&buf, 0, BUF_BYTES, 3 + i, 0);
+		both("write", DMABUF_RW_OP_WRITE, WINDOW + at, 64, len, 0, len);
+		/* The rest of the LBAs is what it was. */
+		CHECK_EQ(drw_read(binding, WINDOW - lba, 0, 4 * lba), 4 * lba);
+		CHECK_EQ(drw_write(binding, WINDOW - lba, 0, 4 * lba), 4 * lba);
+		buf_check(&buf, lba + at, len, 3 + i, 64);
+		buf_check(&buf, lba + at + len, 3 * lba - at - len, 2, at + len);
+		disk_fill(&disk, WINDOW, 4 * lba, 2, 0);
+	}
 }
 
 static void unaligned_buffer_offsets_are_EDOM_or_right(const void *arg)
@@ -203,7 +255,7 @@ static void malformed_ioctls_are_EINVAL(const void *arg)
 	bad_info.resv0 = 1;
 	FAILS(info_raw(&bad_info), EINVAL);
 	bad_info = info;
-	bad_info.resv[2] = 1;
+	bad_info.resv[ARRAY_SIZE(info.resv) - 1] = 1;
 	FAILS(info_raw(&bad_info), EINVAL);
 	check_untouched();
 }
@@ -425,10 +477,14 @@ static void shorter_structure_gets_its_part_of_info(const void *arg)
 static void add(void)
 {
 	test_limit(60);
-	test_add(unaligned_file_ranges_are_EDOM, "priv512",
-		 "unaligned_file_ranges_are_EDOM.priv512");
-	test_add(unaligned_file_ranges_are_EDOM, "priv4k",
-		 "unaligned_file_ranges_are_EDOM.priv4k");
+	test_add(unaligned_ranges_without_SGLs_are_EDOM, "priv512",
+		 "unaligned_ranges_without_SGLs_are_EDOM.priv512");
+	test_add(unaligned_ranges_without_SGLs_are_EDOM, "priv4k",
+		 "unaligned_ranges_without_SGLs_are_EDOM.priv4k");
+	test_add(unaligned_file_ranges_are_EDOM_or_right, "priv512",
+		 "unaligned_file_ranges_are_EDOM_or_right.priv512");
+	test_add(unaligned_file_ranges_are_EDOM_or_right, "priv4k",
+		 "unaligned_file_ranges_are_EDOM_or_right.priv4k");
 	TEST(unaligned_buffer_offsets_are_EDOM_or_right);
 	TEST(pieces_outside_the_buffer_are_ERANGE);
 	TEST(ends_beyond_63_bits_are_EOVERFLOW);

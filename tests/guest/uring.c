@@ -457,7 +457,64 @@ static void submitter_gets_back_at_once(const void *arg)
 	     (unsigned long long)took, (unsigned long long)(now_us() - start));
 }
 
-static void unaligned_ring_results_do_not_disturb_good_ones(const void *arg)
+static void refused_ring_results_do_not_disturb_good_ones(const void *arg)
+{
+	open_all("priv512", 64, 0);
+	disk_fill(&disk, AT, MiB, 1, 0);
+	buf_fill(&buf, 0, BUF_BYTES, 2, 0);
+	for (int i = 0; i < 32; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		drw_prep(sqe, binding, DMABUF_RW_URING_READ, AT + i * 4096,
+			 i % 3 ? i * 8192ULL : BUF_BYTES - 4095, 4096, 0);
+		sqe->user_data = i;
+	}
+	CHECK_EQ(io_uring_submit(&ring), 32);
+	for (int i = 0; i < 32; i++) {
+		u64 which;
+		s64 res = reap(&which);
+
+		CHECK_EQ(res, which % 3 ? 4096 : -ERANGE, "%llu", (unsigned long long)which);
+	}
+	for (int i = 0; i < 32; i++) {
+		buf_check(&buf, i * 8192, 4096, i % 3 ? 1 : 2, i % 3 ? i * 4096 : i * 8192);
+		buf_check(&buf, i * 8192 + 4096, 4096, 2, i * 8192 + 4096);
+	}
+}
+
+/* Reads of whole LBAs and of parts of them, which take other ways, side by side. */
+static void unaligned_ring_transfers_do_not_disturb_others(const void *arg)
+{
+	const u32 odd = 4095;
+
+	open_all("priv512", 64, 0);
+	if (info.file_align > 1)
+		skip("this drive takes whole LBAs only");
+	disk_fill(&disk, AT, MiB, 1, 0);
+	buf_fill(&buf, 0, BUF_BYTES, 2, 0);
+	for (int i = 0; i < 32; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		drw_prep(sqe, binding, DMABUF_RW_URING_READ, AT + i * 4096 + !(i % 3),
+			 i * 8192, i % 3 ? 4096 : odd, 0);
+		sqe->user_data = i;
+	}
+	CHECK_EQ(io_uring_submit(&ring), 32);
+	for (int i = 0; i < 32; i++) {
+		u64 which;
+		s64 res = reap(&which);
+
+		CHECK_EQ(res, which % 3 ? 4096 : odd, "%llu", (unsigned long long)which);
+	}
+	for (int i = 0; i < 32; i++) {
+		u32 len = i % 3 ? 4096 : odd;
+
+		buf_check(&buf, i * 8192, len, 1, i * 4096 + !(i % 3));
+		buf_check(&buf, i * 8192 + len, 8192 - len, 2, i * 8192 + len);
+	}
+}
+
+static void unaligned_without_SGLs(const void *arg)
 {
 	open_all("priv512", 64, 0);
 	disk_fill(&disk, AT, MiB, 1, 0);
@@ -480,6 +537,11 @@ static void unaligned_ring_results_do_not_disturb_good_ones(const void *arg)
 		buf_check(&buf, i * 8192, 4096, i % 3 ? 1 : 2, i % 3 ? i * 4096 : i * 8192);
 		buf_check(&buf, i * 8192 + 4096, 4096, 2, i * 8192 + 4096);
 	}
+}
+
+static void unaligned_ring_results_without_SGLs_are_EDOM(const void *arg)
+{
+	drw_with_parameters("use_sgl=0", unaligned_without_SGLs, NULL);
 }
 
 static void add(void)
@@ -512,7 +574,9 @@ static void add(void)
 	}
 	TEST(cancel_gives_one_completion_each);
 	TEST(submitter_gets_back_at_once);
-	TEST(unaligned_ring_results_do_not_disturb_good_ones);
+	TEST(refused_ring_results_do_not_disturb_good_ones);
+	TEST(unaligned_ring_transfers_do_not_disturb_others);
+	TEST(unaligned_ring_results_without_SGLs_are_EDOM);
 }
 
 const struct program program = { "uring", add };

@@ -199,26 +199,19 @@ static void overlapping_pieces_can_be_written(const void *arg)
 	}
 }
 
-static void one_bad_piece_refuses_all(const void *arg)
+struct bad_piece {
+	struct dmabuf_rw_piece bad;
+	int err;
+};
+
+static void refuse_with_each(const struct bad_piece *cases, size_t nr)
 {
 	struct dmabuf_rw_piece pieces[] = { { 0, 4096 }, { 4096, 4096 }, { 8192, 4096 } };
-	const struct {
-		struct dmabuf_rw_piece bad;
-		int err;
-	} cases[] = {
-		{ { BUF_BYTES, 4096 }, ERANGE },
-		{ { BUF_BYTES - 4, 4096 }, ERANGE },
-		{ { BUF_BYTES + 4, 0 }, ERANGE },
-		{ { 1ULL << 63, 4096 }, EOVERFLOW },
-		{ { -4096ULL, 8192 }, EOVERFLOW },
-		{ { 0, ~0ULL }, EOVERFLOW },
-		{ { 8192, 4092 }, EDOM },
-	};
 
 	open_all(&exporter_mock_scattered, "priv512");
 	buf_fill(&buf, 0, BUF_BYTES, 1, 0);
 	disk_fill(&disk, AT, MiB, 2, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < nr; i++) {
 		for (u32 where = 0; where < 3; where++) {
 			struct dmabuf_rw_piece saved = pieces[where];
 
@@ -234,6 +227,38 @@ static void one_bad_piece_refuses_all(const void *arg)
 	}
 	buf_check(&buf, 0, BUF_BYTES, 1, 0);
 	disk_check(&disk, AT, MiB, 2, 0);
+}
+
+static void one_bad_piece_refuses_all(const void *arg)
+{
+	const struct bad_piece cases[] = {
+		{ { BUF_BYTES, 4096 }, ERANGE },
+		{ { BUF_BYTES - 4, 4096 }, ERANGE },
+		{ { BUF_BYTES + 4, 0 }, ERANGE },
+		{ { 1ULL << 63, 4096 }, EOVERFLOW },
+		{ { -4096ULL, 8192 }, EOVERFLOW },
+		{ { 0, ~0ULL }, EOVERFLOW },
+	};
+
+	refuse_with_each(cases, ARRAY_SIZE(cases));
+}
+
+static void bad_pieces_without_SGLs(const void *arg)
+{
+	/* A sum of lengths, or one offset in the buffer, that PRPs cannot say. */
+	const struct bad_piece cases[] = {
+		{ { 8192, 4092 }, EDOM },
+		{ { 8192, 1 }, EDOM },
+		{ { 8193, 4096 }, EDOM },
+	};
+
+	refuse_with_each(cases, ARRAY_SIZE(cases));
+	CHECK_EQ(info.file_align, disk.lba);
+}
+
+static void one_bad_piece_refuses_all_without_SGLs(const void *arg)
+{
+	drw_with_parameters("use_sgl=0", bad_pieces_without_SGLs, NULL);
 }
 
 static void sum_of_lengths_must_not_overflow(const void *arg)
@@ -353,6 +378,7 @@ static void add(void)
 	test_add(as_many_pieces_as_allowed, "priv4k", "as_many_pieces_as_allowed.priv4k");
 	TEST(overlapping_pieces_can_be_written);
 	TEST(one_bad_piece_refuses_all);
+	TEST(one_bad_piece_refuses_all_without_SGLs);
 	TEST(sum_of_lengths_must_not_overflow);
 	TEST(error_after_a_part_tells_the_part);
 	TEST(pieces_are_read_once);
