@@ -177,7 +177,7 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 			return ret;
 		}
 	}
-	di->x = (struct drw_extents) { .ext = b.ext, .nr = b.nr, .bytes = b.bytes };
+	di->x = drw_extents_built(&b);
 	di->x_bytes = array_size(b.cap, sizeof(*b.ext));
 	return 0;
 }
