@@ -53,6 +53,8 @@ DMABUF_RW_API const char *dmabuf_rw_path_name(unsigned int path)
 	static const char *const names[] = {
 		[DMABUF_RW_PATH_NONE] = "none",
 		[DMABUF_RW_PATH_DIRECT] = "direct",
+		[DMABUF_RW_PATH_BOUNCED] = "bounced",
+		[DMABUF_RW_PATH_MIXED] = "mixed",
 	};
 
 	return NAME_OF(names, path);
@@ -81,6 +83,11 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 	char drive[16], bar[16];
 	int n;
 
+	if (info->flags & DMABUF_RW_INFO_BOUNCE_ONLY) {
+		n = snprintf(buf, len, "not direct: every byte is copied through memory by "
+			     "the CPU");
+		return n < 0 ? 0 : n;
+	}
 	dmabuf_rw_pci_name(info->nvme_pci, drive, sizeof(drive));
 	if (info->flags & DMABUF_RW_INFO_REVOKED) {
 		n = snprintf(buf, len,

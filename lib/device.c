@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * device.c - opening the module's node, binding, and what the module says about both.
+ * device.c - opening the module's node, what the module says about itself, and what all
+ * calls share: sized options and errors.
  *
- * Invariants: a device or binding that a caller holds has an open descriptor of its
- * own, and never changes; so every function here but the destroying ones may run in
- * any number of threads at once.
+ * Invariants: a device that a caller holds has an open descriptor of its own, and never
+ * changes; so every function here but the closing one may run in any number of threads at
+ * once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +15,6 @@
 #include <unistd.h>
 
 #include "private.h"
-
-/* The fields of the first release's option structures; what every caller has. */
-#define MIN_OPTS(type, last) (offsetof(struct type, last) + \
-			      sizeof(((struct type *)0)->last))
 
 int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg)
 {
@@ -118,8 +115,7 @@ DMABUF_RW_API int dmabuf_rw_device_fd(const struct dmabuf_rw_device *device)
 	return device->fd;
 }
 
-/* What the kernel fills must come to it as zeros. Both structures begin so. */
-static void clear_but_size(void *sized)
+void dmabuf_rw_clear_but_size(void *sized)
 {
 	uint32_t size;
 
@@ -131,88 +127,6 @@ static void clear_but_size(void *sized)
 DMABUF_RW_API int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 					 struct dmabuf_rw_query *query)
 {
-	clear_but_size(query);
+	dmabuf_rw_clear_but_size(query);
 	return dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_QUERY, query);
-}
-
-/* Takes over @fd on success only. */
-static int binding_of_fd(int fd, struct dmabuf_rw_binding **binding)
-{
-	struct dmabuf_rw_info info = { .size = sizeof(info) };
-	struct dmabuf_rw_binding *b;
-	int ret;
-
-	b = calloc(1, sizeof(*b));
-	if (!b)
-		return -ENOMEM;
-	ret = dmabuf_rw_ioctl(fd, DMABUF_RW_IOC_INFO, &info);
-	if (ret < 0) {
-		free(b);
-		return ret;
-	}
-	b->fd = fd;
-	b->buf_bytes = info.buf_bytes;
-	*binding = b;
-	return 0;
-}
-
-DMABUF_RW_API int
-dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int file_fd,
-			 const struct dmabuf_rw_binding_opts *opts,
-			 struct dmabuf_rw_binding **binding)
-{
-	struct dmabuf_rw_bind bind = {
-		.size = sizeof(bind),
-		.dmabuf_fd = dmabuf_fd,
-		.file_fd = file_fd,
-	};
-	struct dmabuf_rw_binding_opts o;
-	int fd, ret;
-
-	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
-				  MIN_OPTS(dmabuf_rw_binding_opts, error));
-	if (ret)
-		return ret;
-	if (!device || !binding)
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
-
-	bind.flags = o.flags;
-	fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
-	if (fd < 0)
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_BIND, -fd, bind.reason,
-				      bind.detail);
-
-	ret = binding_of_fd(fd, binding);
-	if (ret) {
-		close(fd);
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
-	}
-	return 0;
-}
-
-DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding)
-{
-	if (!binding)
-		return -EINVAL;
-	return binding_of_fd(fd, binding);
-}
-
-DMABUF_RW_API void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding)
-{
-	if (!binding)
-		return;
-	close(binding->fd);
-	free(binding);
-}
-
-DMABUF_RW_API int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding)
-{
-	return binding->fd;
-}
-
-DMABUF_RW_API int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
-					 struct dmabuf_rw_info *info)
-{
-	clear_but_size(info);
-	return dmabuf_rw_ioctl(binding->fd, DMABUF_RW_IOC_INFO, info);
 }

@@ -177,6 +177,30 @@ static const struct sentence reasons[] = {
 	       "and dmabuf-rw store do that for new files"),
 };
 
+/* The library's own, from DMABUF_RW_REASON_NO_DEVICE on. */
+#define LIBRARY_REASON(r, cause_, remedy_) \
+	[DMABUF_RW_REASON_ ## r - DMABUF_RW_REASON_NO_DEVICE] = { #r, cause_, remedy_ }
+
+static const struct sentence library_reasons[] = {
+	LIBRARY_REASON(NO_DEVICE,
+		       "the pair was bound without the dmabuf_rw module, so no drive was "
+		       "asked",
+		       "load the module (modprobe dmabuf_rw) and bind again"),
+	LIBRARY_REASON(NO_CPU_ACCESS,
+		       "the pair cannot go direct, and to be copied through memory the buffer "
+		       "needs a CPU mapping or a copy function, and has neither",
+		       "see why it cannot go direct (dmabuf-rw info FILE BUFFER), or bind with "
+		       "a copy function of the runtime that the buffer belongs to"),
+	LIBRARY_REASON(NOT_SEEKABLE,
+		       "the pair cannot go direct, and to be copied through memory the file "
+		       "needs offsets, which a pipe, a socket or a directory has not",
+		       "name a regular file or a block device"),
+	LIBRARY_REASON(CONTRADICTION,
+		       "device memory was insisted on and copying through memory was allowed, "
+		       "but where the buffer lies is known only of pairs that go direct",
+		       "choose one of the two"),
+};
+
 /* Where the exporter's errno (detail) tells more than the reason does. */
 static const struct {
 	uint32_t reason;
@@ -443,10 +467,20 @@ static const struct sentence *find_errno(uint32_t call, int err)
 	return NULL;
 }
 
+static const struct sentence *find_reason(uint32_t reason)
+{
+	if (reason < ARRAY_SIZE(reasons))
+		return &reasons[reason];
+	reason -= DMABUF_RW_REASON_NO_DEVICE;
+	return reason < ARRAY_SIZE(library_reasons) ? &library_reasons[reason] : NULL;
+}
+
 static const struct sentence *find(const struct dmabuf_rw_error *error)
 {
-	if (error->reason < ARRAY_SIZE(reasons) && reasons[error->reason].cause)
-		return &reasons[error->reason];
+	const struct sentence *s = find_reason(error->reason);
+
+	if (s && s->cause)
+		return s;
 	return find_errno(error->call, error->err);
 }
 
@@ -507,7 +541,7 @@ DMABUF_RW_API const char *dmabuf_rw_errno_name(int err)
 
 DMABUF_RW_API const char *dmabuf_rw_reason_name(unsigned int reason)
 {
-	if (reason >= ARRAY_SIZE(reasons))
-		return NULL;
-	return reasons[reason].name;
+	const struct sentence *s = find_reason(reason);
+
+	return s ? s->name : NULL;
 }

@@ -7,6 +7,8 @@
  *   binding	one dma-buf joined to one file: an NVMe disk or partition, or a regular
  *		file on an ext4 or XFS file system on one
  *   queue	many transfers in flight, submitted and reaped like io_uring's
+ *   file	a new regular file of a known size, made so that it can be bound, which
+ *		gets its name when its contents are there
  *
  * A buffer is a dma-buf descriptor and a place in it is a byte offset; there is no
  * pointer. dmabuf_rw.h, the kernel's interface, gives the flags, the structures that
@@ -21,15 +23,36 @@
  *     caller does not know are zero. A null pointer means all defaults. Reserved
  *     fields and unknown flags must be zero (-EINVAL).
  *   - Destroying functions take a null pointer, and cannot fail.
- *   - Descriptors that are passed in stay the caller's; the library keeps none.
- *   - Every transfer goes direct or fails; there is no silent copy through memory.
+ *   - Descriptors that are passed in stay the caller's; the library keeps none, but
+ *     duplicates of its own where bouncing is allowed.
+ *   - Every transfer goes direct or fails, unless the caller has allowed that binding
+ *     to bounce. Every result says which way its bytes took.
+ *
+ * Bouncing. A binding that was made with allow_bounce takes any file that pread() and
+ * pwrite() take. What the kernel's module cannot do, the library does by reading into or
+ * writing from a small pool of its own (O_DIRECT where the file has it, several chunks at
+ * a time) and copying between the pool and the buffer: through the buffer's CPU mapping,
+ * or by a function of the caller's. That is
+ *   - everything, if the module refused the pair or is not there: a bounce-only binding,
+ *     whose refusal dmabuf_rw_binding_refusal() keeps. Its file is not pinned: writing
+ *     behind the end of a regular file makes it grow, as with pwrite();
+ *   - of a pair that can go direct, the ranges that the module refuses with EDOM
+ *     (alignment) and, for reading, ENXIO (never written). All else stays direct.
+ * A bound regular file takes no pwrite(). A write to one that is too odd for the drive
+ * goes through scratch memory bound to the same file (/dev/udmabuf); the partial LBAs at
+ * its ends are read, changed and written under a lock of this process. So writes that
+ * meet within an LBA do not undo each other, if the same process makes them through
+ * bindings that allow bouncing; against other processes there is no such lock. Never
+ * written ranges of a bound file cannot be written (ENXIO).
  *
  * Thread-safety
  *   - A device and a binding may be used by any number of threads at once.
  *   - A queue belongs to one thread at a time: the caller sees to it that calls on
  *     one queue do not overlap. With DMABUF_RW_QUEUE_SINGLE_THREAD it belongs to the
  *     thread that created it, for good.
+ *   - A file object belongs to one thread at a time.
  *   - Destroying an object must not overlap any other use of it.
+ *   - A queue runs bounced transfers in threads of its own, which block all signals.
  *   - After fork() the child must not use queues of the parent.
  */
 #ifndef LIBDMABUF_RW_H
@@ -47,7 +70,7 @@ extern "C" {
 #endif
 
 #define DMABUF_RW_VERSION_MAJOR	0
-#define DMABUF_RW_VERSION_MINOR	1
+#define DMABUF_RW_VERSION_MINOR	2
 #define DMABUF_RW_VERSION_PATCH	0
 
 struct io_uring_sqe;
@@ -55,6 +78,7 @@ struct io_uring_sqe;
 struct dmabuf_rw_device;
 struct dmabuf_rw_binding;
 struct dmabuf_rw_queue;
+struct dmabuf_rw_file;
 
 /* Version of the library that runs, "major.minor.patch". */
 const char *dmabuf_rw_version(void);
@@ -73,11 +97,27 @@ enum dmabuf_rw_call {
 	DMABUF_RW_CALL_FILE	= 7,	/* dmabuf_rw_file_*(), which make files */
 };
 
+/*
+ * Reasons that are the library's own. The kernel's (enum dmabuf_rw_reason) stay below
+ * the first of them.
+ */
+enum dmabuf_rw_library_reason {
+	DMABUF_RW_REASON_NO_DEVICE		= 1000,	/* ENODEV: bound without a device */
+	DMABUF_RW_REASON_NO_CPU_ACCESS		= 1001,	/* EOPNOTSUPP: bouncing, and the buffer
+							 * has neither a CPU mapping nor a
+							 * copy function; detail = errno */
+	DMABUF_RW_REASON_NOT_SEEKABLE		= 1002,	/* ESPIPE: bouncing, and the file takes
+							 * no pread() and pwrite() */
+	DMABUF_RW_REASON_CONTRADICTION		= 1003,	/* EINVAL: bouncing allowed, device
+							 * memory insisted on */
+};
+
 /**
  * struct dmabuf_rw_error - one failure, fit to be turned into a sentence
  * @call:	enum dmabuf_rw_call
  * @err:	errno, positive; 0: no error
- * @reason:	enum dmabuf_rw_reason; 0 where only the errno is known
+ * @reason:	enum dmabuf_rw_reason or enum dmabuf_rw_library_reason; 0 where only the
+ *		errno is known
  * @detail:	errno of the buffer's exporter, positive; 0: none
  * @resv:	zero
  */
@@ -140,21 +180,60 @@ int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 
 /* ---- Binding ------------------------------------------------------------------ */
 
+/* Which way a copy function copies. */
+enum dmabuf_rw_copy {
+	DMABUF_RW_COPY_TO_BUFFER	= 0,	/* from @host to the buffer */
+	DMABUF_RW_COPY_FROM_BUFFER	= 1,	/* from the buffer to @host */
+};
+
+/*
+ * Copies @len bytes between @host and the buffer at @buf_off, and returns 0 when they are
+ * there, or -errno. Never called for a range outside the buffer. Called by the thread that
+ * transfers or by a queue's, and by several at once.
+ */
+typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
+				 uint64_t buf_off, void *host, size_t len);
+
+/* Limits of @bounce_chunk and @bounce_depth. */
+#define DMABUF_RW_BOUNCE_MIN_CHUNK	65536
+#define DMABUF_RW_BOUNCE_MAX_CHUNK	(16U << 20)
+#define DMABUF_RW_BOUNCE_MAX_DEPTH	64
+
 /**
  * struct dmabuf_rw_binding_opts - how to bind
  * @size:	sizeof(struct dmabuf_rw_binding_opts)
  * @flags:	DMABUF_RW_BIND_*, for instance DMABUF_RW_BIND_DEVICE_MEMORY
  * @error:	filled on failure, if not null: why it was refused
+ * @allow_bounce: 1: transfers that cannot go direct may go through memory, see "Bouncing"
+ *		above; not together with DMABUF_RW_BIND_DEVICE_MEMORY
+ * @bounce_depth: chunks in flight in a bounced transfer; 0: the library's choice
+ * @bounce_chunk: bytes of a chunk, a power of two; 0: the library's choice
+ * @copy:	copies to and from the buffer in place of its CPU mapping; null: use that
+ * @copy_arg:	for @copy
+ *
+ * What follows @error is new in 0.2, and zero unless @allow_bounce is 1.
  */
 struct dmabuf_rw_binding_opts {
 	size_t size;
 	uint64_t flags;
 	struct dmabuf_rw_error *error;
+	uint32_t allow_bounce;
+	uint32_t bounce_depth;
+	uint64_t bounce_chunk;
+	dmabuf_rw_copy_fn copy;
+	void *copy_arg;
 };
 
 /*
  * Joins @dmabuf_fd to @file_fd. Everything that can be checked is checked now; the
- * caller may close both descriptors afterwards. Errors: the table in dmabuf_rw.h.
+ * caller may close both descriptors afterwards. Errors: the table in dmabuf_rw.h, and
+ * enum dmabuf_rw_library_reason. @device may be null if @opts allows bouncing: then
+ * nothing goes direct.
+ *
+ * With bouncing allowed, a refusal that is about the pair makes a bounce-only binding. One
+ * that is about the call itself is still an error: a descriptor that is not open or no
+ * dma-buf, open modes that allow neither direction, a drive that is gone, a signal, no
+ * memory or descriptors left.
  */
 int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
 			     int file_fd,
@@ -167,11 +246,50 @@ int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
 int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding);
 /* Closes the descriptor. No transfer of a queue may be in flight on the binding. */
 void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding);
-/* Stays the library's; dup() it to keep or to pass it. */
+/* Stays the library's; dup() it to keep or to pass it. -1: the binding is bounce-only. */
 int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding);
-/* @info->size must be set; the rest is cleared, then filled. What bind found, and counters. */
+/*
+ * Why a binding is bounce-only: 1, with *@error as it would have been returned if bouncing
+ * were not allowed. 0 for every other binding, with *@error cleared.
+ */
+int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
+			      struct dmabuf_rw_error *error);
+
+/* In the info of a bounce-only binding; never set by the kernel. */
+#define DMABUF_RW_INFO_BOUNCE_ONLY	(1ULL << 63)
+
+/*
+ * @info->size must be set; the rest is cleared, then filled. What bind found, and counters.
+ * For a bounce-only binding the library fills CAN_READ, CAN_WRITE, REGULAR, BOUNCE_ONLY,
+ * the two sizes and alignments of 1; nothing is known of a drive.
+ */
 int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
 			   struct dmabuf_rw_info *info);
+
+/**
+ * struct dmabuf_rw_stats - what went through a binding, by whatever queue or call
+ * @size:	in: sizeof(struct dmabuf_rw_stats)
+ * @direct_transfers: out: transfers of which all bytes moved by the drive's own DMA
+ * @bounced_transfers: out: transfers of which all bytes were copied through memory
+ * @mixed_transfers: out: transfers with bytes of both kinds
+ * @direct_bytes: out: bytes moved by the drive's own DMA
+ * @bounced_bytes: out: bytes copied through memory
+ *
+ * Counts what this object was used for, by this process; entries for rings of the
+ * caller's own are not in it. Each number is right by itself; together they are only
+ * when no transfer runs.
+ */
+struct dmabuf_rw_stats {
+	size_t size;
+	uint64_t direct_transfers;
+	uint64_t bounced_transfers;
+	uint64_t mixed_transfers;
+	uint64_t direct_bytes;
+	uint64_t bounced_bytes;
+};
+
+int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *binding,
+			    struct dmabuf_rw_stats *stats);
 
 /* Names for values in struct dmabuf_rw_info: "RAM", "BAR"; "none", "translated". */
 const char *dmabuf_rw_class_name(unsigned int mem_class);
@@ -191,6 +309,8 @@ size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info, char *buf,
 enum dmabuf_rw_path {
 	DMABUF_RW_PATH_NONE	= 0,	/* nothing was moved */
 	DMABUF_RW_PATH_DIRECT	= 1,	/* by the drive's own DMA to the buffer */
+	DMABUF_RW_PATH_BOUNCED	= 2,	/* copied through memory */
+	DMABUF_RW_PATH_MIXED	= 3,	/* some bytes the one way, some the other */
 };
 
 const char *dmabuf_rw_path_name(unsigned int path);
@@ -202,12 +322,15 @@ const char *dmabuf_rw_path_name(unsigned int path);
  *		before; 0: complete, or short at the end of the file
  * @path:	out: enum dmabuf_rw_path
  * @direct_bytes: out: bytes moved by the drive's own DMA
+ * @bounced_bytes: out: bytes copied through memory; new in 0.2, and left out of a
+ *		structure that is too short for it
  */
 struct dmabuf_rw_result {
 	size_t size;
 	int32_t error;
 	uint32_t path;
 	uint64_t direct_bytes;
+	uint64_t bounced_bytes;
 };
 
 /*
@@ -275,6 +398,7 @@ struct dmabuf_rw_queue_opts {
  * @error:	as in struct dmabuf_rw_result
  * @path:	enum dmabuf_rw_path
  * @direct_bytes: bytes moved by the drive's own DMA
+ * @bounced_bytes: bytes copied through memory
  * @resv:	zero
  */
 struct dmabuf_rw_completion {
@@ -283,7 +407,8 @@ struct dmabuf_rw_completion {
 	int32_t error;
 	uint32_t path;
 	uint64_t direct_bytes;
-	uint64_t resv[2];
+	uint64_t bounced_bytes;
+	uint64_t resv;
 };
 
 int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
@@ -300,7 +425,8 @@ void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue);
  * now, instead of at each of them. For bindings that carry many small transfers; others
  * need not be attached. Until it is detached or the queue destroyed, the queue holds the
  * binding open in the kernel, so detach before destroying the binding.
- * -EEXIST: it is attached; -ENOSPC: DMABUF_RW_QUEUE_MAX_ATTACHED are.
+ * -EEXIST: it is attached; -ENOSPC: DMABUF_RW_QUEUE_MAX_ATTACHED are; -EOPNOTSUPP: a
+ * bounce-only binding is nothing that the kernel knows.
  */
 int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
 			   const struct dmabuf_rw_binding *binding);
@@ -345,6 +471,51 @@ int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 unsigned int dmabuf_rw_queue_pending(const struct dmabuf_rw_queue *queue);
 unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
 
+/* ---- New files ------------------------------------------------------------------- */
+
+/**
+ * struct dmabuf_rw_file_opts - how to make a file
+ * @size:	sizeof(struct dmabuf_rw_file_opts)
+ * @flags:	zero
+ * @mode:	permissions, before the umask; 0: those of the file that is there already,
+ *		else 0666
+ * @resv:	zero
+ * @error:	filled on failure, if not null
+ */
+struct dmabuf_rw_file_opts {
+	size_t size;
+	uint64_t flags;
+	uint32_t mode;
+	uint32_t resv;
+	struct dmabuf_rw_error *error;
+};
+
+/*
+ * Makes a file of exactly @bytes bytes, all zero, that can be bound and written to at any
+ * place: its blocks are there and have been written. It is in the directory of @path but
+ * has no name yet (or, where the file system wants one, a temporary one beginning with a
+ * dot); what is at @path stays as it is until the file is committed. -EEXIST: something
+ * other than a regular file or a symbolic link is there. -EINTR: a signal.
+ *
+ * Writing the zeros costs as much as writing @bytes bytes, unless kernel, file system and
+ * drive can do it by themselves (FALLOC_FL_WRITE_ZEROES).
+ */
+int dmabuf_rw_file_create(const char *path, uint64_t bytes,
+			  const struct dmabuf_rw_file_opts *opts,
+			  struct dmabuf_rw_file **file);
+/* Open for reading and writing, until the file is closed; stays the library's. */
+int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
+/*
+ * Puts the file in the place of what is at its path, in one step (rename(2)), when all that
+ * was written to it is durable; and makes that durable too. Once. A symbolic link at the
+ * path is replaced itself. Destroy all bindings of the file first (-ETXTBSY). After an
+ * error the old file is still there, and commit may be tried again; but -EUCLEAN: the file
+ * has its name, only it could not be seen to that the name is durable.
+ */
+int dmabuf_rw_file_commit(struct dmabuf_rw_file *file);
+/* Closes it. A file that was not committed is gone then. */
+void dmabuf_rw_file_close(struct dmabuf_rw_file *file);
+
 /* ---- Entries for a ring that the caller owns ------------------------------------ */
 
 /*
@@ -352,7 +523,8 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  * of the first 64 bytes are set, except user_data, which is left as it is; the rest of
  * a 128-byte entry has no meaning. The completion's res is as dmabuf_rw.h says: at
  * most DMABUF_RW_MAX_BYTES, and a short result means "ask for the rest". @pieces must
- * stay as dmabuf_rw.h says.
+ * stay as dmabuf_rw.h says. Nothing here bounces: what the module cannot do is an error,
+ * and an entry for a bounce-only binding gives -EBADF.
  */
 void dmabuf_rw_prep_read(struct io_uring_sqe *sqe,
 			 const struct dmabuf_rw_binding *binding, uint64_t file_off,

@@ -3,11 +3,22 @@
  * private.h - what the library's files share; not installed.
  *
  * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
- * made, which is why they need no lock. struct dmabuf_rw_queue is private to queue.c.
+ * made, but for the binding's totals, which are atomic, and its pool and scratch memory,
+ * which have locks of their own; that is why they need no lock. struct dmabuf_rw_queue
+ * is private to queue.c, struct dmabuf_rw_file to file.c.
+ *
+ * Layers, each using those below it only:
+ *   queue.c, io.c	transfers as callers see them
+ *   binding.c		what a binding is; which refusals may be bounced
+ *   transfer.c		one transfer, direct where possible and bounced elsewhere
+ *   bounce.c		the pool and the pipeline; scratch.c: odd writes to bound files
+ *   view.c		the CPU's way to a buffer
  */
 #ifndef DMABUF_RW_PRIVATE_H
 #define DMABUF_RW_PRIVATE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,17 +26,39 @@
 #include "libdmabuf_rw.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
+
+/* The fields of the first release's structures; what every caller has. */
+#define MIN_OPTS(type, last) (offsetof(struct type, last) + \
+			      sizeof(((struct type *)0)->last))
 
 struct dmabuf_rw_device {
 	int fd;			/* the module's node; ours */
 };
 
-struct dmabuf_rw_binding {
-	int fd;			/* the binding; ours */
-	uint64_t buf_bytes;	/* size of the buffer; never changes */
+/* Each is counted by itself, relaxed. */
+struct dmabuf_rw_totals {
+	_Atomic uint64_t transfers[4];	/* by enum dmabuf_rw_path */
+	_Atomic uint64_t direct_bytes;
+	_Atomic uint64_t bounced_bytes;
 };
+
+struct dmabuf_rw_bounce;
+
+struct dmabuf_rw_binding {
+	int fd;			/* the binding; ours. -1: bounce-only */
+	uint64_t buf_bytes;	/* size of the buffer; never changes */
+	uint32_t file_align;	/* as bind found them; at least 1 */
+	uint32_t buf_align;
+	struct dmabuf_rw_bounce *bounce;	/* null: bouncing is not allowed, or the
+						 * buffer cannot; ours */
+	struct dmabuf_rw_error refusal;	/* why @fd is -1; else no error */
+	struct dmabuf_rw_totals totals;
+};
+
+/* ---- calls and options: device.c ------------------------------------------------ */
 
 /* ioctl() that says -errno. A signal is reported, not retried. */
 int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg);
@@ -41,6 +74,11 @@ int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
 
+/* What the kernel fills must come to it as zeros. @sized begins with its size, 32 bits. */
+void dmabuf_rw_clear_but_size(void *sized);
+
+/* ---- pieces: pieces.c -------------------------------------------------------------- */
+
 /*
  * Writes to @dst what remains of @nr pieces after the first @done bytes; @dst has room
  * for @nr. Returns how many pieces that is.
@@ -49,8 +87,156 @@ unsigned int dmabuf_rw_trim_pieces(struct dmabuf_rw_piece *dst,
 				   const struct dmabuf_rw_piece *pieces,
 				   unsigned int nr, uint64_t done);
 
+/* The same for the bytes from @from up to @to of them. */
+unsigned int dmabuf_rw_cut_pieces(struct dmabuf_rw_piece *dst,
+				  const struct dmabuf_rw_piece *pieces, unsigned int nr,
+				  uint64_t from, uint64_t to);
+
 /* Sum of the lengths, saturating. */
 uint64_t dmabuf_rw_sum_pieces(const struct dmabuf_rw_piece *pieces, unsigned int nr);
+
+/* ---- one transfer: transfer.c -------------------------------------------------------- */
+
+/*
+ * A transfer as it was asked for. A plain range is one piece, with @plain set: the
+ * kernel is then given the range. @pieces outlives the transfer.
+ */
+struct dmabuf_rw_transfer {
+	uint32_t op;		/* enum dmabuf_rw_op */
+	bool plain;
+	unsigned int nr;
+	uint64_t file_off;
+	uint64_t len;		/* sum of the pieces, saturating */
+	uint64_t flags;
+	const struct dmabuf_rw_piece *pieces;
+};
+
+/* How far it is. @done is the sum of the other two, and has no gap. */
+struct dmabuf_rw_progress {
+	uint64_t done;
+	uint64_t direct;
+	uint64_t bounced;
+};
+
+/*
+ * Moves what is left of @t, direct where the drive can and bounced where it may be.
+ * Returns 0, also at the end of the file, or the errno (positive) that ended it.
+ */
+int dmabuf_rw_run(const struct dmabuf_rw_binding *binding,
+		  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
+
+/* True if @err from the module may be made good by bouncing. */
+bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err);
+
+/* enum dmabuf_rw_path of what was moved. */
+uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced);
+
+/* Adds a finished transfer to the binding's totals. */
+void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
+		     uint64_t bounced);
+
+/* ---- the CPU's way to a buffer: view.c ------------------------------------------------ */
+
+struct dmabuf_rw_view {
+	int fd;			/* the dma-buf; ours */
+	uint64_t bytes;
+	char *map;		/* null with @copy */
+	bool writable;		/* bytes can be put into the buffer */
+	dmabuf_rw_copy_fn copy;
+	void *copy_arg;
+};
+
+/* DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_* @flags. Returns 0 or -errno, never -EINTR. */
+int dmabuf_rw_cpu_access(int fd, uint64_t flags);
+
+/* -EBADFD: not a dma-buf; else -errno of what gives the CPU no access. */
+int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
+			dmabuf_rw_copy_fn copy, void *copy_arg);
+void dmabuf_rw_view_close(struct dmabuf_rw_view *view);
+
+/*
+ * Copies the bytes from @from up to @to of @pieces to or from @host. Returns 0 or
+ * -errno; never -EINTR.
+ */
+int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
+			const struct dmabuf_rw_piece *pieces, unsigned int nr,
+			uint64_t from, uint64_t to, void *host);
+
+/* ---- through memory: bounce.c, scratch.c ------------------------------------------------ */
+
+/* What bouncing needs to know; the binding's options, resolved. */
+struct dmabuf_rw_bounce_params {
+	int dmabuf_fd;
+	int file_fd;
+	int device_fd;		/* -1: none */
+	uint32_t depth;
+	uint32_t chunk;
+	dmabuf_rw_copy_fn copy;
+	void *copy_arg;
+};
+
+/* Locked by itself; lives as long as its binding. */
+struct dmabuf_rw_bounce {
+	struct dmabuf_rw_view view;
+	int plain_fd;		/* the file without O_DIRECT, if we could have that */
+	int direct_fd;		/* the same with it; -1: the file refuses it, or we may not */
+	uint32_t align;		/* of file offsets and lengths with O_DIRECT */
+	bool can_read;		/* from file to buffer */
+	bool can_write;
+	bool regular;
+	uint32_t depth;
+	uint32_t chunk;
+
+	pthread_mutex_t lock;
+	struct dmabuf_rw_lane *idle;	/* by @lock */
+	unsigned int nr_idle;		/* by @lock */
+
+	struct dmabuf_rw_scratch *scratch;	/* pinned regular files; else null; ours */
+};
+
+/* Fills @error on failure, with the reason. */
+int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,
+			    struct dmabuf_rw_error *error,
+			    struct dmabuf_rw_bounce **bounce);
+void dmabuf_rw_bounce_destroy(struct dmabuf_rw_bounce *bounce);
+
+/* Size of the file now, or -errno. */
+int64_t dmabuf_rw_bounce_file_bytes(const struct dmabuf_rw_bounce *bounce);
+
+/* The judgement that the module would have made: 0 or an errno, positive. */
+int dmabuf_rw_bounce_check(const struct dmabuf_rw_bounce *bounce,
+			   const struct dmabuf_rw_transfer *t);
+
+/*
+ * Moves the bytes of @t from @p->done up to @end. Returns 0, also when the file ended
+ * before, or an errno, positive.
+ */
+int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *bounce,
+			 const struct dmabuf_rw_transfer *t,
+			 struct dmabuf_rw_progress *p, uint64_t end);
+
+/*
+ * Where the file's bytes at @file_off, which the drive has never been given, end: a file
+ * offset behind @file_off.
+ */
+uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
+				     uint64_t file_off);
+
+/*
+ * Scratch memory bound to a pinned regular file. Nothing is opened before the first
+ * write that needs it. @device_fd is duplicated; @file_fd must outlive the scratch. Null
+ * if there is no memory or descriptor for it.
+ */
+struct dmabuf_rw_scratch *dmabuf_rw_scratch_create(int device_fd, int file_fd,
+						   uint64_t file_bytes, uint32_t align);
+void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch);
+/* As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. */
+int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
+			    const struct dmabuf_rw_view *view,
+			    const struct dmabuf_rw_transfer *t,
+			    struct dmabuf_rw_progress *p, uint64_t end);
+
+/* ---- entries of a ring: sqe.c ------------------------------------------------------- */
 
 /* Fills the first 64 bytes of @sqe but user_data; see enum dmabuf_rw_uring_op. */
 void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,

@@ -43,6 +43,7 @@ struct slot {
 	uint64_t flags;
 	const struct dmabuf_rw_piece *pieces;	/* the caller's, or @rest; or null */
 	struct dmabuf_rw_piece *rest;	/* ours: what remains of them after a short run */
+	const struct dmabuf_rw_binding *binding;
 	int fd;			/* or, if @attached, its index in the ring's table */
 	bool attached;
 	uint32_t op;		/* enum dmabuf_rw_uring_op */
@@ -181,6 +182,7 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 	slot = &q->slots[q->free_head];
 	q->free_head = slot->next_free;
 	*slot = *transfer;
+	slot->binding = binding;
 	slot->attached = index >= 0;
 	slot->fd = slot->attached ? index : binding->fd;
 	q->pending++;
@@ -353,6 +355,7 @@ static unsigned int collect(struct dmabuf_rw_queue *q,
 					     DMABUF_RW_PATH_NONE,
 			.direct_bytes = slot->done,
 		};
+		dmabuf_rw_count(slot->binding, slot->done, 0);
 		free_slot(q, slot);
 		if (n == max)
 			break;

@@ -2,55 +2,154 @@
 /* fake_kernel.c - see fake_kernel.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/dma-buf.h>
+#include <linux/fs.h>
+#include <linux/udmabuf.h>
 
 #include "fake_kernel.h"
 #include "unit.h"
 
 #define FIRST_FD	1000
 #define MAX_FDS		64
+#define DIRECT_ALIGN	512
 
-enum fd_kind { FD_FREE, FD_NODE, FD_BINDING };
+enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF };
+
+struct fake_fd {
+	enum fd_kind kind;
+	unsigned char *buffer;	/* of a binding: its own mapping, else null */
+	uint64_t bytes;
+};
 
 struct fake_kernel fake;
-static enum fd_kind fds[MAX_FDS];
+static struct fake_fd fds[MAX_FDS];
+static bool ours[FIRST_FD];	/* real descriptors that the library has */
+static bool direct[FIRST_FD];	/* with O_DIRECT */
+static bool paired;
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_close(int fd);
 int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_fcntl(int fd, int cmd, ...);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+int __wrap_munmap(void *addr, size_t len);
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
+int __real_open(const char *path, int flags, ...);
+int __real_close(int fd);
+int __real_fcntl(int fd, int cmd, ...);
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+int __real_munmap(void *addr, size_t len);
+
+void fake_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void fake_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void drop_arrays(void)
+{
+	if (paired) {
+		__real_munmap(fake.file, fake.file_bytes);
+		__real_munmap(fake.buffer, fake.buf_bytes);
+		__real_close(fake.file_fd);
+		__real_close(fake.dmabuf_fd);
+		paired = false;
+	} else {
+		free(fake.file);
+		free(fake.buffer);
+	}
+	fake.file = fake.buffer = NULL;
+}
 
 void fake_reset(void)
 {
-	free(fake.file);
-	free(fake.buffer);
+	drop_arrays();
 	memset(&fake, 0, sizeof(fake));
 	memset(fds, 0, sizeof(fds));
+	memset(ours, 0, sizeof(ours));
+	memset(direct, 0, sizeof(direct));
 	fake.abi_major = DMABUF_RW_ABI_MAJOR;
 	fake.file_bytes = 1 << 20;
 	fake.buf_bytes = 1 << 20;
 	fake.max_move = DMABUF_RW_MAX_BYTES;
+	fake.file_fd = fake.dmabuf_fd = -1;
+}
+
+/* 251 and 241 are prime: no two blocks of a power of two are equal. */
+unsigned char fake_file_byte(uint64_t i)
+{
+	return i % 251;
+}
+
+unsigned char fake_buffer_byte(uint64_t i)
+{
+	return i % 241 ^ 0x80;
+}
+
+static void fill_arrays(void)
+{
+	uint64_t i;
+
+	for (i = 0; i < fake.file_bytes; i++)
+		fake.file[i] = fake_file_byte(i);
+	for (i = 0; i < fake.buf_bytes; i++)
+		fake.buffer[i] = fake_buffer_byte(i);
 }
 
 void fake_fill(uint64_t file_bytes, uint64_t buf_bytes)
 {
-	uint64_t i;
-
-	free(fake.file);
-	free(fake.buffer);
+	drop_arrays();
 	fake.file_bytes = file_bytes;
 	fake.buf_bytes = buf_bytes;
 	fake.file = malloc(file_bytes);
 	fake.buffer = malloc(buf_bytes);
 	assert_non_null(fake.file);
 	assert_non_null(fake.buffer);
-	/* 251 and 241 are prime: no two blocks of a power of two are equal. */
-	for (i = 0; i < file_bytes; i++)
-		fake.file[i] = i % 251;
-	for (i = 0; i < buf_bytes; i++)
-		fake.buffer[i] = i % 241 ^ 0x80;
+	fill_arrays();
+}
+
+static unsigned char *map_of(int fd, uint64_t bytes)
+{
+	void *map = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	return map;
+}
+
+void fake_pair(uint64_t file_bytes, uint64_t buf_bytes)
+{
+	char path[] = "/tmp/fake-file-XXXXXX";
+
+	drop_arrays();
+	fake.file_fd = mkostemp(path, O_CLOEXEC);
+	assert_true(fake.file_fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(ftruncate(fake.file_fd, file_bytes), 0);
+	fake.dmabuf_fd = memfd_create("fake dma-buf", MFD_CLOEXEC);
+	assert_true(fake.dmabuf_fd >= 0);
+	assert_int_equal(ftruncate(fake.dmabuf_fd, buf_bytes), 0);
+	fake.file_bytes = file_bytes;
+	fake.buf_bytes = buf_bytes;
+	fake.file = map_of(fake.file_fd, file_bytes);
+	fake.buffer = map_of(fake.dmabuf_fd, buf_bytes);
+	fill_arrays();
+	paired = true;
 }
 
 static int new_fd(enum fd_kind kind)
@@ -58,9 +157,9 @@ static int new_fd(enum fd_kind kind)
 	int i;
 
 	for (i = 0; i < MAX_FDS; i++) {
-		if (fds[i] != FD_FREE)
+		if (fds[i].kind != FD_FREE)
 			continue;
-		fds[i] = kind;
+		fds[i] = (struct fake_fd){ .kind = kind };
 		fake.fds++;
 		return FIRST_FD + i;
 	}
@@ -68,9 +167,16 @@ static int new_fd(enum fd_kind kind)
 	return -1;
 }
 
+static struct fake_fd *fake_fd_of(int fd)
+{
+	static struct fake_fd none;
+
+	return fd >= FIRST_FD && fd < FIRST_FD + MAX_FDS ? &fds[fd - FIRST_FD] : &none;
+}
+
 static enum fd_kind kind_of(int fd)
 {
-	return fd >= FIRST_FD && fd < FIRST_FD + MAX_FDS ? fds[fd - FIRST_FD] : FD_FREE;
+	return fake_fd_of(fd)->kind;
 }
 
 bool fake_is_binding(int fd)
@@ -78,28 +184,196 @@ bool fake_is_binding(int fd)
 	return kind_of(fd) == FD_BINDING;
 }
 
+/* A memfd stands for a dma-buf. */
+static bool is_dmabuf(int fd)
+{
+	char path[32], target[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = 0;
+	return !strncmp(target, "/memfd:", 7);
+}
+
+static int fail_with(int err)
+{
+	errno = err;
+	return -1;
+}
+
+/* A real descriptor that the library gets. */
+static int give(int fd, bool is_direct)
+{
+	if (fd < 0)
+		return fd;
+	assert_in_range(fd, 0, FIRST_FD - 1);
+	ours[fd] = true;
+	direct[fd] = is_direct;
+	fake.real_fds++;
+	return fd;
+}
+
+static int open_locked(const char *path, int flags)
+{
+	if (!strncmp(path, "/proc/self/fd/", 14)) {
+		bool is_direct = flags & O_DIRECT;
+
+		if (fake.reopen_errno)
+			return fail_with(fake.reopen_errno);
+		if (is_direct && fake.direct_errno)
+			return fail_with(fake.direct_errno);
+		/* The file system below need not have it; the alignment is checked here. */
+		return give(__real_open(path, flags & ~O_DIRECT), is_direct);
+	}
+	assert_int_equal(flags, O_RDWR | O_CLOEXEC);
+	if (!strcmp(path, "/dev/udmabuf"))
+		return fake.udmabuf_errno ? fail_with(fake.udmabuf_errno) :
+					    new_fd(FD_UDMABUF);
+	snprintf(fake.opened, sizeof(fake.opened), "%s", path);
+	return fake.open_errno ? fail_with(fake.open_errno) : new_fd(FD_NODE);
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
-	snprintf(fake.opened, sizeof(fake.opened), "%s", path);
-	assert_int_equal(flags, O_RDWR | O_CLOEXEC);
-	if (fake.open_errno) {
-		errno = fake.open_errno;
-		return -1;
-	}
-	return new_fd(FD_NODE);
+	int ret;
+
+	fake_lock();
+	ret = open_locked(path, flags);
+	fake_unlock();
+	return ret;
 }
 
 int __wrap_close(int fd)
 {
-	assert_int_not_equal(kind_of(fd), FD_FREE);
-	fds[fd - FIRST_FD] = FD_FREE;
-	fake.fds--;
+	struct fake_fd *f = fake_fd_of(fd);
+
+	fake_lock();
+	if (fd < FIRST_FD) {
+		if (ours[fd]) {
+			ours[fd] = false;
+			fake.real_fds--;
+		}
+		assert_int_equal(__real_close(fd), 0);
+	} else {
+		assert_int_not_equal(f->kind, FD_FREE);
+		if (f->buffer)
+			__real_munmap(f->buffer, f->bytes);
+		*f = (struct fake_fd){ 0 };
+		fake.fds--;
+	}
+	fake_unlock();
 	return 0;
 }
 
+int __wrap_fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+	int ret;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	if (fd < FIRST_FD) {
+		ret = __real_fcntl(fd, cmd, arg);
+		if (cmd == F_DUPFD_CLOEXEC) {
+			fake_lock();
+			give(ret, false);
+			fake_unlock();
+		}
+		return ret;
+	}
+	assert_int_equal(cmd, F_DUPFD_CLOEXEC);
+	fake_lock();
+	ret = new_fd(kind_of(fd));
+	fake_unlock();
+	return ret;
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	int err = fd < 0 ? fake.pool_errno : fake.mmap_errno;
+
+	if (err) {
+		errno = err;
+		return MAP_FAILED;
+	}
+	fake_lock();
+	fake.maps++;
+	fake_unlock();
+	return __real_mmap(addr, len, prot, flags, fd, off);
+}
+
+int __wrap_munmap(void *addr, size_t len)
+{
+	fake_lock();
+	fake.maps--;
+	fake_unlock();
+	return __real_munmap(addr, len);
+}
+
+int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_flags)
+{
+	int ret;
+
+	fake_lock();
+	assert_true(fd >= 0 && fd < FIRST_FD && ours[fd]);
+	assert_true(len > 0);
+	fake.last_rw_flags = rw_flags;
+	if (direct[fd]) {
+		fake.direct_ios++;
+		assert_int_equal(len % DIRECT_ALIGN, 0);
+		assert_int_equal(off % DIRECT_ALIGN, 0);
+		assert_int_equal((uintptr_t)mem % DIRECT_ALIGN, 0);
+	} else {
+		fake.plain_ios++;
+	}
+	if (fake.io_interrupts) {
+		fake.io_interrupts--;
+		ret = -EINTR;
+	} else if (direct[fd] && fake.io_direct_errno) {
+		ret = -fake.io_direct_errno;
+	} else if (write && fake.pinned) {
+		ret = -ETXTBSY;
+	} else if (fake.io_bad_errno && off < fake.io_bad_to &&
+		   off + len > fake.io_bad_from && off >= fake.io_bad_from) {
+		ret = -fake.io_bad_errno;
+	} else {
+		if (fake.io_bad_errno && off < fake.io_bad_from &&
+		    off + len > fake.io_bad_from)
+			len = fake.io_bad_from - off;
+		if (fake.io_max && len > fake.io_max)
+			len = fake.io_max;
+		ret = write ? pwrite(fd, mem, len, off) : pread(fd, mem, len, off);
+		if (ret < 0)
+			ret = -errno;
+	}
+	fake_unlock();
+	return ret;
+}
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags)
+{
+	int ret = fake_rw(false, fd, iov->iov_base, iov->iov_len, off, flags);
+
+	assert_int_equal(nr, 1);
+	return ret < 0 ? fail_with(-ret) : ret;
+}
+
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int flags)
+{
+	int ret = fake_rw(true, fd, iov->iov_base, iov->iov_len, off, flags);
+
+	assert_int_equal(nr, 1);
+	return ret < 0 ? fail_with(-ret) : ret;
+}
+
 /* What one contiguous piece moves of what may still be moved. */
-static uint64_t move_piece(bool write, uint64_t file_off, uint64_t buf_off, uint64_t len,
-			   int *err)
+static uint64_t move_piece(unsigned char *buffer, bool write, uint64_t file_off,
+			   uint64_t buf_off, uint64_t len, int *err)
 {
 	if (file_off >= fake.file_bytes) {
 		if (write)
@@ -113,42 +387,59 @@ static uint64_t move_piece(bool write, uint64_t file_off, uint64_t buf_off, uint
 		len = file_off < fake.bad_from ? fake.bad_from - file_off : 0;
 	}
 	if (fake.file && write)
-		memcpy(fake.file + file_off, fake.buffer + buf_off, len);
+		memcpy(fake.file + file_off, buffer + buf_off, len);
 	else if (fake.file)
-		memcpy(fake.buffer + buf_off, fake.file + file_off, len);
+		memcpy(buffer + buf_off, fake.file + file_off, len);
 	return len;
 }
 
-uint64_t fake_move(bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
-		   unsigned int nr, uint64_t flags, int *err)
+/* 0, or what the module refuses a transfer for before it moves anything. */
+static int judge(uint64_t buf_bytes, bool write, uint64_t file_off,
+		 const struct dmabuf_rw_piece *pieces, unsigned int nr, uint64_t flags,
+		 uint64_t *total)
 {
-	uint64_t done = 0, total = 0, end;
+	uint64_t end = 0;
+	unsigned int i;
+	bool odd = false;
+
+	*total = 0;
+	if (flags & ~DMABUF_RW_IO_FLAGS || (flags && !write))
+		return EINVAL;
+	for (i = 0; i < nr; i++) {
+		if (__builtin_add_overflow(pieces[i].buf_off, pieces[i].len, &end) ||
+		    __builtin_add_overflow(*total, pieces[i].len, total) ||
+		    __builtin_add_overflow(file_off, *total, &end) || end > INT64_MAX)
+			return EOVERFLOW;
+		if (pieces[i].buf_off + pieces[i].len > buf_bytes)
+			return ERANGE;
+		odd |= fake.buf_align && pieces[i].buf_off % fake.buf_align;
+	}
+	odd |= fake.file_align && (file_off % fake.file_align ||
+				   (*total % fake.file_align && end != fake.file_bytes));
+	return odd ? EDOM : 0;
+}
+
+uint64_t fake_move(int binding, bool write, uint64_t file_off,
+		   const struct dmabuf_rw_piece *pieces, unsigned int nr, uint64_t flags,
+		   int *err)
+{
+	const struct fake_fd *f = fake_fd_of(binding);
+	unsigned char *buffer = f->buffer ? f->buffer : fake.buffer;
+	uint64_t done = 0, total;
 	unsigned int i;
 
-	*err = 0;
+	fake_lock();
 	fake.transfers++;
 	fake.last_flags = flags;
 	if (fake.interrupts) {
 		fake.interrupts--;
 		*err = EINTR;
-		return 0;
+		goto out;
 	}
-	if (flags & ~DMABUF_RW_IO_FLAGS || (flags && !write)) {
-		*err = EINVAL;
-		return 0;
-	}
-	for (i = 0; i < nr; i++) {
-		if (__builtin_add_overflow(pieces[i].buf_off, pieces[i].len, &end) ||
-		    __builtin_add_overflow(total, pieces[i].len, &total) ||
-		    __builtin_add_overflow(file_off, total, &end) || end > INT64_MAX) {
-			*err = EOVERFLOW;
-			return 0;
-		}
-		if (pieces[i].buf_off + pieces[i].len > fake.buf_bytes) {
-			*err = ERANGE;
-			return 0;
-		}
-	}
+	*err = judge(f->buffer ? f->bytes : fake.buf_bytes, write, file_off, pieces, nr,
+		     flags, &total);
+	if (*err)
+		goto out;
 	for (i = 0; i < nr && !*err && done < fake.max_move; i++) {
 		uint64_t len = pieces[i].len, moved;
 
@@ -156,7 +447,8 @@ uint64_t fake_move(bool write, uint64_t file_off, const struct dmabuf_rw_piece *
 			len = fake.max_move - done;
 		if (!len)
 			continue;
-		moved = move_piece(write, file_off + done, pieces[i].buf_off, len, err);
+		moved = move_piece(buffer, write, file_off + done, pieces[i].buf_off, len,
+				   err);
 		done += moved;
 		if (moved < len)
 			break;
@@ -167,10 +459,12 @@ uint64_t fake_move(bool write, uint64_t file_off, const struct dmabuf_rw_piece *
 	/* At the end of the file, what was moved before counts. */
 	if (done && *err == ENOSPC)
 		*err = 0;
+out:
+	fake_unlock();
 	return done;
 }
 
-static int do_io(struct dmabuf_rw_io *io)
+static int do_io(int fd, struct dmabuf_rw_io *io)
 {
 	struct dmabuf_rw_piece one = { io->buf_off, io->len };
 	const struct dmabuf_rw_piece *pieces = &one;
@@ -190,8 +484,8 @@ static int do_io(struct dmabuf_rw_io *io)
 	} else {
 		assert_int_equal(io->pieces, 0);
 	}
-	done = fake_move(io->op == DMABUF_RW_OP_WRITE, io->file_off, pieces, nr, io->flags,
-			 &err);
+	done = fake_move(fd, io->op == DMABUF_RW_OP_WRITE, io->file_off, pieces, nr,
+			 io->flags, &err);
 	if (err && !done) {
 		errno = err;
 		return -1;
@@ -217,6 +511,10 @@ static int do_query(struct dmabuf_rw_query *query)
 
 static int do_bind(struct dmabuf_rw_bind *bind)
 {
+	struct fake_fd *f;
+	struct stat st;
+	int fd;
+
 	assert_int_equal(bind->size, sizeof(*bind));
 	fake.bind = *bind;
 	if (fake.bind_errno) {
@@ -225,7 +523,14 @@ static int do_bind(struct dmabuf_rw_bind *bind)
 		errno = fake.bind_errno;
 		return -1;
 	}
-	return new_fd(FD_BINDING);
+	fd = new_fd(FD_BINDING);
+	if (fd >= 0 && paired) {
+		assert_int_equal(fstat(bind->dmabuf_fd, &st), 0);
+		f = fake_fd_of(fd);
+		f->bytes = st.st_size;
+		f->buffer = map_of(bind->dmabuf_fd, f->bytes);
+	}
+	return fd;
 }
 
 static bool is_zero(const void *mem, size_t len)
@@ -248,19 +553,36 @@ static int do_info(struct dmabuf_rw_info *info)
 	}
 	info->buf_bytes = fake.buf_bytes;
 	info->file_bytes = fake.file_bytes;
+	info->file_align = fake.file_align ? fake.file_align : 1;
+	info->buf_align = fake.buf_align ? fake.buf_align : 1;
+	info->flags = fake.info_flags;
 	return 0;
 }
 
-int __wrap_ioctl(int fd, unsigned long request, ...)
+static int do_sync(int fd, const struct dma_buf_sync *sync)
+{
+	if (!is_dmabuf(fd))
+		return fail_with(ENOTTY);
+	fake.syncs++;
+	if (fake.sync_interrupts) {
+		fake.sync_interrupts--;
+		return fail_with(EINTR);
+	}
+	if (fake.sync_errno)
+		return fail_with(fake.sync_errno);
+	fake.open_syncs += sync->flags & DMA_BUF_SYNC_END ? -1 : 1;
+	assert_true(fake.open_syncs >= 0);
+	return 0;
+}
+
+static int ioctl_locked(int fd, unsigned long request, void *arg)
 {
 	enum fd_kind kind = kind_of(fd);
-	va_list ap;
-	void *arg;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
-
+	if (request == DMA_BUF_IOCTL_SYNC)
+		return do_sync(fd, arg);
+	if (kind == FD_UDMABUF && request == UDMABUF_CREATE)
+		return give(dup(((struct udmabuf_create *)arg)->memfd), false);
 	if (kind == FD_NODE && request == DMABUF_RW_IOC_QUERY)
 		return do_query(arg);
 	if (kind == FD_NODE && request == DMABUF_RW_IOC_BIND)
@@ -268,7 +590,22 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_INFO)
 		return do_info(arg);
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_IO)
-		return do_io(arg);
-	errno = kind == FD_FREE ? EBADF : ENOTTY;
-	return -1;
+		return do_io(fd, arg);
+	return fail_with(kind == FD_FREE ? EBADF : ENOTTY);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+	int ret;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+
+	fake_lock();
+	ret = ioctl_locked(fd, request, arg);
+	fake_unlock();
+	return ret;
 }

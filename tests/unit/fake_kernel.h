@@ -2,10 +2,17 @@
 /*
  * fake_kernel.h - the module as the library sees it, in the test's own process.
  *
- * open(), close() and ioctl() of the code under test come here (by the linker's --wrap);
+ * The system calls of the code under test come here (by the linker's --wrap);
  * fake_ring.c puts an io_uring on top. A transfer is done by memcpy() between two
  * arrays, or only counted where there are none, with the limits and errors that the
- * test has set. Everything is one thread.
+ * test has set.
+ *
+ * Tests of bouncing use fake_pair(): a real file and a real memfd in the place of the
+ * dma-buf, which the library maps, reopens and reads as it would; the arrays are then
+ * mappings of the two. The promises of O_DIRECT's alignment are checked.
+ *
+ * A queue has threads, so all that is here is under one lock. What a test sets, it sets
+ * while no transfer is under way.
  */
 #ifndef FAKE_KERNEL_H
 #define FAKE_KERNEL_H
@@ -36,8 +43,27 @@ struct fake_kernel {
 	int bad_errno;
 	unsigned int interrupts;	/* so many transfers fail with EINTR first */
 	bool lie;			/* report more bytes than were asked for */
+	uint32_t file_align;		/* EDOM, also for lengths; 0: 1 */
+	uint32_t buf_align;		/* EDOM */
+	uint64_t info_flags;
+	bool pinned;			/* writing to the file without the module: ETXTBSY */
+
+	/* the file and the buffer without the module, set by the test */
+	int reopen_errno;		/* through /proc/self/fd */
+	int direct_errno;		/* the same, with O_DIRECT */
+	int mmap_errno;			/* mapping the buffer */
+	int pool_errno;			/* mapping memory of one's own */
+	int udmabuf_errno;		/* opening /dev/udmabuf */
+	int sync_errno;			/* DMA_BUF_IOCTL_SYNC */
+	unsigned int sync_interrupts;	/* so many of them fail with EINTR first */
+	uint32_t io_max;		/* bytes that one read or write moves at most; 0: all */
+	uint64_t io_bad_from, io_bad_to;	/* range of the file that cannot be moved */
+	int io_bad_errno;
+	int io_direct_errno;		/* O_DIRECT is refused when it is used */
+	unsigned int io_interrupts;	/* so many reads or writes fail with EINTR first */
 
 	/* the ring, set by the test */
+	int register_errno;		/* registering buffers fails */
 	int table_errno;		/* registering files fails */
 	int ring_errno;			/* io_uring_queue_init_params() fails */
 	bool last_first;		/* complete the newest submitted entry first */
@@ -50,7 +76,16 @@ struct fake_kernel {
 	/* seen by the test */
 	char opened[256];
 	struct dmabuf_rw_bind bind;
-	unsigned int fds;		/* open now */
+	unsigned int fds;		/* the fake's, open now */
+	unsigned int real_fds;		/* opened or duplicated by the library, open now */
+	int file_fd, dmabuf_fd;		/* of fake_pair() */
+	int open_syncs;			/* brackets around the CPU's access that are open */
+	unsigned int syncs;
+	unsigned int direct_ios;	/* reads and writes with O_DIRECT */
+	unsigned int plain_ios;		/* and without */
+	unsigned int fixed_ios;		/* with a registered buffer */
+	int last_rw_flags;
+	unsigned int maps;		/* mappings of the library's */
 	unsigned int transfers;		/* tried */
 	uint64_t moved;
 	uint64_t last_flags;
@@ -69,13 +104,28 @@ void fake_reset(void);
 /* Gives the arrays contents: file and buffer different. */
 void fake_fill(uint64_t file_bytes, uint64_t buf_bytes);
 
+/*
+ * The same with a real file and a memfd, as file_fd and dmabuf_fd. They and the arrays go
+ * with fake_reset().
+ */
+void fake_pair(uint64_t file_bytes, uint64_t buf_bytes);
+/* As fake_fill() fills them. */
+unsigned char fake_file_byte(uint64_t i);
+unsigned char fake_buffer_byte(uint64_t i);
+
 bool fake_is_binding(int fd);
+
+/* One read or write of the file without the module; bytes or -errno. */
+int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_flags);
+
+void fake_lock(void);
+void fake_unlock(void);
 
 /*
  * One transfer as the module does it. Returns the bytes moved; @err gets the errno that
  * ended it, or 0.
  */
-uint64_t fake_move(bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
+uint64_t fake_move(int binding, bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 		   unsigned int nr, uint64_t flags, int *err);
 
 #endif

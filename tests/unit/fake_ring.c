@@ -3,26 +3,38 @@
  * fake_ring.c - the calls of liburing that enter the kernel, over fake_kernel.c. The
  * inline part of liburing is the real one, working on rings that are made here.
  *
- * Submitted entries wait in an array until a wait completes them, in the order and the
- * number that the test has set; so completions arrive late, as from a drive.
+ * Submitted entries wait in an array of their ring until a wait completes them, in the
+ * order and the number that the test has set; so completions arrive late, as from a
+ * drive. Polling an eventfd is real: such an entry completes when another thread has
+ * written to it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <liburing.h>
 
 #include "fake_kernel.h"
 #include "unit.h"
 
-static struct io_uring_sqe submitted[FAKE_RING_MAX];
 static int table[FAKE_TABLE];
 
 struct rings {
 	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe *cqes;
+	unsigned int in_flight;
+	bool has_buffer;
+	struct iovec buffer;
+	struct io_uring_sqe submitted[FAKE_RING_MAX];
 };
+
+static struct rings *rings_of(const struct io_uring *ring)
+{
+	return ring->sq.ring_ptr;
+}
 
 int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 			       struct io_uring_params *p)
@@ -59,22 +71,37 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	ring->cq.ring_mask = size * 2 - 1;
 	ring->cq.ring_entries = size * 2;
 	ring->sq.ring_ptr = r;
+	fake_lock();
 	fake.ring_flags = p->flags;
 	fake.rings++;
+	fake_unlock();
 	return 0;
 }
 
 void io_uring_queue_exit(struct io_uring *ring)
 {
-	struct rings *r = ring->sq.ring_ptr;
+	struct rings *r = rings_of(ring);
 
 	/* The library promises to have waited. */
-	assert_int_equal(fake.in_flight, 0);
-	assert_false(fake.has_table);
+	assert_int_equal(r->in_flight, 0);
+	assert_false(fake.has_table && fake.rings == 1);
 	free(r->sqes);
 	free(r->cqes);
 	free(r);
+	fake_lock();
 	fake.rings--;
+	fake_unlock();
+}
+
+int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
+			      unsigned int nr)
+{
+	assert_int_equal(nr, 1);
+	if (fake.register_errno)
+		return -fake.register_errno;
+	rings_of(ring)->buffer = iovecs[0];
+	rings_of(ring)->has_buffer = true;
+	return 0;
 }
 
 int io_uring_register_ring_fd(struct io_uring *ring)
@@ -118,29 +145,26 @@ int io_uring_unregister_files(struct io_uring *ring)
 	return 0;
 }
 
-static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
+/* A command for the module. */
+static int command(const struct io_uring_sqe *sqe)
 {
 	struct dmabuf_rw_piece one;
 	const struct dmabuf_rw_piece *pieces = &one;
-	unsigned int nr = 1, tail = *ring->cq.ktail;
-	struct io_uring_cqe *cqe = &ring->cq.cqes[tail & ring->cq.ring_mask];
 	bool write = sqe->cmd_op == DMABUF_RW_URING_WRITE ||
 		     sqe->cmd_op == DMABUF_RW_URING_WRITEV;
+	unsigned int nr = 1;
+	int fd = sqe->fd, err;
 	uint64_t flags, done;
-	int err;
 
-	assert_int_equal(sqe->opcode, IORING_OP_URING_CMD);
 	assert_int_equal(sqe->off >> 32, 0);
 	assert_int_equal(sqe->flags & ~IOSQE_FIXED_FILE, 0);
 	if (sqe->flags & IOSQE_FIXED_FILE) {
 		assert_in_range(sqe->fd, 0, FAKE_TABLE - 1);
-		assert_true(fake_is_binding(table[sqe->fd]));
+		fd = table[sqe->fd];
 		fake.by_table++;
-	} else {
-		assert_true(fake_is_binding(sqe->fd));
 	}
+	assert_true(fake_is_binding(fd));
 	assert_int_equal(sqe->ioprio | sqe->buf_index | sqe->uring_cmd_flags, 0);
-	assert_in_range(tail - *ring->cq.khead, 0, ring->cq.ring_entries - 1);
 	memcpy(&flags, (const char *)sqe + 56, sizeof(flags));
 	if (sqe->cmd_op >= DMABUF_RW_URING_READV) {
 		pieces = (const void *)(uintptr_t)sqe->addr3;
@@ -149,63 +173,144 @@ static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
 		one.buf_off = sqe->addr3;
 		one.len = sqe->len;
 	}
-	done = fake_move(write, sqe->addr, pieces, nr, flags, &err);
+	done = fake_move(fd, write, sqe->addr, pieces, nr, flags, &err);
+	return done ? (int)done : -err;
+}
+
+/* A read or write of the file itself. */
+static int read_or_write(const struct rings *r, const struct io_uring_sqe *sqe)
+{
+	bool fixed = sqe->opcode == IORING_OP_READ_FIXED ||
+		     sqe->opcode == IORING_OP_WRITE_FIXED;
+	bool write = sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITE_FIXED;
+	char *mem = (char *)(uintptr_t)sqe->addr, *pool = r->buffer.iov_base;
+
+	if (fixed) {
+		assert_true(r->has_buffer);
+		assert_int_equal(sqe->buf_index, 0);
+		assert_true(mem >= pool && mem + sqe->len <= pool + r->buffer.iov_len);
+		fake.fixed_ios++;
+	}
+	return fake_rw(write, sqe->fd, mem, sqe->len, sqe->off, sqe->rw_flags);
+}
+
+static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
+{
+	unsigned int tail = *ring->cq.ktail;
+	struct io_uring_cqe *cqe = &ring->cq.cqes[tail & ring->cq.ring_mask];
+
+	assert_in_range(tail - *ring->cq.khead, 0, ring->cq.ring_entries - 1);
+	switch (sqe->opcode) {
+	case IORING_OP_URING_CMD:
+		cqe->res = command(sqe);
+		break;
+	case IORING_OP_POLL_ADD:
+		cqe->res = POLLIN;
+		break;
+	case IORING_OP_ASYNC_CANCEL:
+		cqe->res = 0;
+		break;
+	default:
+		cqe->res = read_or_write(rings_of(ring), sqe);
+	}
 	cqe->user_data = sqe->user_data;
-	cqe->res = done ? (int)done : -err;
 	cqe->flags = 0;
 	*ring->cq.ktail = tail + 1;
 }
 
 static int submit(struct io_uring *ring)
 {
+	struct rings *r = rings_of(ring);
 	unsigned int n = 0, tail = ring->sq.sqe_tail;
 
+	fake_lock();
 	fake.enters++;
 	ring->sq.sqe_head = tail;
 	*ring->sq.ktail = tail;
 	if (fake.submit_refuse) {
 		fake.submit_refuse--;
+		fake_unlock();
 		return -EAGAIN;
 	}
 	while (*ring->sq.khead != tail) {
-		assert_in_range(fake.in_flight, 0, FAKE_RING_MAX - 1);
-		submitted[fake.in_flight++] =
+		assert_in_range(r->in_flight, 0, FAKE_RING_MAX - 1);
+		r->submitted[r->in_flight++] =
 			ring->sq.sqes[*ring->sq.khead & ring->sq.ring_mask];
+		fake.in_flight++;
 		++*ring->sq.khead;
 		n++;
 	}
+	fake_unlock();
 	return n;
 }
 
-/* Completes until the ring has @nr completions. */
-static int wait_for(struct io_uring *ring, unsigned int nr, bool timeout)
+static bool can_complete(const struct io_uring_sqe *sqe)
 {
-	unsigned int left = fake.per_wait ? fake.per_wait : nr;
+	struct pollfd pfd = { .fd = sqe->fd, .events = POLLIN };
+
+	return sqe->opcode != IORING_OP_POLL_ADD || poll(&pfd, 1, 0) == 1;
+}
+
+/* Takes one entry that can complete out of the array. */
+static bool take(struct rings *r, struct io_uring_sqe *sqe)
+{
+	unsigned int i, at;
+
+	for (i = 0; i < r->in_flight; i++) {
+		at = fake.last_first ? r->in_flight - 1 - i : i;
+		*sqe = r->submitted[at];
+		if (!can_complete(sqe))
+			continue;
+		memmove(r->submitted + at, r->submitted + at + 1,
+			(r->in_flight - at - 1) * sizeof(r->submitted[0]));
+		r->in_flight--;
+		fake.in_flight--;
+		return true;
+	}
+	return false;
+}
+
+enum { WAIT, WAIT_TIMEOUT, LOOK };
+
+/* Completes until the ring has @nr completions. */
+static int wait_for(struct io_uring *ring, unsigned int nr, int how)
+{
+	const struct timespec nap = { .tv_nsec = 200000 };
+	unsigned int left = fake.per_wait ? fake.per_wait : nr, naps = 0;
+	struct rings *r = rings_of(ring);
+	struct io_uring_sqe sqe;
 
 	if (fake.wait_errno)
 		return -fake.wait_errno;
+	fake_lock();
 	if (fake.wait_interrupts) {
 		fake.wait_interrupts--;
+		fake_unlock();
 		return -EINTR;
 	}
-	if (timeout && fake.never_complete)
+	if (how == WAIT_TIMEOUT && fake.never_complete) {
+		fake_unlock();
 		return -ETIME;
-	/* The kernel would sleep for ever, and so would the test. */
-	assert_true(nr <= *ring->cq.ktail - *ring->cq.khead + fake.in_flight);
-	while (left-- && fake.in_flight && *ring->cq.ktail - *ring->cq.khead < nr) {
-		struct io_uring_sqe sqe;
-
-		fake.in_flight--;
-		if (fake.last_first) {
-			sqe = submitted[fake.in_flight];
-		} else {
-			sqe = submitted[0];
-			memmove(submitted, submitted + 1,
-				fake.in_flight * sizeof(submitted[0]));
-		}
-		complete(ring, &sqe);
 	}
-	return 0;
+	/* The kernel would sleep for ever, and so would the test. */
+	assert_true(nr <= *ring->cq.ktail - *ring->cq.khead + r->in_flight);
+	while (left && r->in_flight && *ring->cq.ktail - *ring->cq.khead < nr) {
+		if (take(r, &sqe)) {
+			complete(ring, &sqe);
+			left--;
+			continue;
+		}
+		/* Only what another thread has to do first. */
+		if (how == LOOK || (how == WAIT_TIMEOUT && naps == 100))
+			break;
+		fake_unlock();
+		nanosleep(&nap, NULL);
+		if (++naps > 50000)
+			fail_msg("the library waits for what nobody does");
+		fake_lock();
+	}
+	fake_unlock();
+	return how == WAIT_TIMEOUT && naps == 100 ? -ETIME : 0;
 }
 
 int io_uring_submit(struct io_uring *ring)
@@ -219,7 +324,7 @@ int io_uring_submit_and_wait(struct io_uring *ring, unsigned int nr)
 
 	if (n < 0)
 		return n;
-	ret = wait_for(ring, nr, false);
+	ret = wait_for(ring, nr, WAIT);
 	return ret < 0 && !n ? ret : n;
 }
 
@@ -232,13 +337,13 @@ int io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uring_cqe 
 	(void)mask;
 	assert_true(ts->tv_sec > 0 || ts->tv_nsec > 0);
 	*cqe = NULL;
-	return n < 0 ? n : wait_for(ring, nr, true);
+	return n < 0 ? n : wait_for(ring, nr, WAIT_TIMEOUT);
 }
 
 int io_uring_get_events(struct io_uring *ring)
 {
 	fake.enters++;
-	return wait_for(ring, fake.in_flight ? 1 : 0, false);
+	return wait_for(ring, rings_of(ring)->in_flight ? 1 : 0, LOOK);
 }
 
 int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
@@ -249,7 +354,7 @@ int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
 	(void)mask;
 	assert_int_equal(to_submit, 0);
 	fake.enters++;
-	ret = wait_for(ring, nr, false);
+	ret = wait_for(ring, nr, WAIT);
 	if (ret < 0)
 		return ret;
 	*cqe = &ring->cq.cqes[*ring->cq.khead & ring->cq.ring_mask];

@@ -112,6 +112,34 @@ static void every_reason_of_the_header_has_its_own_sentences(void **state)
 	}
 }
 
+static void every_reason_of_the_library_has_its_own_sentences(void **state)
+{
+	static const struct {
+		unsigned int reason;
+		const char *name;
+	} all[] = {
+		{ DMABUF_RW_REASON_NO_DEVICE, "NO_DEVICE" },
+		{ DMABUF_RW_REASON_NO_CPU_ACCESS, "NO_CPU_ACCESS" },
+		{ DMABUF_RW_REASON_NOT_SEEKABLE, "NOT_SEEKABLE" },
+		{ DMABUF_RW_REASON_CONTRADICTION, "CONTRADICTION" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(all); i++) {
+		assert_string_equal(dmabuf_rw_reason_name(all[i].reason), all[i].name);
+		check_sentence(all[i].name, cause_of(DMABUF_RW_CALL_BIND, EIO,
+						     all[i].reason));
+		check_sentence(all[i].name, remedy_of(DMABUF_RW_CALL_BIND, EIO,
+						      all[i].reason));
+		assert_string_not_equal(cause_of(DMABUF_RW_CALL_BIND, EIO, all[i].reason),
+					cause_of(DMABUF_RW_CALL_BIND, EIO, 0));
+	}
+	/* One behind the last, and the gap in front of the first. */
+	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_CONTRADICTION + 1));
+	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_NO_DEVICE - 1));
+}
+
 static void a_reason_from_a_newer_kernel_falls_back_to_the_errno(void **state)
 {
 	(void)state;
@@ -271,6 +299,7 @@ int main(void)
 		cmocka_unit_test(every_errno_of_the_table_has_its_own_sentences),
 		cmocka_unit_test(no_two_errnos_of_a_call_share_a_cause),
 		cmocka_unit_test(every_reason_of_the_header_has_its_own_sentences),
+		cmocka_unit_test(every_reason_of_the_library_has_its_own_sentences),
 		cmocka_unit_test(a_reason_from_a_newer_kernel_falls_back_to_the_errno),
 		cmocka_unit_test(an_unknown_errno_still_gives_sentences),
 		cmocka_unit_test(the_exporters_errno_can_change_the_remedy),

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+/*
+ * binding.c - joining a buffer to a file, and what is known about the two.
+ *
+ * Vocabulary
+ *   direct binding	the module has bound the pair; has a descriptor. If bouncing is
+ *			allowed and the buffer has a view, it also has a struct
+ *			dmabuf_rw_bounce, for the ranges that the module refuses
+ *   bounce-only	the module refused or is not there; has no descriptor, but a
+ *			struct dmabuf_rw_bounce and the refusal
+ *
+ * Invariants: a binding that a caller holds has one of the two, and never changes, but
+ * for its totals; so every function here but the destroying one may run in any number of
+ * threads at once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "private.h"
+
+/*
+ * Measured on an emulated NVMe drive, reading 256 MiB from a file into a udmabuf, as
+ * guest CPU time and rate against one thread's O_DIRECT reads of 1 MiB: larger chunks
+ * gain nothing, and four of them keep the drive busy while one is copied. The pool, 2
+ * MiB, stays within the usual limit of locked memory (8 MiB) for several at once.
+ */
+#define DEFAULT_CHUNK	(512U << 10)
+#define DEFAULT_DEPTH	4
+
+/* Takes over @fd on success only. */
+static int binding_of_fd(int fd, struct dmabuf_rw_info *info,
+			 struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_binding *b;
+	int ret;
+
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	*info = (struct dmabuf_rw_info){ .size = sizeof(*info) };
+	ret = dmabuf_rw_ioctl(fd, DMABUF_RW_IOC_INFO, info);
+	if (ret < 0) {
+		free(b);
+		return ret;
+	}
+	b->fd = fd;
+	b->buf_bytes = info->buf_bytes;
+	b->file_align = info->file_align ? info->file_align : 1;
+	b->buf_align = info->buf_align ? info->buf_align : 1;
+	*binding = b;
+	return 0;
+}
+
+/* Null options are none; else 0, or -errno with @error filled. */
+static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
+{
+	bool power = !(o->bounce_chunk & (o->bounce_chunk - 1));
+
+	if (!o->allow_bounce) {
+		if (o->bounce_depth || o->bounce_chunk || o->copy || o->copy_arg)
+			return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
+		return 0;
+	}
+	if (o->allow_bounce != 1 || o->bounce_depth > DMABUF_RW_BOUNCE_MAX_DEPTH ||
+	    !power || o->bounce_chunk > DMABUF_RW_BOUNCE_MAX_CHUNK ||
+	    (o->bounce_chunk && o->bounce_chunk < DMABUF_RW_BOUNCE_MIN_CHUNK) ||
+	    o->flags & ~DMABUF_RW_BIND_FLAGS)
+		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
+	/* Where the buffer lies is what only the module can tell. */
+	if (o->flags & DMABUF_RW_BIND_DEVICE_MEMORY)
+		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL,
+				      DMABUF_RW_REASON_CONTRADICTION, 0);
+	return 0;
+}
+
+/* True if the refusal is about this pair going direct, and not about the call. */
+static bool may_do_without(const struct dmabuf_rw_error *refusal)
+{
+	switch (refusal->err) {
+	case EINVAL:
+	case E2BIG:
+	case EFAULT:
+	case ENOTTY:
+	case EINTR:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EBADF:
+	case EBADFD:
+		return false;
+	case EACCES:
+		return refusal->reason != DMABUF_RW_REASON_ACCESS;
+	case ENODEV:
+		return refusal->reason != DMABUF_RW_REASON_GONE;
+	default:
+		return true;
+	}
+}
+
+static int bounce_only(const struct dmabuf_rw_bounce_params *params,
+		       const struct dmabuf_rw_error *refusal,
+		       struct dmabuf_rw_error *error, struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_binding *b = calloc(1, sizeof(*b));
+	int ret;
+
+	if (!b)
+		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, ENOMEM, 0, 0);
+	ret = dmabuf_rw_bounce_create(params, error, &b->bounce);
+	if (ret) {
+		free(b);
+		return ret;
+	}
+	b->fd = -1;
+	b->buf_bytes = b->bounce->view.bytes;
+	b->file_align = 1;
+	b->buf_align = 1;
+	b->refusal = *refusal;
+	*binding = b;
+	return 0;
+}
+
+/* Gives a direct binding what it needs to bounce; without it, it cannot, which is fine. */
+static void add_bounce(struct dmabuf_rw_binding *b,
+		       const struct dmabuf_rw_bounce_params *params,
+		       const struct dmabuf_rw_info *info)
+{
+	if (dmabuf_rw_bounce_create(params, NULL, &b->bounce))
+		return;
+	if (!(info->flags & DMABUF_RW_INFO_REGULAR))
+		return;
+	b->bounce->scratch = dmabuf_rw_scratch_create(params->device_fd,
+						      b->bounce->plain_fd,
+						      info->file_bytes, b->file_align);
+	if (!b->bounce->scratch) {
+		dmabuf_rw_bounce_destroy(b->bounce);
+		b->bounce = NULL;
+	}
+}
+
+DMABUF_RW_API int
+dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int file_fd,
+			 const struct dmabuf_rw_binding_opts *opts,
+			 struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_bind bind = {
+		.size = sizeof(bind),
+		.dmabuf_fd = dmabuf_fd,
+		.file_fd = file_fd,
+	};
+	struct dmabuf_rw_bounce_params params = {
+		.dmabuf_fd = dmabuf_fd,
+		.file_fd = file_fd,
+		.device_fd = device ? device->fd : -1,
+	};
+	struct dmabuf_rw_binding_opts o;
+	struct dmabuf_rw_error refusal;
+	struct dmabuf_rw_info info;
+	int fd, ret;
+
+	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
+				  MIN_OPTS(dmabuf_rw_binding_opts, error));
+	if (ret)
+		return ret;
+	if (!binding || (!device && !o.allow_bounce))
+		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
+	ret = check_bounce_opts(&o);
+	if (ret)
+		return ret;
+	params.depth = o.bounce_depth ? o.bounce_depth : DEFAULT_DEPTH;
+	params.chunk = o.bounce_chunk ? o.bounce_chunk : DEFAULT_CHUNK;
+	params.copy = o.copy;
+	params.copy_arg = o.copy_arg;
+
+	if (!device) {
+		dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENODEV,
+			       DMABUF_RW_REASON_NO_DEVICE, 0);
+		return bounce_only(&params, &refusal, o.error, binding);
+	}
+
+	bind.flags = o.flags;
+	fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
+	if (fd < 0) {
+		ret = dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason,
+				     bind.detail);
+		if (o.allow_bounce && may_do_without(&refusal))
+			return bounce_only(&params, &refusal, o.error, binding);
+		if (o.error)
+			*o.error = refusal;
+		return ret;
+	}
+
+	ret = binding_of_fd(fd, &info, binding);
+	if (ret) {
+		close(fd);
+		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
+	}
+	if (o.allow_bounce)
+		add_bounce(*binding, &params, &info);
+	return 0;
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_info info;
+
+	if (!binding)
+		return -EINVAL;
+	return binding_of_fd(fd, &info, binding);
+}
+
+DMABUF_RW_API void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding)
+{
+	if (!binding)
+		return;
+	dmabuf_rw_bounce_destroy(binding->bounce);
+	if (binding->fd >= 0)
+		close(binding->fd);
+	free(binding);
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding)
+{
+	return binding->fd;
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
+					    struct dmabuf_rw_error *error)
+{
+	if (error)
+		*error = binding->refusal;
+	return binding->fd < 0;
+}
+
+/* What is known where the module is not asked. */
+static int bounce_info(const struct dmabuf_rw_binding *binding,
+		       struct dmabuf_rw_info *info)
+{
+	const struct dmabuf_rw_bounce *b = binding->bounce;
+	int64_t file_bytes = dmabuf_rw_bounce_file_bytes(b);
+	struct dmabuf_rw_info all = {
+		.size = info->size,
+		.flags = DMABUF_RW_INFO_BOUNCE_ONLY,
+		.buf_bytes = binding->buf_bytes,
+		.file_bytes = file_bytes,
+		.file_align = 1,
+		.buf_align = 1,
+	};
+
+	if (file_bytes < 0)
+		return file_bytes;
+	if (b->can_read)
+		all.flags |= DMABUF_RW_INFO_CAN_READ;
+	if (b->can_write)
+		all.flags |= DMABUF_RW_INFO_CAN_WRITE;
+	if (b->regular)
+		all.flags |= DMABUF_RW_INFO_REGULAR;
+	memcpy(info, &all, MIN(info->size, sizeof(all)));
+	return 0;
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
+					 struct dmabuf_rw_info *info)
+{
+	dmabuf_rw_clear_but_size(info);
+	if (binding->fd < 0)
+		return bounce_info(binding, info);
+	return dmabuf_rw_ioctl(binding->fd, DMABUF_RW_IOC_INFO, info);
+}
+
+static uint64_t load(const _Atomic uint64_t *total)
+{
+	return atomic_load_explicit(total, memory_order_relaxed);
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *binding,
+					  struct dmabuf_rw_stats *stats)
+{
+	const struct dmabuf_rw_totals *totals = &binding->totals;
+
+	if (stats->size < sizeof(*stats))
+		return -EINVAL;
+	stats->direct_transfers = load(&totals->transfers[DMABUF_RW_PATH_DIRECT]);
+	stats->bounced_transfers = load(&totals->transfers[DMABUF_RW_PATH_BOUNCED]);
+	stats->mixed_transfers = load(&totals->transfers[DMABUF_RW_PATH_MIXED]);
+	stats->direct_bytes = load(&totals->direct_bytes);
+	stats->bounced_bytes = load(&totals->bounced_bytes);
+	return 0;
+}

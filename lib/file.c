@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+/*
+ * file.c - new regular files that can be bound at once.
+ *
+ * A bound file cannot grow, its blocks must all be there, and blocks that were never
+ * written cannot be transferred. So the file gets its size and zeros on the drive first.
+ * It has no name (O_TMPFILE), or where the file system does not know that, a temporary
+ * one, until it is committed; then it takes the place of the old one by rename(2), which is one
+ * step for everybody else and after a crash.
+ *
+ * Vocabulary
+ *   target	the path that was asked for: a directory, open, and a name in it
+ *   temporary	the name in that directory that is renamed onto the target; "" while
+ *		there is none
+ *
+ * Thread-safety: one thread at a time per file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+
+#include "private.h"
+
+/* Kernel 6.17; the headers that this is built with may be older. */
+#ifndef FALLOC_FL_WRITE_ZEROES
+#define FALLOC_FL_WRITE_ZEROES	0x80
+#endif
+
+/* Blocks of every file system that can be bound; the size is exact in the end. */
+#define BLOCK		4096
+/* Zeros written at a time: enough for several of the drive's commands. */
+#define ZEROS		(4U << 20)
+#define NAME_TRIES	16
+
+struct dmabuf_rw_file {
+	int fd;
+	int dir;		/* of the target */
+	uint64_t bytes;
+	bool committed;
+	char name[NAME_MAX + 1];	/* of the target */
+	char temporary[NAME_MAX + 1];
+};
+
+/* Makes up a temporary name. It begins with a dot, so that ls and globs pass it over. */
+static int new_name(struct dmabuf_rw_file *f)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	snprintf(f->temporary, sizeof(f->temporary), ".dmabuf-rw-%016llx",
+		 (unsigned long long)random);
+	return 0;
+}
+
+static int open_directory(struct dmabuf_rw_file *f, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char *dir;
+
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return -EISDIR;
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	strcpy(f->name, name);
+	dir = slash ? strndup(path, slash == path ? 1 : slash - path) : strdup(".");
+	if (!dir)
+		return -ENOMEM;
+	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	return f->dir < 0 ? -errno : 0;
+}
+
+/* The file, with or without a temporary name. */
+static int open_file(struct dmabuf_rw_file *f, mode_t mode)
+{
+	int i, ret;
+
+	f->fd = openat(f->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	if (f->fd >= 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
+		return -errno;
+	for (i = 0; i < NAME_TRIES; i++) {
+		ret = new_name(f);
+		if (ret)
+			return ret;
+		f->fd = openat(f->dir, f->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC,
+			       mode);
+		if (f->fd >= 0)
+			return 0;
+		ret = -errno;
+		f->temporary[0] = 0;
+		if (ret != -EEXIST)
+			return ret;
+	}
+	return -EEXIST;
+}
+
+/* Zeros from @off to @end through @fd. */
+static int write_zeros(int fd, const char *zeros, uint64_t off, uint64_t end)
+{
+	while (off < end) {
+		ssize_t n = pwrite(fd, zeros, MIN(end - off, ZEROS), off);
+
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return -EIO;
+		off += n;
+	}
+	return 0;
+}
+
+static int fill(const struct dmabuf_rw_file *f, uint64_t bytes)
+{
+	char path[32], *zeros;
+	int direct, ret;
+
+	zeros = mmap(NULL, ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (zeros == MAP_FAILED)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	ret = direct < 0 ? -EINVAL : write_zeros(direct, zeros, 0, bytes);
+	if (direct >= 0)
+		close(direct);
+	if (ret == -EINVAL) {
+		/* No O_DIRECT here. Leave the page cache as it was found. */
+		ret = write_zeros(f->fd, zeros, 0, bytes);
+		if (!ret && fdatasync(f->fd))
+			ret = -errno;
+		if (!ret)
+			posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	munmap(zeros, ZEROS);
+	return ret;
+}
+
+/* Space with zeros in it, which the drive has been told, and the exact size. */
+static int make_contents(const struct dmabuf_rw_file *f)
+{
+	uint64_t whole = (f->bytes + BLOCK - 1) / BLOCK * BLOCK;
+	int ret = 0;
+
+	if (whole > INT64_MAX)
+		return -EFBIG;
+	if (!whole)
+		return fsync(f->fd) ? -errno : 0;
+	if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, 0, whole)) {
+		if (errno == EINTR || errno == ENOSPC || errno == EFBIG || errno == EDQUOT)
+			return -errno;
+		/* In one piece if possible, and no surprise by a full file system later. */
+		if (fallocate(f->fd, 0, 0, whole) && errno != EOPNOTSUPP && errno != ENOSYS)
+			return -errno;
+		ret = fill(f, whole);
+	}
+	if (!ret && ftruncate(f->fd, f->bytes))
+		ret = -errno;
+	if (!ret && fsync(f->fd))
+		ret = -errno;
+	return ret;
+}
+
+DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
+					const struct dmabuf_rw_file_opts *opts,
+					struct dmabuf_rw_file **file)
+{
+	struct dmabuf_rw_file_opts o;
+	struct dmabuf_rw_file *f;
+	struct stat old;
+	bool replaces;
+	int ret;
+
+	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
+				  MIN_OPTS(dmabuf_rw_file_opts, error));
+	if (ret)
+		return ret;
+	if (!path || !file || o.flags || o.resv || o.mode & ~07777U)
+		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, EINVAL, 0, 0);
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, ENOMEM, 0, 0);
+	f->fd = -1;
+	f->dir = -1;
+	f->bytes = bytes;
+
+	ret = open_directory(f, path);
+	if (ret)
+		goto fail;
+	replaces = !fstatat(f->dir, f->name, &old, AT_SYMLINK_NOFOLLOW);
+	if (replaces && !S_ISREG(old.st_mode) && !S_ISLNK(old.st_mode)) {
+		ret = -EEXIST;
+		goto fail;
+	}
+	replaces = replaces && S_ISREG(old.st_mode);
+	ret = open_file(f, o.mode ? o.mode : 0666);
+	if (ret)
+		goto fail;
+	if (replaces && !o.mode) {
+		/* Who may not give files away leaves them with the new owner. */
+		if (fchown(f->fd, old.st_uid, old.st_gid))
+			old.st_mode &= ~(S_ISUID | S_ISGID);
+		fchmod(f->fd, old.st_mode & 07777);
+	}
+	ret = make_contents(f);
+	if (ret)
+		goto fail;
+	*file = f;
+	return 0;
+
+fail:
+	dmabuf_rw_file_close(f);
+	return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, -ret, 0, 0);
+}
+
+DMABUF_RW_API int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file)
+{
+	return file->fd;
+}
+
+/* A name for the file to be renamed from. */
+static int give_name(struct dmabuf_rw_file *f)
+{
+	char path[32];
+	int i, ret;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	for (i = 0; i < NAME_TRIES; i++) {
+		ret = new_name(f);
+		if (!ret && linkat(AT_FDCWD, path, f->dir, f->temporary,
+				   AT_SYMLINK_FOLLOW))
+			ret = -errno;
+		if (!ret)
+			return 0;
+		f->temporary[0] = 0;
+		if (ret != -EEXIST)
+			return ret;
+	}
+	return -EEXIST;
+}
+
+DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
+{
+	int ret;
+
+	if (file->committed)
+		return -EINVAL;
+	/*
+	 * The kernel refuses this of a bound file, and does nothing to any other. Later it
+	 * would refuse the renaming, when there is a temporary name that cannot be removed.
+	 */
+	if (ftruncate(file->fd, file->bytes))
+		return -errno;
+	/* Also flushes the drive's cache, and with it what went there directly. */
+	if (fsync(file->fd))
+		return -errno;
+	if (!file->temporary[0]) {
+		ret = give_name(file);
+		if (ret)
+			return ret;
+	}
+	if (renameat(file->dir, file->temporary, file->dir, file->name))
+		return -errno;
+	file->committed = true;
+	return fsync(file->dir) ? -EUCLEAN : 0;
+}
+
+DMABUF_RW_API void dmabuf_rw_file_close(struct dmabuf_rw_file *file)
+{
+	if (!file)
+		return;
+	if (file->temporary[0] && !file->committed)
+		unlinkat(file->dir, file->temporary, 0);
+	if (file->fd >= 0)
+		close(file->fd);
+	if (file->dir >= 0)
+		close(file->dir);
+	free(file);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/*
+ * transfer.c - one transfer from beginning to end: direct where the drive can, bounced
+ * where it cannot and may.
+ *
+ * The kernel moves at most DMABUF_RW_MAX_BYTES in one call and may stop earlier for an
+ * error; direct_part() asks for the rest until nothing is left, the file ends or an error
+ * is reported. The byte count never has a gap, because every request begins where the
+ * last one stopped.
+ *
+ * Direct is tried first and for all of it, since the kernel knows best. What it refuses:
+ *   EDOM		an odd end: the bytes up to the next whole LBA and those behind the last
+ *		one are bounced, the middle is tried again. If that is refused too, for
+ *		instance because of the place in the buffer, all that is left is bounced.
+ *   ENXIO	a range of a file that was never written: read through memory up to where
+ *		data begins again, then direct again. It cannot be written.
+ *
+ * Thread-safety: the binding is only read, but for its atomic totals, and everything else
+ * is the caller's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "private.h"
+
+bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err)
+{
+	return binding->bounce && (err == EDOM || (err == ENXIO && op == DMABUF_RW_OP_READ));
+}
+
+uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced)
+{
+	if (direct)
+		return bounced ? DMABUF_RW_PATH_MIXED : DMABUF_RW_PATH_DIRECT;
+	return bounced ? DMABUF_RW_PATH_BOUNCED : DMABUF_RW_PATH_NONE;
+}
+
+static void add(_Atomic uint64_t *total, uint64_t n)
+{
+	if (n)
+		atomic_fetch_add_explicit(total, n, memory_order_relaxed);
+}
+
+void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
+		     uint64_t bounced)
+{
+	/* The one part of a binding that changes. */
+	struct dmabuf_rw_totals *totals = (struct dmabuf_rw_totals *)&binding->totals;
+
+	add(&totals->transfers[dmabuf_rw_path_of(direct, bounced)], 1);
+	add(&totals->direct_bytes, direct);
+	add(&totals->bounced_bytes, bounced);
+}
+
+/*
+ * Asks the module for the bytes from p->done up to @end. Returns 0, also at the end of
+ * the file, or the errno that ended it.
+ */
+static int direct_part(const struct dmabuf_rw_binding *b,
+		       const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
+		       uint64_t end)
+{
+	const struct dmabuf_rw_piece *pieces = t->pieces;
+	struct dmabuf_rw_piece *rest = NULL;
+	unsigned int nr = t->nr;
+	int err = 0, ret;
+
+	for (;;) {
+		struct dmabuf_rw_io io = {
+			.size = sizeof(io),
+			.op = t->op,
+			.flags = t->flags,
+			.file_off = t->file_off + p->done,
+		};
+
+		if (t->plain) {
+			io.buf_off = t->pieces->buf_off + p->done;
+			io.len = end - p->done;
+		} else {
+			if (p->done || end < t->len) {
+				if (!rest)
+					rest = calloc(t->nr, sizeof(*rest));
+				if (!rest) {
+					err = ENOMEM;
+					break;
+				}
+				nr = dmabuf_rw_cut_pieces(rest, t->pieces, t->nr, p->done,
+							  end);
+				pieces = rest;
+			}
+			io.pieces = (uintptr_t)pieces;
+			io.nr_pieces = nr;
+		}
+		ret = dmabuf_rw_ioctl(b->fd, DMABUF_RW_IOC_IO, &io);
+		if (ret < 0) {
+			err = -ret;
+			break;
+		}
+		if (io.done > end - p->done) {
+			err = EPROTO;
+			break;
+		}
+		p->done += io.done;
+		p->direct += io.done;
+		if (io.error > 0)
+			err = io.error;
+		if (io.error || !io.done || p->done == end)
+			break;
+	}
+	free(rest);
+	return err;
+}
+
+/*
+ * The whole LBAs of what is left: from *@low up to *@high of the transfer. False if
+ * there are none that the drive could move, for all that bind has told.
+ */
+static bool whole_lbas(const struct dmabuf_rw_binding *b,
+		       const struct dmabuf_rw_transfer *t, uint64_t done, uint64_t *low,
+		       uint64_t *high)
+{
+	uint64_t align = b->file_align, head = -(t->file_off + done) % align;
+	uint64_t tail = (t->file_off + t->len) % align;
+
+	if (align < 2 || t->len - done <= head + tail)
+		return false;
+	*low = done + head;
+	*high = t->len - tail;
+	return !t->plain || (t->pieces->buf_off + *low) % b->buf_align == 0;
+}
+
+int dmabuf_rw_run(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		  struct dmabuf_rw_progress *p)
+{
+	uint64_t stop = t->len, low, high;
+	bool split = false;
+	int err;
+
+	if (b->fd < 0) {
+		err = dmabuf_rw_bounce_check(b->bounce, t);
+		return err ? err : dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
+	}
+	for (;;) {
+		err = direct_part(b, t, p, stop);
+		if (!err && p->done == stop && stop < t->len)
+			return dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
+		if (!err || !dmabuf_rw_may_bounce(b, t->op, err))
+			return err;
+
+		if (err == ENXIO) {
+			uint64_t data = dmabuf_rw_bounce_data_after(b->bounce,
+					t->file_off + p->done) - t->file_off;
+
+			low = MIN(data, t->len);
+		} else if (!split && whole_lbas(b, t, p->done, &low, &high)) {
+			split = true;
+			stop = high;
+		} else {
+			return dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
+		}
+		if (low > p->done) {
+			err = dmabuf_rw_bounce_run(b->bounce, t, p, low);
+			if (err || p->done < low)
+				return err;
+		}
+		if (p->done == t->len)
+			return 0;
+		if (p->done >= stop)
+			stop = t->len;
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/*
+ * view.c - the CPU's way to a buffer: the dma-buf's own mapping, or the caller's
+ * function.
+ *
+ * Each copy through the mapping is bracketed by DMA_BUF_IOCTL_SYNC, so when it returns,
+ * devices see what was written and a copy sees what devices wrote before it. The
+ * brackets are around single copies rather than transfers, because the drive may be
+ * moving other ranges of the same buffer meanwhile.
+ *
+ * The mapping is made when the view is opened, so that a buffer that has none is refused
+ * then. A buffer that its exporter takes away later raises SIGBUS when it is touched, as
+ * in every mapping of it.
+ *
+ * Thread-safety: a view does not change while it is open.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/dma-buf.h>
+
+#include "private.h"
+
+int dmabuf_rw_cpu_access(int fd, uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = flags };
+	int ret;
+
+	/* Waits for fences, which a signal ends and time may not. */
+	do {
+		ret = dmabuf_rw_ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync);
+	} while (ret == -EINTR || ret == -EAGAIN);
+	return ret < 0 ? ret : 0;
+}
+
+int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
+			dmabuf_rw_copy_fn copy, void *copy_arg)
+{
+	int mode = fcntl(dmabuf_fd, F_GETFL), ret;
+	off_t size;
+
+	if (mode < 0)
+		return -errno;
+	/* No other descriptor knows the request; an exporter may refuse it. */
+	ret = dmabuf_rw_cpu_access(dmabuf_fd, DMA_BUF_SYNC_READ | DMA_BUF_SYNC_START);
+	if (ret == -ENOTTY)
+		return -EBADFD;
+	if (!ret)
+		dmabuf_rw_cpu_access(dmabuf_fd, DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END);
+	size = lseek(dmabuf_fd, 0, SEEK_END);
+	if (size <= 0)
+		return size ? -errno : -EBADFD;
+
+	*view = (struct dmabuf_rw_view){
+		.bytes = size,
+		.copy = copy,
+		.copy_arg = copy_arg,
+		.writable = (mode & O_ACCMODE) != O_RDONLY,
+	};
+	view->fd = fcntl(dmabuf_fd, F_DUPFD_CLOEXEC, 0);
+	if (view->fd < 0)
+		return -errno;
+	if (copy)
+		return 0;
+
+	view->map = mmap(NULL, size, PROT_READ | (view->writable ? PROT_WRITE : 0),
+			 MAP_SHARED, view->fd, 0);
+	if (view->map == MAP_FAILED) {
+		ret = -errno;
+		close(view->fd);
+		return ret;
+	}
+	return 0;
+}
+
+void dmabuf_rw_view_close(struct dmabuf_rw_view *view)
+{
+	if (view->map)
+		munmap(view->map, view->bytes);
+	close(view->fd);
+}
+
+static int copy_piece(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
+		      uint64_t buf_off, void *host, uint64_t len)
+{
+	int ret;
+
+	if (view->copy) {
+		ret = view->copy(view->copy_arg, direction, buf_off, host, len);
+		if (!ret)
+			return 0;
+		/* EINTR would say that a signal ended the transfer. */
+		return ret < 0 && ret >= -4095 && ret != -EINTR ? ret : -EIO;
+	}
+	if (direction == DMABUF_RW_COPY_TO_BUFFER)
+		memcpy(view->map + buf_off, host, len);
+	else
+		memcpy(host, view->map + buf_off, len);
+	return 0;
+}
+
+int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
+			const struct dmabuf_rw_piece *pieces, unsigned int nr,
+			uint64_t from, uint64_t to, void *host)
+{
+	uint64_t flags = direction == DMABUF_RW_COPY_TO_BUFFER ? DMA_BUF_SYNC_WRITE :
+								  DMA_BUF_SYNC_READ;
+	uint64_t left = to - from;
+	unsigned int i;
+	int ret = 0, end;
+
+	if (!left)
+		return 0;
+	if (view->map) {
+		ret = dmabuf_rw_cpu_access(view->fd, flags | DMA_BUF_SYNC_START);
+		if (ret)
+			return ret;
+	}
+	for (i = 0; i < nr && left && !ret; i++) {
+		uint64_t len;
+
+		if (from >= pieces[i].len) {
+			from -= pieces[i].len;
+			continue;
+		}
+		len = MIN(pieces[i].len - from, left);
+		ret = copy_piece(view, direction, pieces[i].buf_off + from, host, len);
+		host = (char *)host + len;
+		left -= len;
+		from = 0;
+	}
+	if (view->map) {
+		end = dmabuf_rw_cpu_access(view->fd, flags | DMA_BUF_SYNC_END);
+		if (!ret)
+			ret = end;
+	}
+	return ret;
+}

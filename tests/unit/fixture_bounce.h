@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fixture_bounce.h - bindings of the fake module that may bounce. A test makes its pair
+ * and its binding itself; what it leaves is undone, and leaks fail it.
+ */
+#ifndef FIXTURE_BOUNCE_H
+#define FIXTURE_BOUNCE_H
+
+#include <errno.h>
+#include <libdmabuf_rw.h>
+
+#include "fake_kernel.h"
+#include "unit.h"
+
+static struct dmabuf_rw_device *device;
+static struct dmabuf_rw_binding *binding;
+static struct dmabuf_rw_error bind_error;
+
+static inline int bounce_setup(void **state)
+{
+	(void)state;
+	fake_reset();
+	binding = NULL;
+	return dmabuf_rw_device_open(NULL, &device);
+}
+
+static inline void close_device(void)
+{
+	dmabuf_rw_device_close(device);
+	device = NULL;
+}
+
+static inline void unbind(void)
+{
+	dmabuf_rw_binding_destroy(binding);
+	binding = NULL;
+}
+
+static inline int bounce_teardown(void **state)
+{
+	(void)state;
+	unbind();
+	close_device();
+	if (fake.fds || fake.real_fds || fake.rings || fake.maps || fake.open_syncs)
+		return -1;
+	fake_reset();
+	return 0;
+}
+
+/* Small chunks, so that a little data is many. */
+static inline struct dmabuf_rw_binding_opts bounce_opts(void)
+{
+	return (struct dmabuf_rw_binding_opts){
+		.size = sizeof(struct dmabuf_rw_binding_opts),
+		.error = &bind_error,
+		.allow_bounce = 1,
+		.bounce_chunk = DMABUF_RW_BOUNCE_MIN_CHUNK,
+		.bounce_depth = 4,
+	};
+}
+
+static inline void refuse(int err, uint32_t reason)
+{
+	fake.bind_errno = err;
+	fake.bind_reason = reason;
+}
+
+/* Null options are bounce_opts(). */
+static inline int bind_pair(struct dmabuf_rw_device *dev, int dmabuf_fd, int file_fd,
+			    const struct dmabuf_rw_binding_opts *opts)
+{
+	struct dmabuf_rw_binding_opts usual = bounce_opts();
+
+	unbind();
+	return dmabuf_rw_binding_create(dev, dmabuf_fd, file_fd, opts ? opts : &usual,
+					&binding);
+}
+
+static inline int bind_bounce(const struct dmabuf_rw_binding_opts *opts)
+{
+	return bind_pair(device, fake.dmabuf_fd, fake.file_fd, opts);
+}
+
+/* @plain: the file refuses O_DIRECT. */
+static inline void bounce_only_binding(uint64_t file_bytes, uint64_t buf_bytes, bool plain)
+{
+	fake_pair(file_bytes, buf_bytes);
+	fake.direct_errno = plain ? EINVAL : 0;
+	fake.io_bad_errno = 0;
+	fake.io_max = 0;
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	assert_int_equal(bind_bounce(NULL), 0);
+}
+
+/* One that goes direct within a drive's alignments. */
+static inline void mixed_binding(uint64_t file_bytes, uint64_t buf_bytes,
+				 uint32_t file_align, uint32_t buf_align)
+{
+	fake_pair(file_bytes, buf_bytes);
+	fake.bind_errno = 0;
+	fake.pinned = false;
+	fake.file_align = file_align;
+	fake.buf_align = buf_align;
+	assert_int_equal(bind_bounce(NULL), 0);
+}
+
+#define BOUNCE_TEST(name) cmocka_unit_test_setup_teardown(name, bounce_setup, bounce_teardown)
+
+#endif

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT
+/* lib_file.c - new files: contents, size, names, and what is left after a failure. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libdmabuf_rw.h>
+
+#include "unit.h"
+
+#define WRITE_ZEROES 0x80
+
+int __wrap_fallocate(int fd, int mode, off_t off, off_t len);
+int __wrap_ftruncate(int fd, off_t len);
+ssize_t __wrap_pwrite(int fd, const void *mem, size_t len, off_t off);
+int __wrap_renameat(int from, const char *a, int to, const char *b);
+int __wrap_openat(int dir, const char *path, int flags, ...);
+int __real_fallocate(int fd, int mode, off_t off, off_t len);
+int __real_ftruncate(int fd, off_t len);
+ssize_t __real_pwrite(int fd, const void *mem, size_t len, off_t off);
+int __real_renameat(int from, const char *a, int to, const char *b);
+int __real_openat(int dir, const char *path, int flags, ...);
+
+static char dir[] = "/tmp/lib_file-XXXXXX";
+static char path[64];
+/* Set by a test: what fails, and what was seen. */
+static int zeroes_errno, fallocate_errno, truncate_errno, write_errno, rename_errno;
+static int tmpfile_errno;
+static int64_t written;
+static bool zeroed;
+
+int __wrap_fallocate(int fd, int mode, off_t off, off_t len)
+{
+	int err = mode == WRITE_ZEROES ? zeroes_errno : fallocate_errno;
+
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	zeroed |= mode == WRITE_ZEROES;
+	/* The file system below need not know how to write zeros. */
+	return __real_fallocate(fd, 0, off, len);
+}
+
+int __wrap_ftruncate(int fd, off_t len)
+{
+	errno = truncate_errno;
+	return truncate_errno ? -1 : __real_ftruncate(fd, len);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *mem, size_t len, off_t off)
+{
+	if (write_errno && off >= 4 << 20) {
+		errno = write_errno;
+		return -1;
+	}
+	written += len;
+	return __real_pwrite(fd, mem, len, off);
+}
+
+int __wrap_renameat(int from, const char *a, int to, const char *b)
+{
+	errno = rename_errno;
+	return rename_errno ? -1 : __real_renameat(from, a, to, b);
+}
+
+int __wrap_openat(int at, const char *name, int flags, ...)
+{
+	va_list ap;
+	int mode;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, int);
+	va_end(ap);
+	if ((flags & O_TMPFILE) == O_TMPFILE && tmpfile_errno) {
+		errno = tmpfile_errno;
+		return -1;
+	}
+	return __real_openat(at, name, flags, mode);
+}
+
+static unsigned int nr_names(void)
+{
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+	unsigned int n = 0;
+
+	assert_non_null(d);
+	while ((entry = readdir(d)))
+		n += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+	closedir(d);
+	return n;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	zeroes_errno = EOPNOTSUPP;
+	fallocate_errno = truncate_errno = write_errno = rename_errno = tmpfile_errno = 0;
+	written = 0;
+	zeroed = false;
+	strcpy(dir, "/tmp/lib_file-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/target", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	/* Fails if a test left a file behind. */
+	return rmdir(dir);
+}
+
+static struct dmabuf_rw_file *create(uint64_t bytes)
+{
+	struct dmabuf_rw_file *file;
+
+	assert_int_equal(dmabuf_rw_file_create(path, bytes, NULL, &file), 0);
+	return file;
+}
+
+static void put_old(const char *text, mode_t mode)
+{
+	int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void expect_old(const char *text)
+{
+	char got[64] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, got, sizeof(got)), strlen(text));
+	assert_string_equal(got, text);
+	close(fd);
+}
+
+static void a_new_file_has_its_exact_size_in_zeros_that_were_written(void **state)
+{
+	static const uint64_t sizes[] = { 0, 1, 4095, 4096, 4097, 10000001 };
+	static char got[10000001];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(sizes); i++) {
+		struct dmabuf_rw_file *file;
+		struct stat st;
+
+		written = 0;
+		file = create(sizes[i]);
+		assert_int_equal(fstat(dmabuf_rw_file_fd(file), &st), 0);
+		assert_int_equal(st.st_size, sizes[i]);
+		/* Whole blocks were written, so that the last one is on the drive too. */
+		assert_int_equal(written, (sizes[i] + 4095) / 4096 * 4096);
+		assert_int_equal(pread(dmabuf_rw_file_fd(file), got, sizeof(got), 0),
+				 sizes[i]);
+		for (j = 0; j < sizes[i]; j++)
+			assert_int_equal(got[j], 0);
+		assert_int_equal(nr_names(), 0);
+		dmabuf_rw_file_close(file);
+		assert_int_equal(nr_names(), 0);
+	}
+}
+
+static void where_the_kernel_writes_zeros_the_library_does_not(void **state)
+{
+	struct dmabuf_rw_file *file;
+	struct stat st;
+
+	(void)state;
+	zeroes_errno = 0;
+	file = create(10001);
+	assert_true(zeroed);
+	assert_int_equal(written, 0);
+	assert_int_equal(fstat(dmabuf_rw_file_fd(file), &st), 0);
+	assert_int_equal(st.st_size, 10001);
+	dmabuf_rw_file_close(file);
+}
+
+static void committing_replaces_the_old_file_in_one_step(void **state)
+{
+	struct dmabuf_rw_file *file;
+	struct stat st;
+
+	(void)state;
+	put_old("old", 0640);
+	file = create(3);
+	assert_int_equal(__real_pwrite(dmabuf_rw_file_fd(file), "new", 3, 0), 3);
+	expect_old("old");
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	expect_old("new");
+	assert_int_equal(nr_names(), 1);
+	assert_int_equal(dmabuf_rw_file_commit(file), -EINVAL);
+	dmabuf_rw_file_close(file);
+	expect_old("new");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void a_file_that_is_not_committed_leaves_what_was_there(void **state)
+{
+	(void)state;
+	put_old("old", 0600);
+	dmabuf_rw_file_close(create(10000));
+	expect_old("old");
+	assert_int_equal(nr_names(), 1);
+	unlink(path);
+	dmabuf_rw_file_close(create(10000));
+	assert_int_equal(nr_names(), 0);
+	dmabuf_rw_file_close(NULL);
+}
+
+static void a_file_system_without_nameless_files_is_served(void **state)
+{
+	struct dmabuf_rw_file *file;
+
+	(void)state;
+	tmpfile_errno = EOPNOTSUPP;
+	file = create(3);
+	assert_int_equal(nr_names(), 1);
+	assert_int_equal(access(path, F_OK), -1);
+	dmabuf_rw_file_close(file);
+	assert_int_equal(nr_names(), 0);
+	file = create(3);
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	assert_int_equal(nr_names(), 1);
+	assert_int_equal(access(path, F_OK), 0);
+	dmabuf_rw_file_close(file);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+static void a_bound_file_is_not_committed_and_can_be_later(void **state)
+{
+	struct dmabuf_rw_file *file = create(3);
+
+	(void)state;
+	truncate_errno = ETXTBSY;
+	assert_int_equal(dmabuf_rw_file_commit(file), -ETXTBSY);
+	assert_int_equal(nr_names(), 0);
+	truncate_errno = 0;
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	dmabuf_rw_file_close(file);
+}
+
+static void a_failed_renaming_leaves_no_trace(void **state)
+{
+	struct dmabuf_rw_file *file;
+
+	(void)state;
+	put_old("old", 0600);
+	file = create(3);
+	rename_errno = EPERM;
+	assert_int_equal(dmabuf_rw_file_commit(file), -EPERM);
+	expect_old("old");
+	dmabuf_rw_file_close(file);
+	expect_old("old");
+	assert_int_equal(nr_names(), 1);
+}
+
+static void a_failure_says_why_and_leaves_nothing(void **state)
+{
+	struct dmabuf_rw_error error;
+	struct dmabuf_rw_file_opts opts = { .size = sizeof(opts), .error = &error };
+	struct dmabuf_rw_file *file = (void *)1;
+
+	(void)state;
+	fallocate_errno = ENOSPC;
+	assert_int_equal(dmabuf_rw_file_create(path, 5 << 20, &opts, &file), -ENOSPC);
+	assert_int_equal(error.err, ENOSPC);
+	assert_int_equal(error.call, DMABUF_RW_CALL_FILE);
+	fallocate_errno = EOPNOTSUPP;
+	write_errno = EIO;
+	assert_int_equal(dmabuf_rw_file_create(path, 5 << 20, &opts, &file), -EIO);
+	zeroes_errno = EINTR;
+	assert_int_equal(dmabuf_rw_file_create(path, 5 << 20, &opts, &file), -EINTR);
+	assert_int_equal(dmabuf_rw_file_create("/nowhere/file", 1, &opts, &file), -ENOENT);
+	assert_int_equal(dmabuf_rw_file_create("/tmp/", 1, &opts, &file), -EISDIR);
+	assert_int_equal(dmabuf_rw_file_create("/tmp", 1, &opts, &file), -EEXIST);
+	assert_int_equal(dmabuf_rw_file_create("/dev/null", 1, &opts, &file), -EEXIST);
+	assert_int_equal(dmabuf_rw_file_create(path, INT64_MAX, &opts, &file), -EFBIG);
+	opts.mode = 0100644;
+	assert_int_equal(dmabuf_rw_file_create(path, 1, &opts, &file), -EINVAL);
+	assert_ptr_equal(file, (void *)1);
+	assert_int_equal(nr_names(), 0);
+}
+
+static void permissions_are_those_asked_for(void **state)
+{
+	struct dmabuf_rw_file_opts opts = { .size = sizeof(opts), .mode = 0751 };
+	struct dmabuf_rw_file *file;
+	mode_t mask = umask(022);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(dmabuf_rw_file_create(path, 1, &opts, &file), 0);
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	dmabuf_rw_file_close(file);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0751);
+	umask(mask);
+}
+
+#define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		FILE_TEST(a_new_file_has_its_exact_size_in_zeros_that_were_written),
+		FILE_TEST(where_the_kernel_writes_zeros_the_library_does_not),
+		FILE_TEST(committing_replaces_the_old_file_in_one_step),
+		FILE_TEST(a_file_that_is_not_committed_leaves_what_was_there),
+		FILE_TEST(a_file_system_without_nameless_files_is_served),
+		FILE_TEST(a_bound_file_is_not_committed_and_can_be_later),
+		FILE_TEST(a_failed_renaming_leaves_no_trace),
+		FILE_TEST(a_failure_says_why_and_leaves_nothing),
+		FILE_TEST(permissions_are_those_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
