@@ -346,6 +346,10 @@ static void fallocate_step(struct file *f)
 	    (mode & FALLOC_FL_INSERT_RANGE &&
 	     (pos >= f->state.size || f->state.size + len > FILE_MAX_BYTES)))
 		return;
+	/* ext4 in 7.3 leaves what is in the last block if this makes the file longer. */
+	if (mode & FALLOC_FL_WRITE_ZEROES && f->state.size % FS_BLOCK &&
+	    pos + len > f->state.size)
+		return;
 	remember("fallocate file %u (%#llx) mode %#x pos %#llx len %#llx", number(f),
 		 (unsigned long long)f->state.size, mode, (unsigned long long)pos,
 		 (unsigned long long)len);
