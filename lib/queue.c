@@ -7,19 +7,28 @@
  *		that io_uring sees
  *   pending	slots in use: queued, submitted, or finished but not reaped
  *   queued	entries that the kernel has not taken yet: io_uring_sq_ready()
+ *   held	bounce-only transfers that were queued but not submitted
+ *   worker	a thread that runs transfers which have to bounce: workers.c
  *   attached	a binding whose descriptor is in the ring's table of registered files
  *
  * Invariants
- *   - A slot has at most one entry in the ring, and pending <= depth <= entries of the
- *     submission ring, half of those of the completion ring; neither overflows.
+ *   - A slot is in one place: free, in the ring (with one entry), held, or with the
+ *     workers. Pending <= depth <= entries of the submission ring, half of those of the
+ *     completion ring; neither overflows. The one more entry that waits for workers is
+ *     there only while they have a slot.
  *   - A transfer that came back short, or was too long for one entry, is queued again
  *     for the rest from its slot. Only when the rest gives nothing or an error does it
  *     become a completion; so completions have the meaning of the synchronous calls.
+ *   - A transfer that the module refuses and that may bounce goes to the workers for its
+ *     rest, and so does all of one on a bounce-only binding, when it is submitted.
  *
- * Thread-safety: none inside; one thread at a time per queue. Bindings are only read.
+ * Thread-safety: one thread at a time per queue. Bindings are only read. The workers
+ * touch a slot only while it is with them, and never the ring.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,27 +37,27 @@
 #include <liburing.h>
 
 #include "private.h"
+#include "workers.h"
 
 #define DEFAULT_DEPTH	128
 #define QUEUE_FLAGS	(DMABUF_RW_QUEUE_IOPOLL | DMABUF_RW_QUEUE_SQPOLL | \
 			 DMABUF_RW_QUEUE_SINGLE_THREAD)
 #define NO_SLOT		UINT32_MAX
+/* user_data of the entry that waits for workers; no slot has it. */
+#define WORKERS_DATA	(UINT64_MAX - 1)
 
 struct slot {
+	struct dmabuf_rw_job job;	/* the whole transfer, and how far it is */
+	struct dmabuf_rw_piece range;	/* its one piece, if it is plain */
 	uint64_t user_data;
-	uint64_t file_off;
-	uint64_t buf_off;	/* not with pieces */
 	uint64_t left;		/* bytes still to move */
-	uint64_t done;		/* bytes moved, without a gap */
-	uint64_t flags;
-	const struct dmabuf_rw_piece *pieces;	/* the caller's, or @rest; or null */
+	const struct dmabuf_rw_piece *pieces;	/* of these: the caller's or @rest; or null */
 	struct dmabuf_rw_piece *rest;	/* ours: what remains of them after a short run */
-	const struct dmabuf_rw_binding *binding;
+	uint32_t nr_pieces;
 	int fd;			/* or, if @attached, its index in the ring's table */
 	bool attached;
-	uint32_t op;		/* enum dmabuf_rw_uring_op */
-	uint32_t nr_pieces;
-	uint32_t next_free;	/* valid while free */
+	uint32_t uring_op;	/* enum dmabuf_rw_uring_op */
+	uint32_t next;		/* free or held: the next one */
 };
 
 struct dmabuf_rw_queue {
@@ -57,6 +66,10 @@ struct dmabuf_rw_queue {
 	uint32_t depth;
 	uint32_t pending;
 	uint32_t free_head;
+	uint32_t held_head, held_tail;
+	struct dmabuf_rw_workers *workers;	/* null until the first is needed */
+	uint32_t nr_working;	/* slots with them, finished or not */
+	bool watching;		/* the entry that waits for them is in the ring */
 	/* By their index in the ring's table; null: free. All before nr_attached. */
 	const struct dmabuf_rw_binding *attached[DMABUF_RW_QUEUE_MAX_ATTACHED];
 	uint32_t nr_attached;
@@ -87,11 +100,12 @@ DMABUF_RW_API int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts
 	q = calloc(1, sizeof(*q) + depth * sizeof(q->slots[0]));
 	if (!q)
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_QUEUE, ENOMEM, 0, 0);
+	q->held_head = q->held_tail = NO_SLOT;
 	q->flags = o.flags;
 	q->owner = pthread_self();
 	q->depth = depth;
 	for (i = 0; i < depth; i++)
-		q->slots[i].next_free = i + 1 < depth ? i + 1 : NO_SLOT;
+		q->slots[i].next = i + 1 < depth ? i + 1 : NO_SLOT;
 
 	if (o.flags & DMABUF_RW_QUEUE_IOPOLL)
 		params.flags |= IORING_SETUP_IOPOLL;
@@ -121,17 +135,14 @@ static void free_slot(struct dmabuf_rw_queue *q, struct slot *slot)
 {
 	free(slot->rest);
 	slot->rest = NULL;
-	slot->next_free = q->free_head;
+	slot->next = q->free_head;
 	q->free_head = slot - q->slots;
 	q->pending--;
 }
 
-/* Queues the entry for what is left of a slot. */
-static int queue_slot(struct dmabuf_rw_queue *q, struct slot *slot)
+static struct io_uring_sqe *get_entry(struct dmabuf_rw_queue *q)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&q->ring);
-	uint32_t len = slot->left < DMABUF_RW_MAX_BYTES ? slot->left :
-							   DMABUF_RW_MAX_BYTES;
 
 	/*
 	 * The kernel's submitting thread moves the ring's head only after a batch, by
@@ -142,19 +153,81 @@ static int queue_slot(struct dmabuf_rw_queue *q, struct slot *slot)
 		io_uring_sqring_wait(&q->ring);
 		sqe = io_uring_get_sqe(&q->ring);
 	}
+	return sqe;
+}
+
+/* Queues the entry for what is left of a slot. */
+static int queue_slot(struct dmabuf_rw_queue *q, struct slot *slot)
+{
+	const struct dmabuf_rw_transfer *t = &slot->job.transfer;
+	uint64_t done = slot->job.progress.done;
+	struct io_uring_sqe *sqe = get_entry(q);
+	uint32_t len = MIN(slot->left, DMABUF_RW_MAX_BYTES);
+
 	if (!sqe)
 		return -EAGAIN;
-
 	if (slot->pieces)
-		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->op, slot->file_off + slot->done,
-				   (uintptr_t)slot->pieces, slot->nr_pieces,
-				   slot->flags);
+		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, t->file_off + done,
+				   (uintptr_t)slot->pieces, slot->nr_pieces, t->flags);
 	else
-		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->op, slot->file_off + slot->done,
-				   slot->buf_off + slot->done, len, slot->flags);
+		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, t->file_off + done,
+				   slot->range.buf_off + done, len, t->flags);
 	if (slot->attached)
 		dmabuf_rw_sqe_set_fixed_file(sqe, slot->fd);
 	sqe->user_data = slot - q->slots;
+	return 0;
+}
+
+/* Gives a slot to the workers. Where there can be none, it is done when this returns. */
+static int give_to_workers(struct dmabuf_rw_queue *q, struct slot *slot)
+{
+	int ret;
+
+	if (!q->workers) {
+		ret = dmabuf_rw_workers_create(&q->workers);
+		if (ret)
+			return ret;
+	}
+	q->nr_working++;
+	dmabuf_rw_workers_add(q->workers, &slot->job);
+	return 0;
+}
+
+static void hold(struct dmabuf_rw_queue *q, struct slot *slot)
+{
+	uint32_t index = slot - q->slots;
+
+	slot->next = NO_SLOT;
+	if (q->held_tail == NO_SLOT)
+		q->held_head = index;
+	else
+		q->slots[q->held_tail].next = index;
+	q->held_tail = index;
+}
+
+static struct slot *unhold(struct dmabuf_rw_queue *q)
+{
+	struct slot *slot;
+
+	if (q->held_head == NO_SLOT)
+		return NULL;
+	slot = &q->slots[q->held_head];
+	q->held_head = slot->next;
+	if (q->held_head == NO_SLOT)
+		q->held_tail = NO_SLOT;
+	return slot;
+}
+
+/* Submits what bounces from the beginning. */
+static int submit_held(struct dmabuf_rw_queue *q)
+{
+	while (q->held_head != NO_SLOT) {
+		int ret = give_to_workers(q, &q->slots[q->held_head]);
+
+		if (ret)
+			return ret;
+		unhold(q);
+	}
 	return 0;
 }
 
@@ -170,9 +243,11 @@ static int find_attached(const struct dmabuf_rw_queue *q,
 	return -1;
 }
 
+/* Takes a free slot for the transfer. @plain: @pieces is null. */
 static int queue_transfer(struct dmabuf_rw_queue *q,
 			  const struct dmabuf_rw_binding *binding,
-			  const struct slot *transfer)
+			  const struct dmabuf_rw_transfer *t, uint32_t uring_op,
+			  uint64_t user_data)
 {
 	int ret, index = find_attached(q, binding);
 	struct slot *slot;
@@ -180,13 +255,28 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 	if (q->free_head == NO_SLOT)
 		return -EAGAIN;
 	slot = &q->slots[q->free_head];
-	q->free_head = slot->next_free;
-	*slot = *transfer;
-	slot->binding = binding;
-	slot->attached = index >= 0;
-	slot->fd = slot->attached ? index : binding->fd;
+	q->free_head = slot->next;
+	*slot = (struct slot){
+		.job = { .binding = binding, .transfer = *t },
+		.user_data = user_data,
+		.left = t->len,
+		.nr_pieces = t->nr,
+		.uring_op = uring_op,
+		.attached = index >= 0,
+		.fd = index >= 0 ? index : binding->fd,
+	};
+	if (t->plain) {
+		slot->range = t->pieces[0];
+		slot->job.transfer.pieces = &slot->range;
+	} else {
+		slot->pieces = t->pieces;
+	}
 	q->pending++;
 
+	if (binding->fd < 0) {
+		hold(q, slot);
+		return 0;
+	}
 	ret = queue_slot(q, slot);
 	if (ret)
 		free_slot(q, slot);
@@ -194,17 +284,20 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 }
 
 static int queue_range(struct dmabuf_rw_queue *q,
-		       const struct dmabuf_rw_binding *binding, uint32_t op,
+		       const struct dmabuf_rw_binding *binding, uint32_t uring_op,
 		       uint64_t file_off, uint64_t buf_off, uint64_t len,
 		       uint64_t flags, uint64_t user_data)
 {
-	struct slot slot = {
-		.user_data = user_data,
+	const struct dmabuf_rw_piece range = { buf_off, len };
+	const struct dmabuf_rw_transfer t = {
+		.op = uring_op == DMABUF_RW_URING_WRITE ? DMABUF_RW_OP_WRITE :
+							  DMABUF_RW_OP_READ,
+		.plain = true,
+		.nr = 1,
 		.file_off = file_off,
-		.buf_off = buf_off,
-		.left = len,
+		.len = len,
 		.flags = flags,
-		.op = op,
+		.pieces = &range,
 	};
 	uint64_t end;
 
@@ -216,29 +309,29 @@ static int queue_range(struct dmabuf_rw_queue *q,
 		if (end > binding->buf_bytes)
 			return -ERANGE;
 	}
-	return queue_transfer(q, binding, &slot);
+	return queue_transfer(q, binding, &t, uring_op, user_data);
 }
 
 static int queue_pieces(struct dmabuf_rw_queue *q,
-			const struct dmabuf_rw_binding *binding, uint32_t op,
+			const struct dmabuf_rw_binding *binding, uint32_t uring_op,
 			uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 			unsigned int nr, uint64_t flags, uint64_t user_data)
 {
-	struct slot slot = {
-		.user_data = user_data,
+	struct dmabuf_rw_transfer t = {
+		.op = uring_op == DMABUF_RW_URING_WRITEV ? DMABUF_RW_OP_WRITE :
+							   DMABUF_RW_OP_READ,
+		.nr = nr,
 		.file_off = file_off,
 		.flags = flags,
 		.pieces = pieces,
-		.op = op,
-		.nr_pieces = nr,
 	};
 
 	if (nr > DMABUF_RW_MAX_PIECES)
 		return -EMSGSIZE;
 	if (!pieces)
 		return -EFAULT;
-	slot.left = dmabuf_rw_sum_pieces(pieces, nr);
-	return queue_transfer(q, binding, &slot);
+	t.len = dmabuf_rw_sum_pieces(pieces, nr);
+	return queue_transfer(q, binding, &t, uring_op, user_data);
 }
 
 DMABUF_RW_API int dmabuf_rw_queue_read(struct dmabuf_rw_queue *queue,
@@ -284,24 +377,27 @@ DMABUF_RW_API int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 }
 
 /*
- * Takes an entry's result into its slot. Returns 0 if the rest was queued again, else
- * 1 with the errno that ended the transfer in @err.
+ * Takes an entry's result into its slot. Returns 0 if the rest was queued again or given
+ * to the workers, else 1 with the errno that ended the transfer in @err.
  */
 static int slot_result(struct dmabuf_rw_queue *q, struct slot *slot, int32_t res,
 		       int *err)
 {
+	struct dmabuf_rw_progress *p = &slot->job.progress;
 	int ret;
 
 	*err = 0;
 	if (res <= 0) {
 		*err = -res;
-		return 1;
+		return !dmabuf_rw_may_bounce(slot->job.binding, slot->job.transfer.op,
+					     -res) || give_to_workers(q, slot);
 	}
 	if ((uint32_t)res > slot->left) {
 		*err = EPROTO;
 		return 1;
 	}
-	slot->done += res;
+	p->done += res;
+	p->direct += res;
 	slot->left -= res;
 	if (!slot->left)
 		return 1;
@@ -326,10 +422,34 @@ static int slot_result(struct dmabuf_rw_queue *q, struct slot *slot, int32_t res
 	return 0;
 }
 
-/* Turns what is in the completion ring into at most @max completions. */
+/* Makes a completion of a slot and frees it. */
+static void complete(struct dmabuf_rw_queue *q, struct slot *slot, int err,
+		     struct dmabuf_rw_completion *completion)
+{
+	const struct dmabuf_rw_progress *p = &slot->job.progress;
+
+	*completion = (struct dmabuf_rw_completion){
+		.user_data = slot->user_data,
+		.bytes = p->done ? (int64_t)p->done : -err,
+		.error = err,
+		.path = dmabuf_rw_path_of(p->direct, p->bounced),
+		.direct_bytes = p->direct,
+		.bounced_bytes = p->bounced,
+	};
+	dmabuf_rw_count(slot->job.binding, p->direct, p->bounced);
+	free_slot(q, slot);
+}
+
+static struct slot *slot_of(struct dmabuf_rw_job *job)
+{
+	return (struct slot *)((char *)job - offsetof(struct slot, job));
+}
+
+/* Turns what is in the completion ring, and what workers have done, into completions. */
 static unsigned int collect(struct dmabuf_rw_queue *q,
 			    struct dmabuf_rw_completion *completions, unsigned int max)
 {
+	struct dmabuf_rw_job *job;
 	struct io_uring_cqe *cqe;
 	unsigned int n = 0, seen = 0, head;
 
@@ -340,27 +460,28 @@ static unsigned int collect(struct dmabuf_rw_queue *q,
 		int err;
 
 		seen++;
+		if (cqe->user_data == WORKERS_DATA) {
+			q->watching = false;
+			dmabuf_rw_workers_rearm(q->workers);
+			continue;
+		}
 		/* liburing's own, where the kernel cannot wait with a timeout. */
 		if (cqe->user_data >= q->depth)
 			continue;
 		slot = &q->slots[cqe->user_data];
 		if (!slot_result(q, slot, cqe->res, &err))
 			continue;
-
-		completions[n++] = (struct dmabuf_rw_completion){
-			.user_data = slot->user_data,
-			.bytes = slot->done ? (int64_t)slot->done : -err,
-			.error = err,
-			.path = slot->done ? DMABUF_RW_PATH_DIRECT :
-					     DMABUF_RW_PATH_NONE,
-			.direct_bytes = slot->done,
-		};
-		dmabuf_rw_count(slot->binding, slot->done, 0);
-		free_slot(q, slot);
+		complete(q, slot, err, &completions[n++]);
 		if (n == max)
 			break;
 	}
 	io_uring_cq_advance(&q->ring, seen);
+
+	/* After rearming, so that none is missed. */
+	while (n < max && q->nr_working && (job = dmabuf_rw_workers_take(q->workers))) {
+		q->nr_working--;
+		complete(q, slot_of(job), job->err, &completions[n++]);
+	}
 	return n;
 }
 
@@ -386,6 +507,9 @@ DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 
 	if (is_foreign(queue))
 		return -EEXIST;
+	ret = submit_held(queue);
+	if (ret)
+		return ret;
 	do {
 		if (!io_uring_sq_ready(&queue->ring))
 			return 0;
@@ -416,6 +540,7 @@ static int64_t now_ns(void)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
+
 static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline)
 {
 	struct __kernel_timespec ts;
@@ -430,6 +555,44 @@ static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline
 	ts.tv_sec = left / 1000000000;
 	ts.tv_nsec = left % 1000000000;
 	return io_uring_submit_and_wait_timeout(&q->ring, &cqe, nr, &ts, NULL);
+}
+
+/*
+ * The same while workers have transfers, for anything to come back. Their descriptor is
+ * waited for in the ring; but a ring that polls drives can wait for nothing else, so
+ * there we look at both in turn.
+ */
+static int wait_for_any(struct dmabuf_rw_queue *q, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = dmabuf_rw_workers_fd(q->workers), .events = POLLIN };
+	struct io_uring_sqe *sqe;
+	int ret;
+
+	if (!(q->flags & DMABUF_RW_QUEUE_IOPOLL)) {
+		sqe = q->watching ? NULL : get_entry(q);
+		if (sqe) {
+			io_uring_prep_poll_add(sqe, pfd.fd, POLLIN);
+			sqe->user_data = WORKERS_DATA;
+			q->watching = true;
+		}
+		if (q->watching)
+			return wait_for(q, 1, deadline);
+	}
+	if (deadline >= 0 && now_ns() >= deadline)
+		return -ETIME;
+	if (q->pending > q->nr_working) {
+		ret = poke(q);
+		if (ret < 0)
+			return ret;
+		sched_yield();
+	}
+	/* A worker's descriptor stays readable until it is rearmed. */
+	ret = poll(&pfd, 1, q->pending > q->nr_working ? 0 : 1);
+	if (ret < 0)
+		return -errno;
+	if (ret)
+		dmabuf_rw_workers_rearm(q->workers);
+	return 0;
 }
 
 DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
@@ -457,6 +620,9 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 				    timeout->tv_nsec;
 	}
 
+	ret = submit_held(queue);
+	if (ret)
+		return ret;
 	n = collect(queue, completions, max);
 	if (n >= min) {
 		ret = poke(queue);
@@ -474,7 +640,8 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 			/* All is reaped; nothing can be queued either. */
 			return n;
 		}
-		ret = wait_for(queue, want, deadline);
+		ret = queue->nr_working ? wait_for_any(queue, deadline) :
+					  wait_for(queue, want, deadline);
 		n += collect(queue, completions + n, max - n);
 		if (n >= min)
 			break;
@@ -496,6 +663,8 @@ DMABUF_RW_API int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
 {
 	int index, ret;
 
+	if (binding->fd < 0)
+		return -EOPNOTSUPP;
 	if (find_attached(queue, binding) >= 0)
 		return -EEXIST;
 	index = find_attached(queue, NULL);
@@ -554,18 +723,29 @@ static unsigned int unsubmitted(const struct dmabuf_rw_queue *q)
 
 DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 {
+	struct dmabuf_rw_job *job;
 	struct io_uring_cqe *cqe;
+	struct slot *slot;
 	uint32_t i;
 	int ret;
 
 	if (!queue)
 		return;
 
+	while ((slot = unhold(queue)))
+		free_slot(queue, slot);
+	if (queue->workers) {
+		/* This also ends the entry that waits for them. */
+		dmabuf_rw_workers_finish(queue->workers);
+		while ((job = dmabuf_rw_workers_take(queue->workers)))
+			free_slot(queue, slot_of(job));
+	}
+
 	/*
 	 * Closing a ring leaves its requests to a worker of the kernel; wait here, so
 	 * that the caller may reuse the buffers.
 	 */
-	while (queue->pending > unsubmitted(queue)) {
+	while (queue->pending + queue->watching > unsubmitted(queue)) {
 		ret = io_uring_wait_cqe(&queue->ring, &cqe);
 		if (ret == -EINTR || ret == -EAGAIN)
 			continue;
@@ -573,12 +753,15 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 			break;
 		if (cqe->user_data < queue->depth)
 			free_slot(queue, &queue->slots[cqe->user_data]);
+		else if (cqe->user_data == WORKERS_DATA)
+			queue->watching = false;
 		io_uring_cqe_seen(&queue->ring, cqe);
 	}
 	/* For the same reason: a ring lets go of its files long after it was closed. */
 	if (queue->has_table)
 		io_uring_unregister_files(&queue->ring);
 	io_uring_queue_exit(&queue->ring);
+	dmabuf_rw_workers_destroy(queue->workers);
 	for (i = 0; i < queue->depth; i++)
 		free(queue->slots[i].rest);
 	free(queue);

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/*
+ * workers.c - threads that run the transfers of a queue which have to bounce.
+ *
+ * Why threads, and not more entries in the queue's ring: most of what bouncing costs is
+ * the copying, which would be done by whoever happens to reap and keep direct transfers
+ * from being reaped meanwhile; the buffer's exporter may make a copy wait for its device;
+ * and a copy function of the caller's may take as long as it likes. So a queue that
+ * bounces nothing has no thread and pays nothing, and one that does overlaps copying with
+ * its direct transfers. A transfer keeps several chunks in flight by itself (bounce.c),
+ * so few threads are enough.
+ *
+ * A thread is started when there is a job and none is idle, up to MAX_THREADS, and stays
+ * until the queue is destroyed. It blocks all signals, which belong to the program.
+ *
+ * Thread-safety: adding, taking and rearming by one thread at a time; the lists are
+ * shared with the threads under the lock. A job is nobody's but the thread's that runs
+ * it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "workers.h"
+
+#define MAX_THREADS	8
+
+struct list {
+	struct dmabuf_rw_job *first, *last;
+};
+
+struct dmabuf_rw_workers {
+	int event_fd;
+	unsigned int nr_threads;	/* of the one that adds */
+	pthread_t threads[MAX_THREADS];
+
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	/* By @lock. */
+	struct list waiting;
+	struct list done;
+	unsigned int nr_idle;	/* threads that wait, perhaps woken already */
+	bool quit;
+};
+
+static void append(struct list *list, struct dmabuf_rw_job *job)
+{
+	job->next = NULL;
+	if (list->last)
+		list->last->next = job;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static struct dmabuf_rw_job *pop(struct list *list)
+{
+	struct dmabuf_rw_job *job = list->first;
+
+	if (job) {
+		list->first = job->next;
+		if (!list->first)
+			list->last = NULL;
+	}
+	return job;
+}
+
+static void announce(struct dmabuf_rw_workers *w)
+{
+	/* Cannot fail before 2^64 jobs have been announced. */
+	eventfd_write(w->event_fd, 1);
+}
+
+static void run_job(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
+{
+	job->err = dmabuf_rw_run(job->binding, &job->transfer, &job->progress);
+	pthread_mutex_lock(&w->lock);
+	append(&w->done, job);
+	pthread_mutex_unlock(&w->lock);
+	announce(w);
+}
+
+static void *worker(void *arg)
+{
+	struct dmabuf_rw_workers *w = arg;
+	struct dmabuf_rw_job *job;
+
+	for (;;) {
+		pthread_mutex_lock(&w->lock);
+		while (!(job = pop(&w->waiting)) && !w->quit) {
+			w->nr_idle++;
+			pthread_cond_wait(&w->more, &w->lock);
+			w->nr_idle--;
+		}
+		pthread_mutex_unlock(&w->lock);
+		if (!job)
+			return NULL;
+		run_job(w, job);
+	}
+}
+
+static void start_thread(struct dmabuf_rw_workers *w)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (!pthread_create(&w->threads[w->nr_threads], NULL, worker, w))
+		w->nr_threads++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers)
+{
+	struct dmabuf_rw_workers *w = calloc(1, sizeof(*w));
+	int ret;
+
+	if (!w)
+		return -ENOMEM;
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->event_fd < 0) {
+		ret = -errno;
+		free(w);
+		return ret;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->more, NULL);
+	*workers = w;
+	return 0;
+}
+
+void dmabuf_rw_workers_add(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
+{
+	unsigned int nr_waiting = 1;
+	struct dmabuf_rw_job *other;
+	bool start;
+
+	pthread_mutex_lock(&w->lock);
+	for (other = w->waiting.first; other && nr_waiting <= w->nr_idle;
+	     other = other->next)
+		nr_waiting++;
+	start = nr_waiting > w->nr_idle && w->nr_threads < MAX_THREADS;
+	pthread_mutex_unlock(&w->lock);
+	if (start)
+		start_thread(w);
+	if (!w->nr_threads) {
+		run_job(w, job);
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	append(&w->waiting, job);
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *w)
+{
+	struct dmabuf_rw_job *job;
+
+	pthread_mutex_lock(&w->lock);
+	job = pop(&w->done);
+	pthread_mutex_unlock(&w->lock);
+	return job;
+}
+
+int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *w)
+{
+	return w->event_fd;
+}
+
+void dmabuf_rw_workers_rearm(struct dmabuf_rw_workers *w)
+{
+	eventfd_t value;
+
+	eventfd_read(w->event_fd, &value);
+}
+
+void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *w)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&w->lock);
+	w->quit = true;
+	pthread_cond_broadcast(&w->more);
+	pthread_mutex_unlock(&w->lock);
+	for (i = 0; i < w->nr_threads; i++)
+		pthread_join(w->threads[i], NULL);
+	w->nr_threads = 0;
+	announce(w);
+}
+
+void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *w)
+{
+	if (!w)
+		return;
+	close(w->event_fd);
+	pthread_cond_destroy(&w->more);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workers.h - threads that run the transfers of a queue which have to bounce.
+ */
+#ifndef DMABUF_RW_WORKERS_H
+#define DMABUF_RW_WORKERS_H
+
+#include "private.h"
+
+/* One transfer. The workers' from _add() to _take(). */
+struct dmabuf_rw_job {
+	const struct dmabuf_rw_binding *binding;
+	struct dmabuf_rw_transfer transfer;
+	struct dmabuf_rw_progress progress;	/* in: how far it is; out: in the end */
+	int err;			/* out: as dmabuf_rw_run() */
+	struct dmabuf_rw_job *next;	/* of workers.c */
+};
+
+struct dmabuf_rw_workers;
+
+int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers);
+/* Cannot fail: where no thread can be had, the job is run before this returns. */
+void dmabuf_rw_workers_add(struct dmabuf_rw_workers *workers, struct dmabuf_rw_job *job);
+/* A job that is done, or null. */
+struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *workers);
+/* Readable when a job has been done since the last rearming. */
+int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *workers);
+void dmabuf_rw_workers_rearm(struct dmabuf_rw_workers *workers);
+/* Runs all jobs to their end, and ends the threads; the descriptor is readable then. */
+void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *workers);
+/* After _finish(). Takes null. */
+void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *workers);
+
+#endif /* DMABUF_RW_WORKERS_H */
