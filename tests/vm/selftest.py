@@ -124,6 +124,21 @@ def harmless_kernel_lines_pass():
         assert judge.splats([text]) == [], text
 
 
+def leak_fails_unless_the_stock_kernel_is_known_for_it():
+    counted = "[    9.0] kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"
+
+    def listed(function):
+        return ["unreferenced object 0xffff888008005f00 (size 32):",
+                '  comm "prog", pid 9, jiffies 4294910831', "  backtrace (crc 822269fc):",
+                "    kmemleak_alloc+0x28/0x30", f"    {function}+0x184/0x6c0"]
+
+    known, unknown = listed("dma_buf_phys_vec_to_sgt"), listed("drw_bind")
+    assert judge.splats([counted, *known, ""]) == []
+    assert judge.splats([counted, *known, *unknown, ""]) == \
+        [unknown[0] + " kmemleak_alloc+0x28/0x30 < drw_bind+0x184/0x6c0"]
+    assert judge.splats([counted]) == [counted]
+
+
 def crash_on_console_fails():
     r = said(*BEGIN, "ok a", console="[   1.0] Kernel panic - not syncing: x\n", status=0)
     assert r["prog/b"] == "not ok" and r["prog/console"] == "not ok"
