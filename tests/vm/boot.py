@@ -38,6 +38,7 @@ class Machine:
     status      exit status of each program that ended
     """
 
+    volatile = ()           # roles of disks that a volatile.Disk is behind
     boot_limit = 180        # seconds until the guest says that it is ready
     boot_tries = 2
     grace = 60              # seconds beyond a program's limit, for the guest to act
@@ -54,8 +55,7 @@ class Machine:
         self.boot_seconds = 0.0
         self.hung_boots = 0
         self._how = how
-        self._programs = {p.name: dataclasses.replace(p, limit=p.limit * kernel.slow)
-                          for p in programs}
+        self._set_programs(programs)
         self._echo = echo
         self._state = "boot"    # boot, idle, list, run, log
         self._running = None    # judge.Program
@@ -70,7 +70,14 @@ class Machine:
         self._done = False
         self._shell = False
 
+    def _set_programs(self, programs):
+        self._programs = {p.name: dataclasses.replace(p, limit=p.limit * self.kernel.slow)
+                          for p in programs}
+
     # --- what the session calls -------------------------------------------------------
+
+    def cut(self):
+        return False
 
     def deadline(self):
         return self._deadline
@@ -228,13 +235,15 @@ class Machine:
         return "".join(f"export {k}='{v}'\n" for k, v in values.items()) + \
             f"SHELL_WANTED={int(self._shell)}\n"
 
-    def _prepare(self, directory, files, texts):
-        machine.make_disks(directory)
+    def _guest_settings(self):
         lines = "".join(f"{p.name} {p.limit} {int(p.tests)} {p.path} {' '.join(p.args)}\n"
                         for p in self._programs.values())
+        return {"etc/drw/settings": self._settings(), "etc/drw/programs": lines}
+
+    def _prepare(self, directory, files, texts):
+        machine.make_disks(directory)
         pack.initrd(f"{directory}/initrd", self.kernel, files,
-                    {"etc/drw/settings": self._settings(), "etc/drw/programs": lines,
-                     **texts})
+                    {**self._guest_settings(), **texts})
 
     @contextlib.contextmanager
     def _own_logs(self):
@@ -252,7 +261,7 @@ class Machine:
 
     def _run(self, directory, logs, cmdline):
         argv = machine.qemu(self.kernel, self.config, self._how, directory, self._shell,
-                            cmdline)
+                            cmdline, self.volatile)
         with open(f"{logs}/qemu.cmd", "w") as f:
             f.write(subprocess.list2cmdline(argv) + "\n")
         with contextlib.ExitStack() as stack:

@@ -13,6 +13,7 @@ _COMMON = (
     machine.Config("off", "off", POLL, cpus=4),
     machine.Config("pt", "pt"),
     machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False),
+    machine.Config("power-cut", "strict", cuts=3),
 )
 
 _NEWEST = (

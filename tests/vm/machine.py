@@ -60,6 +60,7 @@ class Config:
     cpus: int = 2
     multipath: bool = True  # whether heads are expected
     tests: tuple = ()       # what runs here, as for --tests; empty: everything
+    cuts: int = 0           # how often it loses power (powercut.py), which is all it does
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,10 @@ def make_disks(directory):
             f.truncate(disk.size_mb * MB)
 
 
-def _drive(directory, role):
+def _drive(directory, role, volatile):
+    if volatile:
+        return ["-blockdev", f"driver=nbd,node-name={role},server.type=unix,"
+                f"server.path={directory}/{role}.nbd"]
     return ["-blockdev", f"driver=raw,node-name={role},cache.no-flush=on,"
             f"discard=unmap,file.driver=file,file.filename={directory}/{role}.img"]
 
@@ -120,11 +124,12 @@ def _port(name, slot):
             f"chassis={slot},slot={slot}"]
 
 
-def devices(directory):
-    """The devices; directory holds the disks' images."""
+def devices(directory, volatile=()):
+    """The devices; directory holds the disks' images, or, for the roles in volatile, the
+    sockets of their servers."""
     args = []
     for disk in DISKS:
-        args += _drive(directory, disk.role)
+        args += _drive(directory, disk.role, disk.role in volatile)
     args += ["-device", "nvme,id=priv,serial=drw-priv,bus=pcie.0,addr=3"]
     args += _ns("priv", "priv512", 1, 512, shared="off")
     args += _ns("priv", "priv4k", 2, 4096, shared="off")
@@ -169,7 +174,8 @@ def disks_expected(config):
     return len(DISKS) + (0 if config.multipath else 2)
 
 
-def qemu(kernel, config, accel, directory, interactive=False, more_cmdline=""):
+def qemu(kernel, config, accel, directory, interactive=False, more_cmdline="",
+         volatile=()):
     """The whole command line.
 
     directory holds the disks, the initrd, and the sockets report, host, qmp and
@@ -195,4 +201,4 @@ def qemu(kernel, config, accel, directory, interactive=False, more_cmdline=""):
     for port in ("report", "host"):
         args += ["-chardev", f"socket,id={port},path={directory}/{port},server=off",
                  "-device", f"virtserialport,chardev={port},name={port}"]
-    return args + devices(directory)
+    return args + devices(directory, volatile)

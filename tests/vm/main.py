@@ -16,11 +16,12 @@ import configs
 import hostfiles
 import kernels
 import machine
+import powercut
 
 PROGRAM_SECONDS = 1200
 
-# Programs in build/guest that are not tests.
-NOT_TESTS = ("demo",)
+# Programs in build/guest that are not tests, or not for every machine.
+NOT_TESTS = ("demo", "power_cut")
 
 
 class Echo:
@@ -193,7 +194,10 @@ class Run:
         args = self.args
         output = open(args.output, "a") if args.output else None
         echo = Echo(args.verbose > 1, output) if args.verbose or self.free else None
-        m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
+        if pair[1].cuts and not self.free:
+            m = powercut.PowerCut(*pair, self.how, echo, args.seed)
+        else:
+            m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
         try:
             m.run(self._files, self._texts, args.cmdline, args.shell)
@@ -226,6 +230,9 @@ class Run:
         args = self.args
         if self.free and not args.config:
             pairs = pairs[:1]
+        if self._words:
+            # These do one thing only.
+            pairs = [p for p in pairs if not p[1].cuts]
         if args.output:
             open(args.output, "w").close()
         jobs = 1 if self.free else args.jobs

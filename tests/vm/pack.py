@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Tools from build/root beside busybox.
 TOOLS = ("/usr/sbin/nvme", "/usr/sbin/dmsetup", "/usr/sbin/mdadm", "/usr/sbin/mke2fs",
-         "/usr/sbin/mkfs.xfs")
+         "/usr/sbin/mkfs.xfs", "/usr/sbin/e2fsck", "/usr/sbin/xfs_repair")
 TOOL_LINKS = {"usr/sbin/mkfs.ext4": "mke2fs"}
 
 # Stock modules, with the names that modprobe takes.

@@ -5,6 +5,7 @@ Speaks the protocol of tests/README.md itself.
 
 import dataclasses
 import io
+import random
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import judge
 import kernels
 import machine
 import main as main_
+import volatile
 
 KERNEL = kernels.Kernel("9.9", "9.9.1-test", "linux-test 9.9.1-1", "suite", "/nowhere")
 CONFIG = machine.Config("strict", "strict")
@@ -197,6 +199,37 @@ def partition_table_fits_the_disks():
     assert len(table) == 512 and table[510:] == b"\x55\xaa"
     end = 97 + 64 + 1
     assert end < machine.FREE_MB < machine.DISK_MB
+
+
+def disks_that_lose_power_keep_what_was_flushed_or_forced():
+    outcomes = set()
+    for seed in range(40):
+        with tempfile.TemporaryDirectory() as d:
+            with open(f"{d}/image", "wb") as f:
+                f.write(b"o" * 4096)
+            disk = volatile.Disk(f"{d}/image", f"{d}/socket", 512)
+
+            def do(what, lba, byte=b"", flags=0, disk=disk):
+                error, data = disk._do(what, flags, lba * 512, 512, byte * 512)
+                assert not error
+                return data[:1]
+
+            do(volatile._WRITE, 0, b"f")
+            do(volatile._FLUSH, 0)
+            do(volatile._WRITE, 1, b"x")
+            do(volatile._WRITE, 1, b"F", volatile._FUA)
+            for byte in (b"1", b"2"):
+                do(volatile._WRITE, 2, byte)
+            assert [do(volatile._READ, lba) for lba in range(4)] == [b"f", b"F", b"2", b"o"]
+            disk.lose_power(random.Random(seed))
+            disk.close()
+            with open(f"{d}/image", "rb") as f:
+                image = f.read()
+            pieces = [image[i:i + 512] for i in range(0, 4096, 512)]
+            assert all(len(set(p)) == 1 for p in pieces)
+            assert [p[:1] for p in pieces[:2] + pieces[3:4]] == [b"f", b"F", b"o"]
+            outcomes.add(pieces[2][:1])
+    assert outcomes == {b"o", b"1", b"2"}
 
 
 TESTS = [f for name, f in sorted(globals().items())

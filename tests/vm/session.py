@@ -23,6 +23,7 @@ class Session:
     listener.line(text)      a line on the report port
     listener.console(bytes)  output on the serial console
     listener.deadline()      monotonic time at which to give up, or None
+    listener.cut()           is the machine to lose its power now?
     listener.last_seconds(n) it has passed: the next one is to be in n seconds, for
                              finding out where the processors are
     """
@@ -79,6 +80,9 @@ class Session:
 
     def _loop(self):
         while self._qemu.poll() is None:
+            if self._listener.cut():
+                self._qemu.kill()
+                return
             deadline = self._listener.deadline()
             if deadline is not None and time.monotonic() > deadline:
                 if self.timed_out:
