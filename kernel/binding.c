@@ -499,9 +499,8 @@ struct drw_binding *drw_binding_from_file(struct file *file)
 	return file->private_data;
 }
 
-static int drw_binding_set_rights(struct drw_binding *b, u32 *reason)
+static int drw_binding_set_rights(struct drw_binding *b, const struct file *file, u32 *reason)
 {
-	struct file *file = b->target.file;
 	fmode_t mode = file->f_mode;
 
 	b->can_read = (mode & FMODE_READ) && (b->dmabuf->file->f_mode & FMODE_WRITE);
@@ -552,14 +551,15 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 		ret = -EBADF;
 		goto err_free;
 	}
-	ret = drw_target_init(&b->target, file, b->flags & DMABUF_RW_BIND_SPARSE, &why.reason);
+	/* A regular file is pinned for those only who can use it. */
+	ret = drw_binding_set_rights(b, file, &why.reason);
+	if (!ret)
+		ret = drw_target_init(&b->target, file, b->flags & DMABUF_RW_BIND_SPARSE,
+				      &why.reason);
 	if (ret) {
 		fput(file);
 		goto err_free;
 	}
-	ret = drw_binding_set_rights(b, &why.reason);
-	if (ret)
-		goto err_free;
 
 	ret = -ENOMEM;
 	b->stats = alloc_percpu(struct drw_stats);

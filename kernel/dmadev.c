@@ -146,6 +146,26 @@ err_pools:
 }
 
 /*
+ * Look for completions of all transfers on poll queues. Mappings that are being changed are
+ * left out; they are drained, which polls.
+ */
+void drw_dmadev_poll_all(void)
+{
+	struct drw_dmadev *dd;
+	struct drw_map *map;
+
+	mutex_lock(&drw_dmadevs_lock);
+	list_for_each_entry(dd, &drw_dmadevs, node) {
+		if (!mutex_trylock(&dd->lock))
+			continue;
+		list_for_each_entry(map, &dd->maps, node)
+			drw_map_poll(map);
+		mutex_unlock(&dd->lock);
+	}
+	mutex_unlock(&drw_dmadevs_lock);
+}
+
+/*
  * Drain and remove everything that touches the device. Cannot fail, does not allocate.
  * Callers hold a reference.
  */

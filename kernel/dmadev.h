@@ -10,7 +10,8 @@
  * unbound, drw_dmadev_teardown() drains and removes everything that touches the device,
  * and sets gone; the memory goes with the last reference.
  *
- * Locks: drw_dmadevs_lock > (nothing); it is held for list operations only.
+ * Locks: drw_dmadevs_lock > (nothing), but for trylocks of drw_dmadev.lock; it is held for
+ *	  list operations, and to poll.
  *	  drw_dmadev.probe_lock > drw_dmadev.lock; the former is held over commands to the
  *	  drive, so that only those wait for them who need their result.
  *	  drw_dmadev.lock > dma_resv of any mapped buffer. It is taken under the device
@@ -77,6 +78,8 @@ void drw_list_free(struct drw_dmadev *dd, struct drw_list *list, u8 nr);
 
 int drw_page_alloc(struct drw_dmadev *dd, gfp_t gfp, struct drw_page *page);
 void drw_page_free(struct drw_dmadev *dd, struct drw_page *page);
+
+void drw_dmadev_poll_all(void);
 
 int drw_dmadev_init(void);
 void drw_dmadev_exit(void);

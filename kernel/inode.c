@@ -8,11 +8,12 @@
  * everybody from moving the blocks. Three things it does not give:
  *
  *  - whether a block has been written. ->bmap() gives 0 for one that has not, so each
- *    range is asked for once, before its first transfer (drw_inode_check_written()).
+ *    range is asked for once, before its first transfer (blocks.c).
  *  - the last page, if the file ends within it; ->bmap() gives its block, too.
  *  - whether the file's data is where its blocks are: in the journal or in the inode it is
  *    not. Such files cannot be opened for direct I/O, which statx() tells (STATX_DIOALIGN).
  */
+#include <linux/iversion.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -22,6 +23,14 @@
 #include "../include/uapi/dmabuf_rw.h"
 #include "compat.h"
 #include "inode.h"
+
+/* The bits for 1 PiB take 1 GiB, and that is a kvmalloc() below INT_MAX. */
+#define DRW_MAX_FILE_BYTES	(1ULL << 50)
+
+#define DRW_MAX_FAILURES	10
+#define DRW_FAILURE_TIME	(10 * HZ)
+static atomic_t failures = ATOMIC_INIT(0);
+static unsigned long failed_at;
 
 static DEFINE_MUTEX(drw_inodes_lock);
 static LIST_HEAD(drw_inodes);
@@ -63,7 +72,8 @@ static int check_regular(struct file *file, bool sparse, u32 *reason)
 	struct kstat stat;
 	int ret;
 
-	if (!(file->f_mode & FMODE_WRITE) &&
+	/* Who may only append may not keep others from appending. */
+	if ((!(file->f_mode & FMODE_WRITE) || IS_APPEND(inode)) &&
 	    !inode_owner_or_capable(file_mnt_idmap(file), inode))
 		return refuse(reason, DMABUF_RW_REASON_PIN_ACCESS, -EACCES);
 	if (IS_DAX(inode))
@@ -86,6 +96,8 @@ static int check_regular(struct file *file, bool sparse, u32 *reason)
 	if (!(stat.result_mask & STATX_DIOALIGN) || !stat.dio_mem_align)
 		return refuse(reason, DMABUF_RW_REASON_NO_DIRECT, -EOPNOTSUPP);
 	/* Others are found, less politely, by ->swap_activate(). */
+	if (!IS_I_VERSION(inode))
+		return refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
 	if (!sparse && stat.blocks << SECTOR_SHIFT < stat.size)
 		return refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
 	return 0;
@@ -120,16 +132,6 @@ static int walk_swap_extents(struct swap_info_struct *sis, struct drw_extents_bu
 	return 0;
 }
 
-/* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
-static u64 block_at(struct inode *inode, u64 pos)
-{
-	sector_t block = pos >> inode->i_blkbits;
-
-	if (bmap(inode, &block))
-		return 0;
-	return (u64)block << inode->i_blkbits;
-}
-
 /* The same by looking at each block; those that were never written count as holes. */
 static int walk_blocks(struct drw_inode *di, struct drw_extents_builder *b)
 {
@@ -137,7 +139,7 @@ static int walk_blocks(struct drw_inode *di, struct drw_extents_builder *b)
 	int ret;
 
 	for (pos = 0; pos < round_down(di->bytes, PAGE_SIZE); pos += PAGE_SIZE) {
-		at = block_at(di->inode, pos);
+		at = drw_block_at(di->inode, pos);
 		ret = drw_extents_add(b, at ?: DRW_HOLE_AT + pos, PAGE_SIZE);
 		if (ret)
 			return ret;
@@ -148,7 +150,17 @@ static int walk_blocks(struct drw_inode *di, struct drw_extents_builder *b)
 	return 0;
 }
 
-/* @sis: NULL for a file with holes. */
+static bool has_holes(const struct drw_inode *di)
+{
+	u32 i;
+
+	for (i = 0; i < di->x.nr; i++)
+		if (di->x.ext[i].addr >= DRW_HOLE_AT)
+			return true;
+	return false;
+}
+
+/* @sis: NULL to look at the blocks. */
 static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64 tail_at)
 {
 	struct drw_extents_builder b = { };
@@ -183,11 +195,30 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 }
 
 /*
+ * ->swap_activate() writes the name of each file that it refuses to the kernel log. Anybody who
+ * may bind could fill the log, so after a few failures in a row files are looked at block by
+ * block for a while.
+ */
+static bool too_many_failures(void)
+{
+	return atomic_read(&failures) >= DRW_MAX_FAILURES &&
+	       time_before(jiffies, READ_ONCE(failed_at) + DRW_FAILURE_TIME);
+}
+
+static void count_failure(void)
+{
+	if (time_after(jiffies, READ_ONCE(failed_at) + DRW_FAILURE_TIME))
+		atomic_set(&failures, 0);
+	atomic_inc(&failures);
+	WRITE_ONCE(failed_at, jiffies);
+}
+
+/*
  * Set S_SWAPFILE, and have the file system give the blocks, unless they are to be looked up
- * one by one. The inode is locked.
+ * one by one (@walk). The inode is locked.
  */
 static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_struct *sis,
-		      u32 *reason)
+		      bool *walk, u32 *reason)
 {
 	struct inode *inode = di->inode;
 	sector_t span;
@@ -198,17 +229,21 @@ static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_
 	di->bytes = i_size_read(inode);
 	if (!di->bytes)
 		return refuse(reason, DMABUF_RW_REASON_EMPTY, -EOPNOTSUPP);
+	/* A bit for each range has to fit in an allocation. */
+	if (di->bytes > DRW_MAX_FILE_BYTES)
+		return refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
 	/* Direct writes in flight may still allocate or convert blocks. */
 	inode_dio_wait(inode);
 
-	if (di->sparse) {
+	/* Less than a page has no swap extent, which would be complained about. */
+	if (di->sparse || di->bytes < PAGE_SIZE || too_many_failures()) {
+		*walk = true;
 		/* As ->swap_activate() does: no block is new in memory only. */
 		ret = vfs_fsync(file, 1);
 		if (ret)
 			return refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
-	} else if (di->bytes >= PAGE_SIZE) {
-		/* Less than a page has no swap extent, which would be complained about. */
-
+	} else {
+		*walk = false;
 		/* The file system stops at max, silently; build_extents() would notice. */
 		sis->max = UINT_MAX;
 		sis->bdev = inode->i_sb->s_bdev;
@@ -219,9 +254,18 @@ static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_
 		if (sis->bdev != inode->i_sb->s_bdev)
 			return refuse(reason, DMABUF_RW_REASON_REALTIME, -EOPNOTSUPP);
 		if (ret < 0)
-			return refuse(reason, is_xfs(inode) ? DMABUF_RW_REASON_SHARED :
+			count_failure();
+		if (ret < 0)
+			return refuse(reason, ret != -EINVAL ? DMABUF_RW_REASON_LAYOUT :
+				      is_xfs(inode) ? DMABUF_RW_REASON_SHARED :
 				      DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
 	}
+	/* Repeated under the lock, as the journal mode may change before it. */
+	ret = check_regular(file, di->sparse, reason);
+	if (ret)
+		return ret;
+	di->a_ops = inode->i_mapping->a_ops;
+	di->version = inode_query_iversion(inode);
 	inode->i_flags |= S_SWAPFILE;
 	return 0;
 }
@@ -238,7 +282,8 @@ static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason
 	struct inode *inode = di->inode;
 	struct swap_info_struct *sis;
 	u64 tail_at = 0;
-	int ret;
+	bool walk;
+	int ret, tries = 3;
 
 	ret = check_regular(file, sparse, reason);
 	if (ret)
@@ -253,16 +298,23 @@ static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason
 		ret = -EINTR;
 		goto out;
 	}
-	ret = pin_locked(di, file, sis, reason);
+	ret = pin_locked(di, file, sis, &walk, reason);
 	inode_unlock(inode);
 	if (ret)
 		goto out;
 
 	/* ->bmap() locks the inode itself. */
 	if (di->bytes & ~PAGE_MASK)
-		tail_at = block_at(inode, di->bytes);
+		tail_at = drw_block_at(inode, di->bytes);
 	di->bdev = inode->i_sb->s_bdev;
-	ret = build_extents(di, di->sparse ? NULL : sis, tail_at);
+	/* Looking at blocks one by one, it may find some that are written meanwhile. */
+	do {
+		ret = build_extents(di, walk ? NULL : sis, tail_at);
+	} while (walk && --tries && (ret == -ENOSPC || ret == -EINVAL));
+	if (!ret && walk && !di->sparse && has_holes(di)) {
+		ret = refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
+		goto free;
+	}
 	if (ret) {
 		if (ret != -ENOMEM && ret != -EINTR)
 			ret = refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
@@ -273,8 +325,7 @@ static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason
 			       sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (!di->written)
 		goto free;
-	di->a_ops = inode->i_mapping->a_ops;
-	di->modified = false;
+	di->stamp = 0;
 	ret = 0;
 	goto out;
 
@@ -298,7 +349,7 @@ static void unpin(struct drw_inode *di, struct file *file)
 		return;
 	clear_pin(di->inode);
 	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
-	if (di->modified && (file->f_mode & FMODE_WRITE) && sb_start_write_trylock(sb)) {
+	if (di->stamp && (file->f_mode & FMODE_WRITE) && sb_start_write_trylock(sb)) {
 		file_update_time(file);
 		sb_end_write(sb);
 	}
@@ -313,15 +364,13 @@ static struct drw_inode *find_or_create(struct inode *inode)
 {
 	struct drw_inode *di, *new;
 
-	new = kzalloc(sizeof(*new), GFP_KERNEL);
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return NULL;
-	if (percpu_init_rwsem(&new->writers)) {
-		kfree(new);
-		return NULL;
-	}
 	new->inode = inode;
 	mutex_init(&new->pin_lock);
+	mutex_init(&new->check_lock);
+	drw_writers_init(new);
 
 	mutex_lock(&drw_inodes_lock);
 	list_for_each_entry(di, &drw_inodes, node)
@@ -333,10 +382,7 @@ static struct drw_inode *find_or_create(struct inode *inode)
 found:
 	di->ref++;
 	mutex_unlock(&drw_inodes_lock);
-	if (new) {
-		percpu_free_rwsem(&new->writers);
-		kfree(new);
-	}
+	kfree(new);
 	return di;
 }
 
@@ -349,8 +395,9 @@ static void drop(struct drw_inode *di)
 	}
 	list_del(&di->node);
 	mutex_unlock(&drw_inodes_lock);
-	percpu_free_rwsem(&di->writers);
 	mutex_destroy(&di->pin_lock);
+	mutex_destroy(&di->check_lock);
+	mutex_destroy(&di->odd_lock);
 	kfree(di);
 }
 
@@ -369,13 +416,21 @@ struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason)
 
 	if (!di)
 		return ERR_PTR(-ENOMEM);
-	mutex_lock(&di->pin_lock);
+	if (mutex_lock_killable(&di->pin_lock)) {
+		drop(di);
+		return ERR_PTR(-EINTR);
+	}
 	if (S_ISREG(di->inode->i_mode)) {
 		/* What one caller may do is not what the next one may. */
-		if (di->pins)
-			ret = check_regular(file, sparse, reason);
-		else
+		if (!di->pins)
 			ret = pin(di, file, sparse, reason);
+		else
+			ret = check_regular(file, sparse, reason);
+		if (!ret && di->sparse && !sparse && has_holes(di)) {
+			if (!di->pins)
+				unpin(di, file);
+			ret = refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
+		}
 	}
 	if (!ret)
 		di->pins++;
@@ -396,188 +451,10 @@ void drw_inode_put(struct drw_inode *di, struct file *file)
 	drop(di);
 }
 
-/**
- * drw_inode_recheck() - is the file's data still where its blocks are?
- * @di: file
- *
- * chattr +j, or fs-verity, may come over a file that is pinned.
- *
- * Return: 0 or -EMEDIUMTYPE.
- */
-int drw_inode_recheck(const struct drw_inode *di)
-{
-	if (!drw_inode_regular(di))
-		return 0;
-	if (unlikely(READ_ONCE(di->inode->i_mapping->a_ops) != di->a_ops ||
-		     IS_VERITY(di->inode) || IS_ENCRYPTED(di->inode)))
-		return -EMEDIUMTYPE;
-	return 0;
-}
-
-/* Has the block at @pos been written? 1 or 0, or -EIO if it is not where it was. */
-static int block_written(struct drw_inode *di, u64 pos)
-{
-	u64 at, known, unused;
-
-	pos = round_down(pos, PAGE_SIZE);
-	if (pos >= di->x.bytes)
-		return 0;
-	known = drw_inode_locate(di, pos, &unused);
-	/* Written since it was bound, by what was in the page cache then. */
-	if (known >= DRW_HOLE_AT)
-		return 0;
-	at = block_at(di->inode, pos);
-	if (!at)
-		return 0;
-	return WARN_ON_ONCE(at != known) ? -EIO : 1;
-}
-
-/* Look up the blocks of one bit; 1: all are written. */
-static int look_up(struct drw_inode *di, u64 bit)
-{
-	u64 pos = bit << DRW_WRITTEN_SHIFT;
-	u64 end = min(pos + (1ULL << DRW_WRITTEN_SHIFT), di->bytes);
-
-	for (; pos < end; pos += PAGE_SIZE) {
-		int ret = block_written(di, pos);
-
-		if (ret <= 0)
-			return ret;
-		cond_resched();
-	}
-	set_bit(bit, di->written);
-	return 1;
-}
-
-/**
- * drw_inode_check_written() - how much of a range has been written
- * @di: regular file
- * @pos: where the range begins, within the file
- * @len: its length, not zero; set to what has been written, from the beginning on
- * @nowait: do not sleep
- *
- * Blocks that have been written stay so while the file is pinned.
- *
- * Return: 0; -EAGAIN only if @nowait; -ENXIO if nothing has been; -EIO if the file system
- * contradicts itself.
- */
-int drw_inode_check_written(struct drw_inode *di, u64 pos, u64 *len, bool nowait)
-{
-	u64 at = pos, end = pos + *len;
-
-	while (at < end) {
-		u64 bit = at >> DRW_WRITTEN_SHIFT;
-		u64 bit_end = min((bit + 1) << DRW_WRITTEN_SHIFT, end);
-		int ret;
-
-		if (likely(test_bit(bit, di->written))) {
-			at = bit_end;
-			continue;
-		}
-		if (nowait)
-			return -EAGAIN;
-		if (signal_pending(current) && at == pos)
-			return -EINTR;
-		ret = look_up(di, bit);
-		if (ret < 0)
-			return ret;
-		if (ret) {
-			at = bit_end;
-			continue;
-		}
-		/* Not all of them: how far, block by block, as far as the transfer goes? */
-		while (at < bit_end) {
-			ret = block_written(di, at);
-			if (ret < 0)
-				return ret;
-			if (!ret)
-				goto stop;
-			at = round_down(at, PAGE_SIZE) + PAGE_SIZE;
-		}
-	}
-	return 0;
-stop:
-	if (at == pos)
-		return -ENXIO;
-	*len = min(at, end) - pos;
-	return 0;
-}
-
-/**
- * drw_inode_start_write() - before the first command of a write
- * @di: file
- * @file: as what it was opened
- * @exclusive: the write covers parts of LBAs; not with @nowait
- * @nowait: do not sleep
- *
- * A frozen file system is waited for, and the file's times and privileges are changed as
- * with any write. What is taken is given back by drw_inode_end_write(), by anybody.
- *
- * Return: 0; -EAGAIN only if @nowait; an errno of changing the inode.
- */
-int drw_inode_start_write(struct drw_inode *di, struct file *file, bool exclusive,
-			  bool nowait)
-{
-	struct super_block *sb = di->inode->i_sb;
-	int ret;
-
-	if (drw_inode_regular(di)) {
-		if (!nowait)
-			sb_start_write(sb);
-		else if (!READ_ONCE(di->modified) || !sb_start_write_trylock(sb))
-			return -EAGAIN;
-		if (!READ_ONCE(di->modified)) {
-			inode_lock(di->inode);
-			ret = file_modified(file);
-			inode_unlock(di->inode);
-			if (ret) {
-				sb_end_write(sb);
-				return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ?
-				       ret : -EIO;
-			}
-			WRITE_ONCE(di->modified, true);
-		}
-	}
-
-	if (exclusive) {
-		percpu_down_write(&di->writers);
-		/* Lockdep: whoever ends the write has it from here on. */
-		percpu_rwsem_release(&di->writers, _THIS_IP_);
-	} else {
-		if (!nowait) {
-			percpu_down_read(&di->writers);
-		} else if (!percpu_down_read_trylock(&di->writers)) {
-			if (drw_inode_regular(di))
-				sb_end_write(sb);
-			return -EAGAIN;
-		}
-		percpu_rwsem_release(&di->writers, _THIS_IP_);
-	}
-	if (drw_inode_regular(di))
-		__sb_writers_release(sb, SB_FREEZE_WRITE);
-	return 0;
-}
-
-/* The last command of a write has ended; any context for shared ones. */
-void drw_inode_end_write(struct drw_inode *di, bool exclusive)
-{
-	if (exclusive) {
-		percpu_rwsem_acquire(&di->writers, 0, _THIS_IP_);
-		percpu_up_write(&di->writers);
-	} else {
-		percpu_rwsem_acquire(&di->writers, 1, _THIS_IP_);
-		percpu_up_read(&di->writers);
-	}
-	if (drw_inode_regular(di)) {
-		__sb_writers_acquired(di->inode->i_sb, SB_FREEZE_WRITE);
-		sb_end_write(di->inode->i_sb);
-	}
-}
-
 /* Memory that the file takes, in bytes. */
 size_t drw_inode_metadata(const struct drw_inode *di)
 {
-	size_t bytes = sizeof(*di) + num_possible_cpus() * sizeof(unsigned int);
+	size_t bytes = sizeof(*di);
 
 	if (drw_inode_regular(di))
 		bytes += di->x_bytes + BITS_TO_LONGS((di->bytes >> DRW_WRITTEN_SHIFT) + 1) *

@@ -8,20 +8,29 @@
  *
  * The pin is S_SWAPFILE, set under the inode lock as swapon(2) does. It stands from the
  * first binding of the inode to the last, so the table is constant while anybody can see
- * it.
+ * it. It is not enough by itself: fallocate(2) and XFS_IOC_SWAPEXT look at the flag, and then
+ * may sleep before they take the inode lock and change blocks. So each attempt of a transfer
+ *
+ *   - holds the inode lock, shared, from a look at i_version until its commands are issued,
+ *   - and is counted as direct I/O (inode_dio_begin()) until they have ended,
+ *
+ * as direct I/O of the file system itself is; whoever frees blocks holds the inode lock,
+ * waits for direct I/O, and changes i_version. When that has changed, nothing that was known
+ * of blocks is true any more: they are looked up again and compared with the table.
  *
  * Locks: drw_inodes_lock > (nothing); it is held for list operations only.
- *	  drw_inode.pin_lock > inode lock. It is held over I/O of the file system.
- *	  Freeze protection of the superblock > drw_inode.writers > everything that a
- *	  transfer takes. Both are dropped in interrupt context when the last command of a
- *	  transfer has ended, whoever took them.
+ *	  drw_inode.pin_lock, drw_inode.check_lock > inode lock. They are held over I/O of
+ *	  the file system.
+ *	  The share or the whole of drw_inode.writers > freeze protection of the superblock >
+ *	  inode lock, shared > everything that an attempt takes. The first two are given back
+ *	  in interrupt context when the last command of a transfer has ended.
  */
 #ifndef _DRW_INODE_H
 #define _DRW_INODE_H
 
 #include <linux/fs.h>
 #include <linux/mutex.h>
-#include <linux/percpu-rwsem.h>
+#include <linux/wait.h>
 
 #include "extents.h"
 
@@ -44,7 +53,11 @@
  * @inode: its inode; every holder has the file open
  * @pin_lock: protects @pins, and the making and unmaking of the pin
  * @pins: bindings
- * @writers: taken shared by writes of whole LBAs, exclusively by those of parts
+ * @writers: shares that writes of whole LBAs have; -1: a write of parts has it all
+ * @gate: a write of parts waits for the shares to come back: no new ones
+ * @sharers: how many wait for a share
+ * @odd_lock: held by the write of parts that waits or runs
+ * @wait: for @writers and @gate to change
  * @bdev: regular file: the disk or partition that its file system is on
  * @bytes: regular file: its size
  * @x: regular file: byte offsets in @bdev of its blocks, the whole last block included,
@@ -52,9 +65,11 @@
  * @sparse: regular file: it may have holes
  * @x_bytes: memory that @x takes
  * @written: regular file: a bit for each DRW_WRITTEN_SHIFT, set when all blocks there are
- *	known to have been written; they stay so
+ *	known to have been written, and to be where @x says
+ * @check_lock: regular file: protects changes of @written and @version
+ * @version: regular file: the i_version for which @written is right
  * @a_ops: regular file: when it was pinned; a change means another journal mode
- * @modified: regular file: its times have been updated for a write
+ * @stamp: regular file: jiffies of the last update of its times for a write, 0: none
  */
 struct drw_inode {
 	struct list_head node;
@@ -62,7 +77,11 @@ struct drw_inode {
 	struct inode *inode;
 	struct mutex pin_lock;
 	unsigned int pins;
-	struct percpu_rw_semaphore writers;
+	atomic_t writers;
+	bool gate;
+	atomic_t sharers;
+	struct mutex odd_lock;
+	wait_queue_head_t wait;
 
 	struct block_device *bdev;
 	u64 bytes;
@@ -70,19 +89,32 @@ struct drw_inode {
 	bool sparse;
 	size_t x_bytes;
 	unsigned long *written;
+	struct mutex check_lock;
+	u64 version;
 	const struct address_space_operations *a_ops;
-	bool modified;
+	unsigned long stamp;
 };
 
 struct block_device *drw_inode_bdev(struct file *file);
 struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason);
 void drw_inode_put(struct drw_inode *di, struct file *file);
-int drw_inode_recheck(const struct drw_inode *di);
-int drw_inode_check_written(struct drw_inode *di, u64 pos, u64 *len, bool nowait);
-int drw_inode_start_write(struct drw_inode *di, struct file *file, bool exclusive,
-			  bool nowait);
-void drw_inode_end_write(struct drw_inode *di, bool exclusive);
 size_t drw_inode_metadata(const struct drw_inode *di);
+
+/* blocks.c */
+u64 drw_block_at(struct inode *inode, u64 pos);
+int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool nowait);
+int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait);
+
+/* writers.c */
+enum drw_wait {
+	DRW_WAIT,	/* for whatever it takes */
+	DRW_WAIT_SHORT,	/* not for other writes, nor for a thaw */
+	DRW_NOWAIT,
+};
+
+void drw_writers_init(struct drw_inode *di);
+int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait);
+void drw_writers_end(struct drw_inode *di, bool odd);
 
 /* Is it a regular file, whose blocks are pinned? */
 static inline bool drw_inode_regular(const struct drw_inode *di)
@@ -90,21 +122,39 @@ static inline bool drw_inode_regular(const struct drw_inode *di)
 	return di->bdev;
 }
 
-/* Are all blocks of a range known to have been written? Callable in any context. */
-static inline bool drw_inode_known_written(const struct drw_inode *di, u64 pos, u64 len)
+/* The inode lock of drw_blocks_hold() is no longer needed: the commands are issued. */
+static inline void drw_blocks_unlock(struct drw_inode *di)
+{
+	inode_unlock_shared(di->inode);
+}
+
+/* The commands have ended. Callable in any context. */
+static inline void drw_blocks_release(struct drw_inode *di)
+{
+	inode_dio_end(di->inode);
+}
+
+/*
+ * Are all blocks of a range known to have been written? Then @version is what
+ * drw_blocks_hold() wants. Callable in any context.
+ */
+static inline bool drw_blocks_known(const struct drw_inode *di, u64 pos, u64 len, u64 *version)
 {
 	u64 bit, last = (pos + len - 1) >> DRW_WRITTEN_SHIFT;
 
+	/* Pairs with the release in forget(): bits that are seen belong to this version. */
+	*version = smp_load_acquire(&di->version);
 	for (bit = pos >> DRW_WRITTEN_SHIFT; bit <= last; bit++)
 		if (!test_bit(bit, di->written))
 			return false;
-	return true;
+	smp_rmb();
+	return *version && READ_ONCE(di->version) == *version;
 }
 
 /**
  * drw_inode_locate() - where a byte of a regular file is
  * @di: a regular file
- * @pos: its offset, inside the file
+ * @pos: its offset, where a block has been written
  * @bytes: how many bytes from there on are consecutive
  *
  * Return: the offset in di->bdev.

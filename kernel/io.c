@@ -79,7 +79,10 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->head = 0;
 	io->tail = 0;
 	io->rmw = false;
+	io->tail_block = false;
+	io->solo = false;
 	io->writing = false;
+	io->locked = false;
 	io->stop = 0;
 	io->edges[0].virt = NULL;
 	io->edges[1].virt = NULL;
@@ -159,6 +162,8 @@ static void cut(struct drw_io *io, u64 len)
 	/* Behind the end of a regular file there is nothing to be kept but zeros. */
 	io->rmw = io->op == DMABUF_RW_OP_WRITE &&
 		  (io->head || (io->tail && end != drw_target_bytes(t)));
+	io->tail_block = io->op == DMABUF_RW_OP_WRITE && drw_inode_regular(t->di) &&
+			 end > round_down(t->di->bytes, PAGE_SIZE);
 }
 
 /**
@@ -230,7 +235,8 @@ static int cut_unwritten(struct drw_io *io, bool nowait)
 	u64 asked = io->len - io->head - io->tail, len = asked;
 	int ret;
 
-	ret = drw_inode_check_written(io->b->target.di, io->pos + io->head, &len, nowait);
+	ret = drw_blocks_check(io->b->target.di, io->pos + io->head, &len, &io->version,
+			       nowait);
 	if (ret || len == asked)
 		return ret;
 	cut(io, io->head + len);
@@ -252,10 +258,11 @@ int drw_io_begin(struct drw_io *io, bool nowait)
 	int ret;
 
 	if (io->op == DMABUF_RW_OP_WRITE) {
-		/* Reading the edges first takes time. */
-		if (io->rmw && nowait)
+		io->solo = io->rmw || io->tail_block;
+		io->odd = io->rmw;
+		if (io->solo && nowait)
 			return -EAGAIN;
-		ret = drw_inode_start_write(t->di, t->file, io->rmw, nowait);
+		ret = drw_writers_start(t->di, t->file, io->odd, nowait ? DRW_NOWAIT : DRW_WAIT);
 		if (ret)
 			return ret;
 		io->writing = true;
@@ -268,13 +275,13 @@ int drw_io_begin(struct drw_io *io, bool nowait)
 	return ret;
 }
 
-/* No command of a write is in flight any more, nor will be. Any context unless io->rmw. */
+/* No command of a write is in flight any more, nor will be. Any context unless io->solo. */
 void drw_io_end_write(struct drw_io *io)
 {
 	if (!io->writing)
 		return;
 	io->writing = false;
-	drw_inode_end_write(io->b->target.di, io->rmw);
+	drw_writers_end(io->b->target.di, io->odd);
 }
 
 /* Note that the bytes from @off on did not arrive; the lowest offset wins. */
@@ -316,6 +323,8 @@ static void io_put_pending(struct drw_io *io)
 	}
 	io->base = min(io->issued, io->fail_off);
 	free_edges(io);
+	if (drw_inode_regular(io->b->target.di))
+		drw_blocks_release(io->b->target.di);
 	drw_map_release(map);
 	/* A poller may look at the queues of a polled transfer until it is freed. */
 	if (!io->polled || io->repeated)
@@ -593,20 +602,50 @@ static int set_pads(struct drw_io *io, struct drw_iter *it)
 	return 0;
 }
 
+/* Keep the blocks that are left to move as they are. */
+static int hold_blocks(struct drw_io *io, bool nowait)
+{
+	struct drw_inode *di = io->b->target.di;
+	u64 from = io->pos + max_t(u64, io->base, io->head);
+	u64 bytes = io->pos + io->len - io->tail - from;
+	int ret;
+
+	while ((ret = drw_blocks_hold(di, io->version, nowait)) == -ESTALE) {
+		u64 written = bytes;
+
+		if (nowait)
+			return -EAGAIN;
+		ret = drw_blocks_check(di, from, &written, &io->version, false);
+		/* What was written cannot become otherwise in any way that is allowed. */
+		if (ret == -ENXIO || (!ret && written < bytes))
+			ret = -EMEDIUMTYPE;
+		if (ret)
+			return ret;
+	}
+	return ret;
+}
+
 /**
  * drw_io_issue() - start an attempt
  * @io: transfer with something left to move
  * @nowait: do not sleep
  *
  * Return: 0: ->done() has been or will be called. A negative errno: nothing has been
- * started and it will not be called; -EAGAIN only if @nowait.
+ * started and it will not be called; -EAGAIN if @nowait, or if io->rmw and there was no tag.
  */
 int drw_io_issue(struct drw_io *io, bool nowait)
 {
-	struct drw_path *path = drw_binding_get_path(io->b);
+	struct drw_inode *di = io->b->target.di;
+	struct drw_path *path;
 	struct drw_iter it;
 	int ret;
 
+	if (drw_inode_regular(di)) {
+		ret = hold_blocks(io, nowait);
+		if (ret)
+			return ret;
+	}
+	path = drw_binding_get_path(io->b);
 	io->path = path;
 	io->error = 0;
 	io->fail_off = U64_MAX;
@@ -636,6 +675,9 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 	} else {
 		issue_some(io, &it);
 	}
+	io->locked = io->tail_block;
+	if (drw_inode_regular(di) && !io->locked)
+		drw_blocks_unlock(di);
 	io_put_pending(io);
 	return 0;
 
@@ -644,6 +686,10 @@ release_map:
 	drw_map_release(path->map);
 put_path:
 	drw_binding_put_path(io->b, path);
+	if (drw_inode_regular(di)) {
+		drw_blocks_unlock(di);
+		drw_blocks_release(di);
+	}
 	return ret;
 }
 
@@ -755,24 +801,14 @@ static void sync_done(struct drw_io *io)
 
 /**
  * drw_io_run() - bring a transfer to its end, waiting for it
- * @io: transfer that has been begun, or need not have been if it is a repetition; if io->error is set, an attempt has ended with it
+ * @io: transfer that has been begun; if io->error is set, an attempt has ended with it
  *
  * Uses io->done and io->wait.
  */
 void drw_io_run(struct drw_io *io)
 {
-	struct drw_target *t = &io->b->target;
 	bool more = io->error ? io_again(io) : io->base < io->len;
 
-	if (more && io->op == DMABUF_RW_OP_WRITE && !io->writing) {
-		int ret = drw_inode_start_write(t->di, t->file, io->rmw, false);
-
-		io->writing = !ret;
-		if (ret) {
-			io->error = ret;
-			more = false;
-		}
-	}
 	io->done = sync_done;
 	/* A poller may be looking at the commands of the first attempt. */
 	io->repeated = io->error;
@@ -785,6 +821,10 @@ void drw_io_run(struct drw_io *io)
 			io->error = ret;
 		else
 			wait_for_completion_io(&io->wait);
+		if (io->locked) {
+			io->locked = false;
+			drw_blocks_unlock(io->b->target.di);
+		}
 		io->repeated = true;
 		more = io_again(io);
 	}

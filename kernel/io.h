@@ -66,7 +66,13 @@ struct drw_cmd {
  * @head: bytes of the first LBA before those asked for
  * @tail: bytes of the last LBA after those asked for
  * @rmw: a write with pads that hold other data
- * @writing: drw_inode_start_write() has been done
+ * @tail_block: a write to the last, partial block of a regular file: the inode stays locked,
+ *	because truncate() to a greater length writes that block, too
+ * @solo: one of these; it runs to its end before its issuer goes on
+ * @writing: drw_writers_start() has been done,
+ * @odd: and like this
+ * @version: regular file: for drw_blocks_hold()
+ * @locked: an attempt has left the inode locked
  * @stop: errno that follows the last byte of a transfer that was cut short
  * @edges: with @rmw, the first and the last LBA as they are on the drive, for an attempt
  * @pc: pieces, as long as the transfer without its pads; &@one, or an array that
@@ -106,7 +112,12 @@ struct drw_io {
 	u16 head;
 	u16 tail;
 	bool rmw;
+	bool tail_block;
+	bool solo;
 	bool writing;
+	bool odd;
+	bool locked;
+	u64 version;
 	int stop;
 	struct drw_page edges[2];
 	struct dmabuf_rw_piece *pc;
@@ -116,7 +127,7 @@ struct drw_io {
 	void (*done)(struct drw_io *io);
 	struct io_uring_cmd *ucmd;
 	struct completion wait;
-	struct work_struct work;
+	struct delayed_work work;
 
 	u64 base;
 	struct drw_path *path;

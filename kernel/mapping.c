@@ -22,7 +22,7 @@ static void drw_map_drained(struct percpu_ref *ref)
 #define DRW_DRAIN_POLL_JIFFIES	max(HZ / 200, 1)
 
 /* Poll for every transfer on poll queues once. */
-static void drw_map_poll(struct drw_map *map)
+void drw_map_poll(struct drw_map *map)
 {
 	struct drw_polled *p, *first = NULL;
 	unsigned long flags;

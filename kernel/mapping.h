@@ -108,6 +108,7 @@ struct drw_map *drw_map_get(struct drw_dmadev *dd, struct dma_buf *dmabuf,
 void drw_map_put(struct drw_map *map);
 int drw_map_acquire_slow(struct drw_map *map, struct drw_why *why);
 void drw_map_sever(struct drw_map *map);
+void drw_map_poll(struct drw_map *map);
 int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents);
 
 /**

@@ -91,8 +91,6 @@ static int check_format(struct block_device *bdev, u32 *reason)
  * drw_target_recheck() - is the namespace still there, and formatted as at bind time?
  * @t: target
  *
- * Also, is a regular file's data still in its blocks?
- *
  * Return: 0, -ENODEV or -EMEDIUMTYPE.
  */
 int drw_target_recheck(const struct drw_target *t)
@@ -106,13 +104,14 @@ int drw_target_recheck(const struct drw_target *t)
 	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
 		     blk_get_integrity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
-	return drw_inode_recheck(t->di);
+	return 0;
 }
 
 /* May the file be written to, as blkdev_write_iter() has it? 0, -EPERM or -ETXTBSY. */
 int drw_target_may_write(const struct drw_target *t)
 {
-	if (bdev_read_only(t->bdev))
+	/* chattr +i and +a after the file was opened, as ext4 has it for write(2). */
+	if (bdev_read_only(t->bdev) || IS_IMMUTABLE(t->di->inode) || IS_APPEND(t->di->inode))
 		return -EPERM;
 	if (drw_inode_regular(t->di))
 		return sb_rdonly(t->di->inode->i_sb) ? -EPERM : 0;

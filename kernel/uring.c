@@ -40,18 +40,36 @@ static DRW_URING_TASK_CB(uring_task_cb)
 
 static void uring_work(struct work_struct *work)
 {
-	struct drw_io *io = container_of(work, struct drw_io, work);
+	struct drw_io *io = container_of(to_delayed_work(work), struct drw_io, work);
+	struct drw_target *t = &io->b->target;
 
+	/*
+	 * A short transfer that failed has given back its share of the file's writes. Others
+	 * that have theirs need this queue to end, so it must not fill with those who wait.
+	 */
+	if (io->error && io->op == DMABUF_RW_OP_WRITE && !io->writing) {
+		if (drw_writers_start(t->di, t->file, false, DRW_WAIT_SHORT)) {
+			queue_delayed_work(drw_wq, &io->work, msecs_to_jiffies(10));
+			return;
+		}
+		io->writing = true;
+		io->odd = false;
+	}
 	drw_io_run(io);
 	io_uring_cmd_do_in_task_lazy(io->ucmd, uring_task_cb);
+}
+
+static void go_on_in_work(struct drw_io *io)
+{
+	INIT_DELAYED_WORK(&io->work, uring_work);
+	queue_delayed_work(drw_wq, &io->work, 0);
 }
 
 /* The last command of a transfer has ended; interrupt context, mostly. */
 static void uring_done(struct drw_io *io)
 {
 	if (unlikely(drw_io_needs_process(io))) {
-		INIT_WORK(&io->work, uring_work);
-		queue_work(drw_wq, &io->work);
+		go_on_in_work(io);
 		return;
 	}
 	/* Not in task work: the task may be waiting for just this, in another call. */
@@ -105,8 +123,7 @@ static void fast_to_slow(struct io_uring_cmd *ucmd)
 	io->base = fast.error ? 0 : fast.bytes;
 	io->ucmd = ucmd;
 	uring_pdu(ucmd)->io = io;
-	INIT_WORK(&io->work, uring_work);
-	queue_work(drw_wq, &io->work);
+	go_on_in_work(io);
 }
 
 static DRW_URING_TASK_CB(fast_task_cb)
@@ -133,8 +150,10 @@ static DRW_END_IO(fast_end_io, rq, status)
 	struct drw_path *path = fast->path;
 
 	fast->error = drw_rq_error(rq, status);
+	if (drw_inode_regular(b->target.di))
+		drw_blocks_release(b->target.di);
 	if (fast->op == DMABUF_RW_OP_WRITE)
-		drw_inode_end_write(b->target.di, false);
+		drw_writers_end(b->target.di, false);
 	drw_map_release(path->map);
 	drw_binding_put_path(b, path);
 	io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
@@ -152,7 +171,9 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 {
 	const struct drw_target *t = &b->target;
 	struct fast_pdu *fast = fast_pdu(ucmd);
-	u64 size = drw_target_bytes(t), ext_off, contiguous;
+	u64 size = drw_target_bytes(t), ext_off, contiguous, version;
+	struct drw_inode *di = t->di;
+	bool regular = drw_inode_regular(di);
 	struct drw_rw rw = { };
 	struct drw_path *path;
 	struct drw_map *map;
@@ -165,13 +186,20 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	    (op == DMABUF_RW_OP_WRITE && drw_target_may_write(t)))
 		return false;
 
+	/* The table may be asked only where blocks are known. */
+	if (regular && !drw_blocks_known(t->di, pos, len, &version))
+		return false;
 	rw.sector = drw_target_locate(t, pos, &contiguous);
-	if (drw_inode_regular(t->di) &&
-	    (len > contiguous || !drw_inode_known_written(t->di, pos, len) ||
-	     drw_inode_recheck(t->di)))
+	if (len > contiguous)
 		return false;
-	if (op == DMABUF_RW_OP_WRITE && drw_inode_start_write(t->di, t->file, false, true))
-		return false;
+	if (op == DMABUF_RW_OP_WRITE) {
+		if (regular && pos + len > round_down(size, PAGE_SIZE))
+			return false;
+		if (drw_writers_start(t->di, t->file, false, DRW_NOWAIT))
+			return false;
+	}
+	if (regular && drw_blocks_hold(t->di, version, true))
+		goto end_write;
 
 	path = drw_binding_get_path(b);
 	map = path->map;
@@ -208,14 +236,22 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	rq->end_io = fast_end_io;
 	rq->end_io_data = ucmd;
 	blk_execute_rq_nowait(rq, false);
+	/* The binding's file, which io_uring holds meanwhile, keeps the inode. */
+	if (regular)
+		drw_blocks_unlock(di);
 	return true;
 
 release_map:
 	drw_map_release(map);
 put_path:
 	drw_binding_put_path(b, path);
+	if (regular) {
+		drw_blocks_unlock(di);
+		drw_blocks_release(di);
+	}
+end_write:
 	if (op == DMABUF_RW_OP_WRITE)
-		drw_inode_end_write(t->di, false);
+		drw_writers_end(di, false);
 	return false;
 }
 
@@ -284,8 +320,7 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (ret)
 		goto err_free;
 
-	if (io->rmw) {
-		/* It has the file's writes to itself, so it ends before this worker goes on. */
+	if (io->solo) {
 		drw_io_run(io);
 		ret = drw_io_result(io);
 		goto err_free;
@@ -309,8 +344,7 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (ret == -ENODEV || ret == -ENOLINK) {
 		/* Nothing was started: find another path, or wait for this one, in peace. */
 		io->polled = false;
-		INIT_WORK(&io->work, uring_work);
-		queue_work(drw_wq, &io->work);
+		go_on_in_work(io);
 		return -EIOCBQUEUED;
 	}
 	ret = drw_io_result(io);

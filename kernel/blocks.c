@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * blocks.c - are the blocks of a regular file where the table says, and written?
+ *
+ * See inode.h for why this has to be asked at all. The answers are remembered for the
+ * i_version that they were right for.
+ */
+#include <linux/iversion.h>
+#include <linux/pagemap.h>
+
+#include "../include/uapi/dmabuf_rw.h"
+#include "compat.h"
+#include "inode.h"
+
+/* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
+u64 drw_block_at(struct inode *inode, u64 pos)
+{
+	sector_t block = pos >> inode->i_blkbits;
+
+	if (bmap(inode, &block))
+		return 0;
+	return (u64)block << inode->i_blkbits;
+}
+
+/* Has the block at @pos been written? 1 or 0, or -EMEDIUMTYPE if it is not where it was. */
+static int block_written(struct drw_inode *di, u64 pos)
+{
+	u64 at, known, unused;
+
+	pos = round_down(pos, PAGE_SIZE);
+	if (pos >= di->x.bytes)
+		return 0;
+	known = drw_inode_locate(di, pos, &unused);
+	/* Written since it was bound, by what was in the page cache then. */
+	if (known >= DRW_HOLE_AT)
+		return 0;
+	at = drw_block_at(di->inode, pos);
+	if (!at)
+		return 0;
+	return at == known ? 1 : -EMEDIUMTYPE;
+}
+
+/* Look up the blocks of one bit; 1: all are written. */
+static int look_up(struct drw_inode *di, u64 bit)
+{
+	u64 pos = bit << DRW_WRITTEN_SHIFT;
+	u64 end = min(pos + (1ULL << DRW_WRITTEN_SHIFT), di->bytes);
+
+	for (; pos < end; pos += PAGE_SIZE) {
+		int ret = block_written(di, pos);
+
+		if (ret <= 0)
+			return ret;
+		cond_resched();
+	}
+	set_bit(bit, di->written);
+	return 1;
+}
+
+/* The inode has changed: whatever was known of its blocks may be wrong. */
+static void forget(struct drw_inode *di)
+{
+	lockdep_assert_held(&di->check_lock);
+
+	WRITE_ONCE(di->version, 0);
+	/* Pairs with the read barrier in drw_blocks_known(). */
+	smp_wmb();
+	bitmap_zero(di->written, (di->bytes >> DRW_WRITTEN_SHIFT) + 1);
+	smp_store_release(&di->version, inode_query_iversion(di->inode));
+}
+
+/* What does not depend on the range. */
+static int check_inode(const struct drw_inode *di)
+{
+	/* chattr +j, or fs-verity, may come over a file that is pinned. */
+	if (READ_ONCE(di->inode->i_mapping->a_ops) != di->a_ops || IS_VERITY(di->inode) ||
+	    IS_ENCRYPTED(di->inode) || i_size_read(di->inode) < di->bytes)
+		return -EMEDIUMTYPE;
+	return 0;
+}
+
+static int check_locked(struct drw_inode *di, u64 pos, u64 *len, u64 *version)
+{
+	u64 at = pos, end = pos + *len;
+	int ret;
+
+	ret = check_inode(di);
+	if (ret)
+		return ret;
+	if (!inode_eq_iversion(di->inode, di->version))
+		forget(di);
+	*version = di->version;
+
+	while (at < end) {
+		u64 bit = at >> DRW_WRITTEN_SHIFT;
+		u64 bit_end = min((bit + 1) << DRW_WRITTEN_SHIFT, end);
+
+		if (test_bit(bit, di->written)) {
+			at = bit_end;
+			continue;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		ret = look_up(di, bit);
+		if (ret < 0)
+			return ret;
+		if (ret) {
+			at = bit_end;
+			continue;
+		}
+		/* Not all of them: how far, block by block, as far as the transfer goes? */
+		while (at < bit_end) {
+			ret = block_written(di, at);
+			if (ret < 0)
+				return ret;
+			if (!ret)
+				goto stop;
+			at = round_down(at, PAGE_SIZE) + PAGE_SIZE;
+		}
+	}
+	return 0;
+stop:
+	if (at == pos)
+		return -ENXIO;
+	*len = min(at, end) - pos;
+	return 0;
+}
+
+/**
+ * drw_blocks_check() - how much of a range has been written
+ * @di: regular file
+ * @pos: where the range begins, within the file
+ * @len: its length, not zero; set to what has been written, from the beginning on
+ * @version: set to what drw_blocks_hold() wants
+ * @nowait: do not sleep
+ *
+ * Return: 0; -EAGAIN only if @nowait; -ENXIO if nothing has been; -EMEDIUMTYPE if the file
+ * is no longer what was bound; -EINTR.
+ */
+int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool nowait)
+{
+	int ret;
+
+	if (likely(drw_blocks_known(di, pos, *len, version)) &&
+	    inode_eq_iversion(di->inode, *version))
+		return 0;
+	if (nowait)
+		return -EAGAIN;
+	if (mutex_lock_killable(&di->check_lock))
+		return -EINTR;
+	ret = check_locked(di, pos, len, version);
+	mutex_unlock(&di->check_lock);
+	return ret;
+}
+
+/**
+ * drw_blocks_hold() - keep blocks that have been checked as they are
+ * @di: regular file
+ * @version: from drw_blocks_check()
+ * @nowait: do not sleep
+ *
+ * Until drw_blocks_unlock() nobody changes them, and until drw_blocks_release() nobody
+ * frees them.
+ *
+ * Return: 0; -ESTALE if they have to be checked again; -EAGAIN only if @nowait; -EINTR.
+ */
+int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait)
+{
+	struct inode *inode = di->inode;
+
+	if (nowait) {
+		if (!inode_trylock_shared(inode))
+			return -EAGAIN;
+	} else if (down_read_killable(&inode->i_rwsem)) {
+		return -EINTR;
+	}
+	if (unlikely(!inode_eq_iversion(inode, version) || check_inode(di))) {
+		inode_unlock_shared(inode);
+		return -ESTALE;
+	}
+	inode_dio_begin(inode);
+	return 0;
+}

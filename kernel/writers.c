@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * writers.c - what a write has to have before its first command.
+ *
+ * Writes of whole LBAs share a file; a write of parts of LBAs, which reads them first, has
+ * it to itself. An rwsem would be that, but for three things: a share is given back in
+ * interrupt context, the wait for all of them must end at a fatal signal, and while it lasts
+ * transfers on poll queues have to be polled for, whose owner may be who waits.
+ *
+ * For a regular file also: the file system is not frozen, and the file's times and
+ * privileges have been dealt with, as by any write.
+ */
+#include <linux/iversion.h>
+
+#include "dmadev.h"
+#include "inode.h"
+
+/* How often a write of parts looks at poll queues while it waits. */
+#define DRW_WRITERS_POLL	max(HZ / 200, 1)
+
+void drw_writers_init(struct drw_inode *di)
+{
+	mutex_init(&di->odd_lock);
+	init_waitqueue_head(&di->wait);
+}
+
+static bool try_share(struct drw_inode *di)
+{
+	int n = atomic_read(&di->writers);
+
+	do {
+		if (n < 0 || READ_ONCE(di->gate))
+			return false;
+	} while (!atomic_try_cmpxchg_acquire(&di->writers, &n, n + 1));
+	return true;
+}
+
+static int wait_share(struct drw_inode *di)
+{
+	int ret;
+
+	if (likely(try_share(di)))
+		return 0;
+	atomic_inc(&di->sharers);
+	ret = wait_event_killable(di->wait, try_share(di));
+	if (atomic_dec_and_test(&di->sharers))
+		wake_up_all(&di->wait);
+	return ret ? -EINTR : 0;
+}
+
+static bool try_all(struct drw_inode *di)
+{
+	return !atomic_read(&di->writers) && !atomic_cmpxchg_acquire(&di->writers, 0, -1);
+}
+
+static int wait_all(struct drw_inode *di)
+{
+	if (mutex_lock_killable(&di->odd_lock))
+		return -EINTR;
+	/* After another write of parts, those who waited for it come first. */
+	wait_event_timeout(di->wait, !atomic_read(&di->sharers), 1);
+	WRITE_ONCE(di->gate, true);
+	for (;;) {
+		long left = wait_event_killable_timeout(di->wait, try_all(di),
+							DRW_WRITERS_POLL);
+
+		if (left > 0)
+			return 0;
+		if (left < 0)
+			break;
+		drw_dmadev_poll_all();
+	}
+	WRITE_ONCE(di->gate, false);
+	wake_up_all(&di->wait);
+	mutex_unlock(&di->odd_lock);
+	return -EINTR;
+}
+
+static void put_all(struct drw_inode *di)
+{
+	WRITE_ONCE(di->gate, false);
+	atomic_set_release(&di->writers, 0);
+	wake_up_all(&di->wait);
+	mutex_unlock(&di->odd_lock);
+}
+
+static void put_share(struct drw_inode *di)
+{
+	if (atomic_dec_and_test(&di->writers) && wq_has_sleeper(&di->wait))
+		wake_up_all(&di->wait);
+}
+
+static void put(struct drw_inode *di, bool odd)
+{
+	if (odd)
+		put_all(di);
+	else
+		put_share(di);
+}
+
+/* Times to the second, and privileges whenever there are any: as recent as that? */
+static bool is_stamped(const struct drw_inode *di)
+{
+	unsigned long stamp = READ_ONCE(di->stamp);
+
+	return stamp && time_before(jiffies, stamp + HZ) && IS_NOSEC(di->inode);
+}
+
+static int stamp(struct drw_inode *di, struct file *file)
+{
+	struct inode *inode = di->inode;
+	bool known;
+	int ret;
+
+	if (mutex_lock_killable(&di->check_lock))
+		return -EINTR;
+	if (inode_lock_killable(inode)) {
+		mutex_unlock(&di->check_lock);
+		return -EINTR;
+	}
+	/* Our own change of i_version says nothing about blocks. */
+	known = inode_eq_iversion(inode, di->version);
+	ret = file_modified(file);
+	if (known)
+		WRITE_ONCE(di->version, inode_query_iversion(inode));
+	inode_unlock(inode);
+	mutex_unlock(&di->check_lock);
+	if (ret)
+		return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+	/* Never 0. */
+	WRITE_ONCE(di->stamp, jiffies | 1);
+	return 0;
+}
+
+/**
+ * drw_writers_start() - before the first command of a write
+ * @di: file
+ * @file: as what it was opened
+ * @odd: the write covers parts of LBAs; only with DRW_WAIT
+ * @wait: what to wait for
+ *
+ * What is taken is given back by drw_writers_end(), by anybody for one that is not @odd.
+ *
+ * Return: 0; -EAGAIN not with DRW_WAIT; -EINTR; an errno of changing the inode.
+ */
+int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait)
+{
+	struct super_block *sb = di->inode->i_sb;
+	int ret;
+
+	if (odd)
+		ret = wait_all(di);
+	else if (wait == DRW_WAIT)
+		ret = wait_share(di);
+	else
+		ret = try_share(di) ? 0 : -EAGAIN;
+	if (ret || !drw_inode_regular(di))
+		return ret;
+
+	ret = -EAGAIN;
+	if (wait == DRW_NOWAIT && !is_stamped(di))
+		goto put;
+	if (wait == DRW_WAIT)
+		sb_start_write(sb);
+	else if (!sb_start_write_trylock(sb))
+		goto put;
+	/* With DRW_WAIT_SHORT it is the repetition of a write that has been stamped. */
+	ret = wait != DRW_WAIT || is_stamped(di) ? 0 : stamp(di, file);
+	if (ret) {
+		sb_end_write(sb);
+		goto put;
+	}
+	/* Lockdep: whoever ends the write has it from here on. */
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return 0;
+put:
+	put(di, odd);
+	return ret;
+}
+
+/* The last command of a write has ended; in any context, but for odd ones. */
+void drw_writers_end(struct drw_inode *di, bool odd)
+{
+	if (drw_inode_regular(di)) {
+		__sb_writers_acquired(di->inode->i_sb, SB_FREEZE_WRITE);
+		sb_end_write(di->inode->i_sb);
+	}
+	put(di, odd);
+}
