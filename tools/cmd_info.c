@@ -125,6 +125,11 @@ static void show_pair(struct report *report, const struct session *s)
 		  dmabuf_rw_pci_name(info->nvme_pci, pci, sizeof(pci)), info->paths,
 		  info->paths == 1 ? "path" : "paths",
 		  info->flags & DMABUF_RW_INFO_WRITE_CACHE ? ", volatile write cache" : "");
+	if (info->flags & DMABUF_RW_INFO_REGULAR)
+		print_row(report, "kind", "regular file in %llu %s; as long as it is bound, nobody "
+			  "can change its size, write it otherwise, rename or remove it",
+			  (unsigned long long)info->file_extents,
+			  info->file_extents == 1 ? "extent" : "extents");
 	print_row(report, "direct", "yes: %s", can_read && can_write ? "load and store" :
 		  can_read ? "load only" : "store only");
 	dmabuf_rw_info_describe(info, text, sizeof(text));

@@ -12,17 +12,22 @@
 
 #define REAP_MAX	64
 #define TICK_MS		100
+/* Blocks of every file system and drive. */
+#define FILE_BLOCK	4096
 
 static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t bytes,
-		       int err, uint64_t direct, uint32_t path)
+		       int err, uint64_t direct, uint64_t bounced)
 {
 	uint64_t got = bytes > 0 ? bytes : 0;
 
 	e->completions++;
 	e->moved += got;
 	e->direct_bytes += direct;
-	if (got)
-		e->path = path;
+	e->bounced_bytes += bounced;
+	if (e->direct_bytes)
+		e->path = e->bounced_bytes ? DMABUF_RW_PATH_MIXED : DMABUF_RW_PATH_DIRECT;
+	else if (e->bounced_bytes)
+		e->path = DMABUF_RW_PATH_BOUNCED;
 	if (got == want)
 		return;
 	if (off + got < e->gapless)
@@ -34,9 +39,17 @@ static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t by
 	}
 }
 
+/*
+ * The first block ends where a block of the file does, so that all others begin and end
+ * there, whatever the transfer's offset is.
+ */
 static uint64_t block_len(const struct engine *e, uint64_t off)
 {
-	return e->len - off < e->block ? e->len - off : e->block;
+	uint64_t odd = (e->file_off + off) % FILE_BLOCK, len = e->block;
+
+	if (len > FILE_BLOCK && len % FILE_BLOCK == 0)
+		len -= odd;
+	return e->len - off < len ? e->len - off : len;
 }
 
 static bool stopped(const struct engine *e)
@@ -58,7 +71,7 @@ static void run_synchronously(struct engine *e, uint64_t *next)
 		if (ret == -EINTR)
 			continue;
 		note_block(e, *next, len, ret, result.error, result.direct_bytes,
-			   result.path);
+			   result.bounced_bytes);
 		*next += len;
 		if (e->progress)
 			e->progress(e->progress_arg, e->moved, e->path);
@@ -96,7 +109,8 @@ static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t 
 		for (i = 0; i < ret; i++)
 			note_block(e, done[i].user_data,
 				   block_len(e, done[i].user_data), done[i].bytes,
-				   done[i].error, done[i].direct_bytes, done[i].path);
+				   done[i].error, done[i].direct_bytes,
+				   done[i].bounced_bytes);
 		if (e->progress)
 			e->progress(e->progress_arg, e->moved, e->path);
 	}
@@ -117,6 +131,7 @@ int engine_run(struct engine *e)
 	e->moved = 0;
 	e->gapless = e->len;
 	e->direct_bytes = 0;
+	e->bounced_bytes = 0;
 	e->completions = 0;
 	e->path = DMABUF_RW_PATH_NONE;
 	e->error = (struct dmabuf_rw_error){ 0 };

@@ -51,14 +51,21 @@ void report_fail(struct report *report, const char *format, ...)
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error)
 {
+	char text[1024];
+
+	dmabuf_rw_error_format(error, text, sizeof(text));
+	fprintf(stderr, "dmabuf-rw %s: %s: %s\n", report->command, what, text);
+	add_error(report, json_of_error(error));
+}
+
+struct json_object *json_of_error(const struct dmabuf_rw_error *error)
+{
 	struct json_object *object = json_object_new_object();
 	const char *name = dmabuf_rw_errno_name(error->err);
 	const char *reason = dmabuf_rw_reason_name(error->reason);
 	char text[1024];
 
 	dmabuf_rw_error_format(error, text, sizeof(text));
-	fprintf(stderr, "dmabuf-rw %s: %s: %s\n", report->command, what, text);
-
 	json_put_string(object, "message", text);
 	json_put_string(object, "cause", dmabuf_rw_error_cause(error));
 	json_put_string(object, "remedy", dmabuf_rw_error_remedy(error));
@@ -67,7 +74,7 @@ void report_error(struct report *report, const char *what,
 	json_put_u64(object, "reason", error->reason);
 	json_put_string(object, "reason_name", reason ? reason : "unknown");
 	json_put_u64(object, "detail", error->detail);
-	add_error(report, object);
+	return object;
 }
 
 int report_end(struct report *report, int status)
@@ -141,6 +148,8 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 		{ DMABUF_RW_INFO_WRITE_CACHE, "write_cache" },
 		{ DMABUF_RW_INFO_MAPPED, "mapped" },
 		{ DMABUF_RW_INFO_REVOKED, "revoked" },
+		{ DMABUF_RW_INFO_REGULAR, "regular" },
+		{ DMABUF_RW_INFO_BOUNCE_ONLY, "bounce_only" },
 	};
 	struct json_object *o = json_object_new_object();
 	char text[512];
@@ -165,6 +174,7 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 	json_put_string(o, "iommu", dmabuf_rw_iommu_name(info->iommu));
 	json_put_u64(o, "paths", info->paths);
 	json_put_u64(o, "extents", info->extents);
+	json_put_u64(o, "file_extents", info->file_extents);
 	json_put_u64(o, "metadata_bytes", info->metadata_bytes);
 	json_put_u64(o, "reads", info->reads);
 	json_put_u64(o, "writes", info->writes);

@@ -35,15 +35,15 @@ void session_init(struct session *s)
 
 int session_open_device(struct session *s, struct report *report)
 {
-	struct dmabuf_rw_error error;
 	struct dmabuf_rw_device_opts opts = {
 		.size = sizeof(opts),
-		.error = &error,
+		.error = &s->device_error,
 	};
 
 	if (!dmabuf_rw_device_open(&opts, &s->device))
 		return STATUS_OK;
-	report_error(report, DMABUF_RW_DEVICE, &error);
+	if (report)
+		report_error(report, DMABUF_RW_DEVICE, &s->device_error);
 	return STATUS_FAILED;
 }
 

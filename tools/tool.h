@@ -69,6 +69,8 @@ void json_put_u64(struct json_object *object, const char *key, uint64_t value);
 void json_put_double(struct json_object *object, const char *key, double value);
 void json_put_bool(struct json_object *object, const char *key, bool value);
 void json_put_string(struct json_object *object, const char *key, const char *value);
+/* What an error is, in words and numbers. */
+struct json_object *json_of_error(const struct dmabuf_rw_error *error);
 /* All of @info under its field names. */
 struct json_object *json_of_info(const struct dmabuf_rw_info *info);
 
@@ -78,6 +80,7 @@ struct session {
 	const char *file_name;
 	const char *buffer_name;
 	struct dmabuf_rw_device *device;
+	struct dmabuf_rw_error device_error;	/* why there is none */
 	struct dmabuf_rw_binding *binding;
 	struct buffer buffer;
 	int file_fd;
@@ -95,6 +98,7 @@ int session_open(struct session *s, struct report *report, const char *file,
 void session_close(struct session *s);
 /* The steps of it, for info. */
 void session_init(struct session *s);
+/* @report null: the failure is only kept in @s->device_error. */
 int session_open_device(struct session *s, struct report *report);
 int session_open_buffer(struct session *s, struct report *report, const char *buffer);
 int session_open_file(struct session *s, struct report *report, const char *file,
@@ -122,8 +126,9 @@ struct engine {
 	uint64_t moved;		/* bytes moved, anywhere in the range */
 	uint64_t gapless;	/* bytes moved, counted from its beginning without a gap */
 	uint64_t direct_bytes;
+	uint64_t bounced_bytes;
 	uint64_t completions;
-	uint32_t path;		/* of the last completion that moved something */
+	uint32_t path;		/* enum dmabuf_rw_path of all that was moved */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 
@@ -155,12 +160,13 @@ double cpu_seconds(void);
 #define DIGEST_TEXT 65
 
 /*
- * Compares @len bytes of the mapped buffer with the file, read with O_DIRECT. 0: equal;
- * 1: they differ first at *@where; -errno after the failure was reported.
+ * Compares @len bytes of the mapped buffer with the file @fd, which @name is for messages,
+ * read through another descriptor, with O_DIRECT where the file has it. 0: equal; 1: they
+ * differ first at *@where; -errno after the failure was reported.
  */
-int verify_range(struct report *report, struct session *s, uint64_t file_off,
-		 uint64_t buf_off, uint64_t len, volatile sig_atomic_t *stop,
-		 uint64_t *where);
+int verify_range(struct report *report, struct session *s, int fd, const char *name,
+		 uint64_t file_off, uint64_t buf_off, uint64_t len,
+		 volatile sig_atomic_t *stop, uint64_t *where);
 /* SHA-256 of a range of the mapped buffer, in hexadecimal. */
 int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
 		 char text[DIGEST_TEXT]);

@@ -29,23 +29,38 @@ static int read_buffer(struct buffer *b, uint64_t off, void *out, size_t len)
 	return buffer_cpu_end(b, false);
 }
 
-static int read_file(int fd, uint64_t off, char *out, size_t len)
+/* Up to @len bytes, fewer at the end of the file; how many, or -errno. */
+static ssize_t read_file(int fd, uint64_t off, char *out, size_t len)
 {
+	size_t done = 0;
 	ssize_t n;
 
-	while (len) {
-		n = pread(fd, out, len, off);
+	while (done < len) {
+		n = pread(fd, out + done, len - done, off + done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (n == 0)
-			return -ENODATA;
-		out += n;
-		off += n;
-		len -= n;
+		done += n;
+		/* With O_DIRECT, an odd count is the end. */
+		if (!n || n % 512)
+			break;
 	}
-	return 0;
+	return done;
+}
+
+/* Opened anew, so that what is read is what is stored. */
+static int open_again(int fd, bool *direct)
+{
+	char path[32];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	*direct = again >= 0;
+	if (again < 0 && errno == EINVAL)
+		again = open(path, O_RDONLY | O_CLOEXEC);
+	return again < 0 ? -errno : again;
 }
 
 static size_t first_difference(const char *a, const char *b, size_t len)
@@ -57,20 +72,20 @@ static size_t first_difference(const char *a, const char *b, size_t len)
 	return i;
 }
 
-int verify_range(struct report *report, struct session *s, uint64_t file_off,
-		 uint64_t buf_off, uint64_t len, volatile sig_atomic_t *stop,
-		 uint64_t *where)
+int verify_range(struct report *report, struct session *s, int file_fd, const char *name,
+		 uint64_t file_off, uint64_t buf_off, uint64_t len,
+		 volatile sig_atomic_t *stop, uint64_t *where)
 {
 	char *from_file = NULL, *from_buffer = NULL;
 	uint64_t done = 0;
+	bool direct;
 	int fd, ret = 0;
 
-	fd = open(s->file_name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	fd = open_again(file_fd, &direct);
 	if (fd < 0) {
-		ret = -errno;
-		report_fail(report, "%s cannot be opened for verification: %s",
-			    s->file_name, strerror(-ret));
-		return ret;
+		report_fail(report, "%s cannot be opened for verification: %s", name,
+			    strerror(-fd));
+		return fd;
 	}
 	from_file = aligned_alloc(CHUNK_ALIGN, CHUNK);
 	from_buffer = malloc(CHUNK);
@@ -81,18 +96,25 @@ int verify_range(struct report *report, struct session *s, uint64_t file_off,
 	}
 
 	while (done < len) {
-		size_t n = len - done < CHUNK ? len - done : CHUNK;
+		/* Widened to what O_DIRECT takes. */
+		size_t head = (file_off + done) % CHUNK_ALIGN;
+		size_t n = len - done < CHUNK - head ? len - done : CHUNK - head;
+		ssize_t got;
 
 		if (*stop) {
 			ret = -EINTR;
 			report_fail(report, "interrupted during verification");
 			goto out;
 		}
-		ret = read_file(fd, file_off + done, from_file, n);
-		if (ret) {
+		got = read_file(fd, file_off + done - head, from_file,
+				(head + n + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN);
+		if (got >= 0 && (size_t)got < head + n)
+			got = -ENODATA;
+		if (got < 0) {
+			ret = got;
 			report_fail(report, "%s cannot be read at %llu for verification: %s",
-				    s->file_name,
-				    (unsigned long long)(file_off + done), strerror(-ret));
+				    name, (unsigned long long)(file_off + done),
+				    strerror(-ret));
 			goto out;
 		}
 		ret = read_buffer(&s->buffer, buf_off + done, from_buffer, n);
@@ -101,14 +123,17 @@ int verify_range(struct report *report, struct session *s, uint64_t file_off,
 				    s->buffer_name, strerror(-ret));
 			goto out;
 		}
-		if (memcmp(from_file, from_buffer, n)) {
-			*where = done + first_difference(from_file, from_buffer, n);
+		if (memcmp(from_file + head, from_buffer, n)) {
+			*where = done + first_difference(from_file + head, from_buffer, n);
 			ret = 1;
 			goto out;
 		}
 		done += n;
 	}
 out:
+	/* The page cache is left no fuller than it was found. */
+	if (!direct)
+		posix_fadvise(fd, file_off, len, POSIX_FADV_DONTNEED);
 	free(from_file);
 	free(from_buffer);
 	close(fd);

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/* transfer_options.c - the command line of load and store. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transfer.h"
+
+#define DEFAULT_BLOCK	(UINT64_C(1) << 20)
+#define DEFAULT_DEPTH	32
+
+enum {
+	OPT_OFFSET = 256, OPT_LENGTH, OPT_BUF_OFFSET, OPT_BLOCK, OPT_DEPTH, OPT_VERIFY,
+	OPT_CHECKSUM, OPT_DEVICE_MEMORY, OPT_PROGRESS, OPT_FUA, OPT_FSYNC, OPT_FORCE,
+	OPT_BUFFER, OPT_RANGE, OPT_ALLOW_BOUNCE, OPT_IN_PLACE,
+};
+
+#define COMMON_LONG_OPTIONS \
+	{ "offset", required_argument, NULL, OPT_OFFSET }, \
+	{ "length", required_argument, NULL, OPT_LENGTH }, \
+	{ "buf-offset", required_argument, NULL, OPT_BUF_OFFSET }, \
+	{ "block-size", required_argument, NULL, OPT_BLOCK }, \
+	{ "depth", required_argument, NULL, OPT_DEPTH }, \
+	{ "verify", no_argument, NULL, OPT_VERIFY }, \
+	{ "checksum", no_argument, NULL, OPT_CHECKSUM }, \
+	{ "require-device-memory", no_argument, NULL, OPT_DEVICE_MEMORY }, \
+	{ "allow-bounce", no_argument, NULL, OPT_ALLOW_BOUNCE }, \
+	{ "progress", required_argument, NULL, OPT_PROGRESS }, \
+	{ "output", required_argument, NULL, 'o' }, \
+	{ "help", no_argument, NULL, 'h' }
+
+static const struct option load_options[] = {
+	COMMON_LONG_OPTIONS,
+	{ "into", required_argument, NULL, OPT_BUFFER },
+	{ "range", required_argument, NULL, OPT_RANGE },
+	{ 0 }
+};
+
+static const struct option store_options[] = {
+	COMMON_LONG_OPTIONS,
+	{ "from", required_argument, NULL, OPT_BUFFER },
+	{ "in-place", no_argument, NULL, OPT_IN_PLACE },
+	{ "fua", no_argument, NULL, OPT_FUA },
+	{ "fsync", no_argument, NULL, OPT_FSYNC },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ 0 }
+};
+
+static bool parse_u64(const char *text, uint64_t *value)
+{
+	return !size_parse(text, value);
+}
+
+/* "OFF:LEN" */
+static bool parse_range(const char *text, struct part *part)
+{
+	const char *colon = strchr(text, ':');
+	char off[32];
+
+	if (!colon || (size_t)(colon - text) >= sizeof(off))
+		return false;
+	memcpy(off, text, colon - text);
+	off[colon - text] = 0;
+	return parse_u64(off, &part->file_off) && parse_u64(colon + 1, &part->len);
+}
+
+static void add_file(struct transfer_options *o, const char *name)
+{
+	/* A range that came before the first file is its. */
+	bool ranged = o->nr_parts && !o->nr_inputs;
+
+	if (!ranged)
+		o->parts[o->nr_parts++].input = o->nr_inputs;
+	o->inputs[o->nr_inputs++] = (struct input){ .name = name, .fd = -1 };
+}
+
+static int add_range(const struct command *command, struct transfer_options *o,
+		     const char *text)
+{
+	struct part part = { .ranged = true, .len_given = true };
+	struct part *last = o->nr_parts ? &o->parts[o->nr_parts - 1] : NULL;
+
+	if (!parse_range(text, &part))
+		return usage_error(command, "--range takes OFFSET:LENGTH, not '%s'", text);
+	part.input = o->nr_inputs ? o->nr_inputs - 1 : 0;
+	/* The first range of a file takes the place of the whole file. */
+	if (last && !last->ranged)
+		*last = part;
+	else
+		o->parts[o->nr_parts++] = part;
+	return -1;
+}
+
+/* -1: go on; else the status to leave with. */
+static int parse_option(const struct command *command, struct transfer_options *o,
+			struct report *report, int c, const char *text)
+{
+	uint64_t *number = NULL, depth;
+
+	switch (c) {
+	case 1:
+		add_file(o, optarg);
+		return -1;
+	case OPT_RANGE:
+		return add_range(command, o, optarg);
+	case OPT_BUFFER:
+		o->buffer = optarg;
+		return -1;
+	case OPT_OFFSET:
+		o->off_given = true;
+		number = &o->file_off;
+		break;
+	case OPT_LENGTH:
+		o->len_given = true;
+		number = &o->len;
+		break;
+	case OPT_BUF_OFFSET:
+		number = &o->buf_off;
+		break;
+	case OPT_BLOCK:
+		number = &o->block;
+		break;
+	case OPT_DEPTH:
+		if (!parse_u64(optarg, &depth) || !depth ||
+		    depth > DMABUF_RW_QUEUE_MAX_DEPTH)
+			return usage_error(command, "--depth takes a number from 1 to %d, "
+					   "not '%s'", DMABUF_RW_QUEUE_MAX_DEPTH, optarg);
+		o->depth = depth;
+		return -1;
+	case OPT_VERIFY:
+		o->verify = true;
+		return -1;
+	case OPT_CHECKSUM:
+		o->checksum = true;
+		return -1;
+	case OPT_DEVICE_MEMORY:
+		o->device_memory = true;
+		return -1;
+	case OPT_ALLOW_BOUNCE:
+		o->allow_bounce = true;
+		return -1;
+	case OPT_PROGRESS:
+		if (!progress_mode(optarg, &o->progress))
+			return usage_error(command, "--progress takes auto, always or "
+					   "never, not '%s'", optarg);
+		return -1;
+	case OPT_FUA:
+		o->fua = true;
+		return -1;
+	case OPT_FSYNC:
+		o->fsync = true;
+		return -1;
+	case OPT_FORCE:
+		o->force = true;
+		return -1;
+	case OPT_IN_PLACE:
+		o->in_place = true;
+		return -1;
+	case 'o':
+		if (!report_format(report, optarg))
+			return usage_error(command, "-o takes text or json, not '%s'",
+					   optarg);
+		return -1;
+	case 'h':
+		print_help(command);
+		return STATUS_OK;
+	case ':':
+		return usage_error(command, "%s needs a value", text);
+	default:
+		return usage_error(command, "%s is not an option, or takes no value", text);
+	}
+	if (!parse_u64(optarg, number))
+		return usage_error(command, "'%s' is not a size", optarg);
+	return -1;
+}
+
+/* What only all options together show. */
+static int check_options(const struct command *command, struct transfer_options *o,
+			 bool write)
+{
+	unsigned int i;
+
+	if (!o->nr_inputs)
+		return usage_error(command, "the file is missing");
+	if (write && o->nr_inputs > 1)
+		return usage_error(command, "'%s' is one argument too many",
+				   o->inputs[1].name);
+	if (!o->buffer)
+		return usage_error(command, "the buffer is missing: %s BUFFER",
+				   write ? "--from" : "--into");
+	if (!o->block)
+		return usage_error(command, "--block-size must not be 0");
+	if (o->device_memory && o->allow_bounce)
+		return usage_error(command, "--allow-bounce and --require-device-memory "
+				   "exclude each other");
+	if ((o->off_given || o->len_given) && o->nr_parts > 1)
+		return usage_error(command, "--offset and --length are for one file; with "
+				   "more, give --range OFFSET:LENGTH after each");
+	for (i = 0; i < o->nr_parts; i++) {
+		struct part *part = &o->parts[i];
+
+		if (part->ranged && (o->off_given || o->len_given))
+			return usage_error(command, "--range says what --offset and "
+					   "--length say");
+		if (part->ranged)
+			continue;
+		part->file_off = o->file_off;
+		part->len = o->len;
+		part->len_given = o->len_given;
+	}
+	return -1;
+}
+
+int transfer_options_parse(const struct command *command, struct transfer_options *o,
+			   struct report *report, bool write, int argc, char **argv)
+{
+	int c, status;
+
+	*o = (struct transfer_options){ .block = DEFAULT_BLOCK, .depth = DEFAULT_DEPTH };
+	progress_mode("auto", &o->progress);
+	/* An argument makes at most one of each. */
+	o->inputs = calloc(argc, sizeof(*o->inputs));
+	o->parts = calloc(argc, sizeof(*o->parts));
+	if (!o->inputs || !o->parts) {
+		report_fail(report, "there is no memory");
+		return STATUS_FAILED;
+	}
+
+	opterr = 0;
+	/* "-": files in their order among the options, because of --range. */
+	while ((c = getopt_long(argc, argv, "-:o:h", write ? store_options : load_options,
+				NULL)) != -1) {
+		status = parse_option(command, o, report, c, argv[optind - 1]);
+		if (status >= 0)
+			return status;
+	}
+	for (; optind < argc; optind++)
+		add_file(o, argv[optind]);
+	return check_options(command, o, write);
+}
+
+void transfer_options_free(struct transfer_options *o)
+{
+	free(o->inputs);
+	free(o->parts);
+}
