@@ -148,9 +148,63 @@ static void nvme_over_tcp_is_refused_and_bounces(const void *arg)
 		    "subsystems/tcp/namespaces/1 subsystems/tcp"), 0);
 }
 
+/*
+ * What mountd would answer, the server is told before it asks: who 127.0.0.1 is, and that
+ * the directory is exported to it as the root of all exports (flags of linux/nfsd/export.h:
+ * fsid, no subtree check, any port).
+ */
+static void start_nfs_server(void)
+{
+	CHECK_EQ(sh("grep -q ' nfsd ' /proc/mounts || mount -t nfsd nfsd /proc/fs/nfsd"), 0);
+	CHECK_EQ(sh("cd /proc/fs/nfsd && echo '-3 +4' >versions && echo 10 >nfsv4leasetime && "
+		    "echo 10 >nfsv4gracetime"), 0);
+	CHECK_EQ(sh("cd /proc/net/rpc && never=2147483647 && "
+		    "echo \"nfsd 127.0.0.1 $never here\" >auth.unix.ip/channel && "
+		    "echo \"here " EXPORTED " $never 9218 65534 65534 0\" >nfsd.export/channel && "
+		    "echo \"here 1 \\\\x00000000 $never " EXPORTED "\" >nfsd.fh/channel"), 0);
+	CHECK_EQ(sh("cd /proc/fs/nfsd && echo 'tcp 2049' >portlist && echo 2 >threads"), 0);
+}
+
+static void nfs_is_refused_and_bounces(const void *arg)
+{
+	int fd, behind;
+
+	open_all("priv512p1");
+	need_modules("nfsd nfsv4");
+	SYS(mkdir(EXPORTED, 0755));
+	SYS(mkdir(IMPORTED, 0755));
+	CHECK_EQ(sh("mkfs.ext4 -q -F %s", disk.path), 0);
+	SYS(mount(disk.path, EXPORTED, "ext4", 0, NULL));
+	start_nfs_server();
+	SYS(mount("127.0.0.1:/", IMPORTED, "nfs4", 0,
+		  "vers=4.2,addr=127.0.0.1,clientaddr=127.0.0.1,sec=sys"));
+	/* The server's grace period passes before this returns. */
+	fd = SYS(open(IMPORTED "/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	SYS(ftruncate(fd, 4 * MiB));
+	refused_and_bounced(fd, ENOTBLK, DMABUF_RW_REASON_FILESYSTEM);
+	close(fd);
+
+	/* It is in the server's file. */
+	behind = SYS(open(EXPORTED "/file", O_RDONLY | O_CLOEXEC));
+	CHECK_EQ(pread(behind, got, BUF_BYTES - 8192, MiB), BUF_BYTES - 8192);
+	data_fill(want, BUF_BYTES - 8192, 1, 4096);
+	data_check("the server's file", got, want, BUF_BYTES - 8192, MiB);
+	close(behind);
+	SYS(umount(IMPORTED));
+	CHECK_EQ(sh("echo 0 >/proc/fs/nfsd/threads"), 0);
+	/* Or it would hold the file system until its entry expires. */
+	CHECK_EQ(sh("for c in nfsd.fh nfsd.export; do date +%%s >/proc/net/rpc/$c/flush; done; "
+		    "umount " EXPORTED), 0);
+}
+
 static void add(void)
 {
+	const char *config = getenv("DRW_CONFIG");
+
 	TEST(nvme_over_tcp_is_refused_and_bounces);
+	/* The shortest grace period has ten seconds: once for each kernel is enough. */
+	if (config && !strcmp(config, "strict"))
+		TEST(nfs_is_refused_and_bounces);
 }
 
 const struct program program = { "remote", add };

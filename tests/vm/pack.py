@@ -33,7 +33,7 @@ TOOL_LINKS = {"usr/sbin/mkfs.ext4": "mke2fs"}
 
 # Stock modules, with the names that modprobe takes.
 MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", "xfs",
-           "nvme-loop", "nvme-tcp", "nvmet-tcp", "null_blk", "brd", "scsi_debug")
+           "nvme-loop", "nvme-tcp", "nvmet-tcp", "nfsd", "nfsv4", "null_blk", "brd", "scsi_debug")
 
 
 def libraries(binary):
