@@ -28,12 +28,17 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Tools from build/root beside busybox.
 TOOLS = ("/usr/sbin/nvme", "/usr/sbin/dmsetup", "/usr/sbin/mdadm", "/usr/sbin/mke2fs",
-         "/usr/sbin/mkfs.xfs", "/usr/sbin/e2fsck", "/usr/sbin/xfs_repair")
+         "/usr/sbin/mkfs.xfs", "/usr/sbin/e2fsck", "/usr/sbin/tune2fs",
+         "/usr/sbin/resize2fs", "/usr/sbin/debugfs", "/usr/sbin/e4defrag",
+         "/usr/sbin/filefrag", "/usr/bin/chattr", "/usr/bin/lsattr",
+         "/usr/sbin/xfs_repair", "/usr/sbin/xfs_fsr", "/usr/sbin/xfs_io",
+         "/usr/sbin/xfs_growfs")
 TOOL_LINKS = {"usr/sbin/mkfs.ext4": "mke2fs"}
 
 # Stock modules, with the names that modprobe takes.
 MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", "xfs",
-           "nvme-loop", "nvme-tcp", "nvmet-tcp", "nfsd", "nfsv4", "null_blk", "brd", "scsi_debug")
+           "overlay", "nvme-loop", "nvme-tcp", "nvmet-tcp", "nfsd", "nfsv4", "null_blk",
+           "brd", "scsi_debug")
 
 
 def libraries(binary):
