@@ -35,7 +35,10 @@
 #define FALLOC_FL_WRITE_ZEROES	0x80
 #endif
 
-/* Blocks of every file system that can be bound; the size is exact in the end. */
+/*
+ * Blocks of every file system that can be bound. Until the file is committed it has whole
+ * ones, so that a drive that takes no SGLs can write its end as well.
+ */
 #define BLOCK		4096
 /* Zeros written at a time: enough for several of the drive's commands. */
 #define ZEROS		(4U << 20)
@@ -147,7 +150,7 @@ static int fill(const struct dmabuf_rw_file *f, uint64_t bytes)
 	return ret;
 }
 
-/* Space with zeros in it, which the drive has been told, and the exact size. */
+/* Space with zeros in it, which the drive has been told. */
 static int make_contents(const struct dmabuf_rw_file *f)
 {
 	uint64_t whole = (f->bytes + BLOCK - 1) / BLOCK * BLOCK;
@@ -165,8 +168,6 @@ static int make_contents(const struct dmabuf_rw_file *f)
 			return -errno;
 		ret = fill(f, whole);
 	}
-	if (!ret && ftruncate(f->fd, f->bytes))
-		ret = -errno;
 	if (!ret && fsync(f->fd))
 		ret = -errno;
 	return ret;
@@ -257,8 +258,8 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 	if (file->committed)
 		return -EINVAL;
 	/*
-	 * The kernel refuses this of a bound file, and does nothing to any other. Later it
-	 * would refuse the renaming, when there is a temporary name that cannot be removed.
+	 * The kernel refuses this of a bound file. Later it would refuse the renaming, when
+	 * there is a temporary name that cannot be removed.
 	 */
 	if (ftruncate(file->fd, file->bytes))
 		return -errno;

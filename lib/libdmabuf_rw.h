@@ -42,8 +42,10 @@
  * goes through scratch memory bound to the same file (/dev/udmabuf); the partial LBAs at
  * its ends are read, changed and written under a lock of this process. So writes that
  * meet within an LBA do not undo each other, if the same process makes them through
- * bindings that allow bouncing; against other processes there is no such lock. Never
- * written ranges of a bound file cannot be written (ENXIO).
+ * bindings that allow bouncing; against other processes there is no such lock. Without
+ * /dev/udmabuf, and for the odd end of a file whose size is no multiple of the drive's
+ * LBA, such a write fails (ETXTBSY). Never written ranges of a bound file cannot be
+ * written (ENXIO).
  *
  * Thread-safety
  *   - A device and a binding may be used by any number of threads at once.
@@ -491,8 +493,9 @@ struct dmabuf_rw_file_opts {
 };
 
 /*
- * Makes a file of exactly @bytes bytes, all zero, that can be bound and written to at any
- * place: its blocks are there and have been written. It is in the directory of @path but
+ * Makes a file of @bytes bytes, all zero, that can be bound and written to at any place:
+ * its blocks are there and have been written. Until it is committed its size is rounded up
+ * to a multiple of 4096, which every drive can write. It is in the directory of @path but
  * has no name yet (or, where the file system wants one, a temporary one beginning with a
  * dot); what is at @path stays as it is until the file is committed. -EEXIST: something
  * other than a regular file or a symbolic link is there. -EINTR: a signal.
@@ -507,7 +510,7 @@ int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
 /*
  * Puts the file in the place of what is at its path, in one step (rename(2)), when all that
- * was written to it is durable; and makes that durable too. Once. A symbolic link at the
+ * was written to it is durable and its size is exact; and makes that durable too. Once. A symbolic link at the
  * path is replaced itself. Destroy all bindings of the file first (-ETXTBSY). After an
  * error the old file is still there, and commit may be tried again; but -EUCLEAN: the file
  * has its name, only it could not be seen to that the name is durable.

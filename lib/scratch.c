@@ -204,7 +204,8 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *s,
 		err = write_some(s, view, t, p, n);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return -err;
+	/* The odd end of a file, which can be written in no way while it is bound. */
+	return err == EDOM ? -ETXTBSY : -err;
 }
 
 struct dmabuf_rw_scratch *dmabuf_rw_scratch_create(int device_fd, int file_fd,

@@ -774,6 +774,24 @@ static void a_bound_file_does_not_grow_by_bouncing(void **state)
 	assert_int_equal(move(true, 10001, 1, 100), -ENOSPC);
 }
 
+static void the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	unbind();
+	fake.info_flags |= DMABUF_RW_INFO_REGULAR;
+	fake.pinned = true;
+	assert_int_equal(bind_bounce(NULL), 0);
+	/* As if the file had ended at an odd byte before that. */
+	fake.bad_errno = EDOM;
+	fake.bad_from = 65024;
+	fake.bad_to = 65536;
+	assert_int_equal(move(true, 64001, 1, 1500), 65024 - 64001);
+	assert_int_equal(result.error, ETXTBSY);
+	assert_memory_equal(fake.file + 64001, fake.buffer + 1, 65024 - 64001);
+	expect_file_untouched(65024, 65536);
+}
+
 static void without_scratch_memory_an_odd_write_is_refused(void **state)
 {
 	(void)state;
@@ -836,6 +854,7 @@ int main(void)
 		BOUNCE_TEST(a_read_over_the_end_of_a_bound_file_stays_direct),
 		BOUNCE_TEST(an_odd_write_to_a_bound_file_changes_nothing_around_it),
 		BOUNCE_TEST(a_bound_file_does_not_grow_by_bouncing),
+		BOUNCE_TEST(the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot),
 		BOUNCE_TEST(without_scratch_memory_an_odd_write_is_refused),
 	};
 

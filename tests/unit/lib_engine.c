@@ -83,6 +83,49 @@ static void after_an_error_only_the_bytes_before_it_count(void **state)
 	}
 }
 
+/* Only the first block is odd, so that a drive can do all others by itself. */
+static void blocks_end_where_blocks_of_the_file_do(void **state)
+{
+	struct engine e = new_engine(100000, 8192, 4);
+
+	(void)state;
+	fake_fill(1 << 18, 1 << 18);
+	e.file_off = 4099;
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.moved, 100000);
+	/* 8189, eleven times 8192, and the rest. */
+	assert_int_equal(e.completions, 13);
+	assert_memory_equal(fake.buffer + 512, fake.file + 4099, 100000);
+}
+
+static void bounced_bytes_are_told_apart(void **state)
+{
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts),
+		.allow_bounce = 1,
+	};
+	static const uint32_t depths[] = { 1, 8 };
+	struct dmabuf_rw_binding *whole = binding;
+	size_t d;
+
+	(void)state;
+	for (d = 0; d < COUNT(depths); d++) {
+		struct engine e = new_engine(100000, 8192, depths[d]);
+
+		fake_pair(1 << 18, 1 << 18);
+		assert_int_equal(dmabuf_rw_binding_create(NULL, fake.dmabuf_fd, fake.file_fd,
+							  &opts, &binding), 0);
+		e.binding = binding;
+		assert_int_equal(engine_run(&e), 0);
+		assert_int_equal(e.bounced_bytes, 100000);
+		assert_int_equal(e.direct_bytes, 0);
+		assert_int_equal(e.path, DMABUF_RW_PATH_BOUNCED);
+		assert_memory_equal(fake.buffer + 512, fake.file + 4096, 100000);
+		dmabuf_rw_binding_destroy(binding);
+	}
+	binding = whole;
+}
+
 static void a_device_that_shrank_is_an_error_not_a_success(void **state)
 {
 	struct engine e = new_engine(32768, 4096, 4);
@@ -169,6 +212,8 @@ int main(void)
 		TRANSFER_TEST(every_depth_and_block_size_moves_the_same_bytes),
 		TRANSFER_TEST(writing_goes_the_other_way_with_its_flags),
 		TRANSFER_TEST(after_an_error_only_the_bytes_before_it_count),
+		TRANSFER_TEST(blocks_end_where_blocks_of_the_file_do),
+		TRANSFER_TEST(bounced_bytes_are_told_apart),
 		TRANSFER_TEST(a_device_that_shrank_is_an_error_not_a_success),
 		TRANSFER_TEST(an_interruption_leaves_nothing_in_flight_and_no_gap),
 		TRANSFER_TEST(a_signal_that_does_not_stop_costs_nothing),

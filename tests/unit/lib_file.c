@@ -152,7 +152,7 @@ static void expect_old(const char *text)
 static void a_new_file_has_its_exact_size_in_zeros_that_were_written(void **state)
 {
 	static const uint64_t sizes[] = { 0, 1, 4095, 4096, 4097, 10000001 };
-	static char got[10000001];
+	static char got[10002432];
 	size_t i, j;
 
 	(void)state;
@@ -163,16 +163,19 @@ static void a_new_file_has_its_exact_size_in_zeros_that_were_written(void **stat
 		written = 0;
 		file = create(sizes[i]);
 		assert_int_equal(fstat(dmabuf_rw_file_fd(file), &st), 0);
-		assert_int_equal(st.st_size, sizes[i]);
-		/* Whole blocks were written, so that the last one is on the drive too. */
-		assert_int_equal(written, (sizes[i] + 4095) / 4096 * 4096);
+		/* Whole blocks, until it has its name. */
+		assert_int_equal(st.st_size, (sizes[i] + 4095) / 4096 * 4096);
+		assert_int_equal(written, st.st_size);
 		assert_int_equal(pread(dmabuf_rw_file_fd(file), got, sizeof(got), 0),
-				 sizes[i]);
+				 st.st_size);
 		for (j = 0; j < sizes[i]; j++)
 			assert_int_equal(got[j], 0);
 		assert_int_equal(nr_names(), 0);
+		assert_int_equal(dmabuf_rw_file_commit(file), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, sizes[i]);
 		dmabuf_rw_file_close(file);
-		assert_int_equal(nr_names(), 0);
+		assert_int_equal(unlink(path), 0);
 	}
 }
 
@@ -187,7 +190,7 @@ static void where_the_kernel_writes_zeros_the_library_does_not(void **state)
 	assert_true(zeroed);
 	assert_int_equal(written, 0);
 	assert_int_equal(fstat(dmabuf_rw_file_fd(file), &st), 0);
-	assert_int_equal(st.st_size, 10001);
+	assert_int_equal(st.st_size, 12288);
 	dmabuf_rw_file_close(file);
 }
 
