@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/nvme_ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -159,6 +160,29 @@ void disk_check_at(const char *file, int line, const struct disk *disk, u64 off,
 	struct data_place place = place_of(disk);
 
 	data_check_place(file, line, &place, off, len, tag, pos);
+}
+
+/* Error Recovery feature, DULBE: NVM Command Set Specification, section 4.1.3.2. */
+bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on)
+{
+	for (; *ctrls; ctrls++) {
+		char node[64];
+		struct nvme_admin_cmd cmd = {
+			.opcode = 0x09,		/* Set Features */
+			.cdw10 = 0x05,		/* Error Recovery */
+			.cdw11 = on ? 1U << 16 : 0,
+		};
+		int fd, ret;
+
+		snprintf(node, sizeof(node), "/dev/%s", machine_var(*ctrls));
+		cmd.nsid = SYS(ioctl(disk->fd, NVME_IOCTL_ID));
+		fd = SYS(open(node, O_RDWR | O_CLOEXEC));
+		ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+		close(fd);
+		if (ret)
+			return false;
+	}
+	return true;
 }
 
 const char *machine_var(const char *name)

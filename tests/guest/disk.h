@@ -44,6 +44,12 @@ void disk_check_at(const char *file, int line, const struct disk *disk, u64 off,
 #define disk_check(disk, off, len, tag, pos) \
 	disk_check_at(__FILE__, __LINE__, disk, off, len, tag, pos)
 
+/*
+ * Have the drive report reads of deallocated blocks of a namespace as errors, or no longer;
+ * @ctrls: variables that name its controllers, NULL at the end. False: it cannot.
+ */
+bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on);
+
 /* Environment variable of the machine, or the test is skipped. */
 const char *machine_var(const char *name);
 /* domain << 16 | bus << 8 | devfn of "0000:00:03.0". */

@@ -8,7 +8,6 @@
  * a place of the test's choice.
  */
 #include <linux/fs.h>
-#include <linux/nvme_ioctl.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,36 +24,12 @@
 #define AT		(16 * MiB)
 #define HOLE		(2 * MiB)	/* from AT on */
 #define HOLE_BYTES	(64 * KiB)
-#define DULBE		(1U << 16)
 
 static struct disk disk;
 static struct buf buf;
 static struct io_uring ring;
 static struct dmabuf_rw_info info;
 static int binding;
-
-/* Tell the namespace, through each of its controllers. */
-static bool set_dulbe(const char *const *ctrls, u32 value)
-{
-	for (; *ctrls; ctrls++) {
-		char node[64];
-		struct nvme_admin_cmd cmd = {
-			.opcode = 0x09,		/* Set Features */
-			.cdw10 = 0x05,		/* Error Recovery */
-			.cdw11 = value,
-		};
-		int fd, ret;
-
-		snprintf(node, sizeof(node), "/dev/%s", machine_var(*ctrls));
-		cmd.nsid = SYS(ioctl(disk.fd, NVME_IOCTL_ID));
-		fd = SYS(open(node, O_RDWR | O_CLOEXEC));
-		ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
-		close(fd);
-		if (ret)
-			return false;
-	}
-	return true;
-}
 
 static const char *const priv_ctrls[] = { "DRW_PRIV_CTRL", NULL };
 static const char *const mp_ctrls[] = { "DRW_MPA_CTRL", "DRW_MPB_CTRL", NULL };
@@ -130,7 +105,7 @@ static void in_child(void (*fn)(void), const char *const *ctrls)
 	int status;
 	pid_t pid;
 
-	if (!set_dulbe(ctrls, DULBE))
+	if (!disk_set_dulbe(&disk, ctrls, true))
 		skip("the drive does not report reads of deallocated blocks");
 	pid = fork();
 	if (!pid) {
@@ -138,7 +113,7 @@ static void in_child(void (*fn)(void), const char *const *ctrls)
 		_exit(0);
 	}
 	SYS(waitpid(pid, &status, 0));
-	set_dulbe(ctrls, 0);
+	disk_set_dulbe(&disk, ctrls, false);
 	if (status)
 		_exit(1);
 }
