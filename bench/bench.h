@@ -24,6 +24,7 @@
 #include "buffer.h"
 
 typedef uint8_t u8;
+typedef int64_t s64;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
@@ -32,6 +33,9 @@ typedef uint64_t u64;
 #define SECTOR		512
 #define MAX_DEPTH	32
 #define MAX_BLOCK	MiB
+/* What a run moves into and out of memory at most at a time. */
+#define MAX_CALL	(8 * MiB)
+#define MEM_BYTES	(MAX_DEPTH * MAX_BLOCK)
 
 /* Prints "PROGRAM: reason" and ends the program with status 1. */
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -103,6 +107,13 @@ struct area {
 
 /* Opens /dev/drw/@role and fills the half that is read. */
 void area_open(struct area *area, const char *role, u64 base, u64 half);
+/*
+ * The same in a regular file on an ext4 file system, made on a partition of that disk that
+ * begins at @start and has @bytes.
+ */
+void area_open_file(struct area *area, const struct area *disk, u64 start, u64 bytes,
+		    u64 half);
+void area_close_file(struct area *area);
 /* Sectors that the block layer counts as read or written by ordinary I/O so far. */
 u64 area_sectors(const struct area *area, bool write);
 
@@ -127,6 +138,8 @@ enum lane_kind {
 	LANE_DIRECT,	/* dmabuf_rw: the drive's DMA goes to and from the target */
 	LANE_FIXED,	/* io_uring READ_FIXED and WRITE_FIXED, O_DIRECT, host memory */
 	LANE_BOUNCE,	/* the same, and a copy between that memory and the target */
+	LANE_LIBRARY,	/* the library's bouncing, one call a transfer */
+	LANE_NAIVE,	/* pread() or pwrite(), O_DIRECT, and then, or before, a copy */
 };
 
 struct lane {
@@ -134,7 +147,8 @@ struct lane {
 	enum lane_kind kind;
 	const struct area *area;
 	struct target *target;			/* not FIXED */
-	struct dmabuf_rw_binding *binding;	/* DIRECT */
+	struct dmabuf_rw_binding *binding;	/* DIRECT, LIBRARY */
+	u64 skew;				/* bytes that reads are off block boundaries */
 	struct io_uring ring;
 	u8 *stage;				/* FIXED, BOUNCE: registered buffer 0 */
 	bool filled;				/* FIXED: as in struct target */
@@ -147,6 +161,13 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 void lane_open_fixed(struct lane *lane, const char *name, const struct area *area);
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
 		      struct target *target);
+/* Bounces that are one call: the library's, or the simplest. */
+void lane_open_library(struct lane *lane, const char *name, const struct area *area,
+		       struct target *target);
+void lane_open_naive(struct lane *lane, const char *name, const struct area *area,
+		     struct target *target);
+/* Whether this is a cell for it. */
+bool lane_takes(const struct lane *lane, const struct cell *cell);
 /* Where the CPU finds what the lane has moved, or will. */
 u8 *lane_view(const struct lane *lane);
 void lane_info(const struct lane *lane, struct dmabuf_rw_info *info);

@@ -8,9 +8,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -63,11 +67,24 @@ void content_retag(void *mem, u64 len, u32 tag, u64 pos)
 		w[0] = head(tag, sector);
 }
 
+static void fill_half(const struct area *area, const char *name)
+{
+	u8 *mem = aligned_alloc(4096, MAX_BLOCK);
+	u64 off;
+
+	if (!mem)
+		die("no memory");
+	for (off = 0; off < area->half; off += MAX_BLOCK) {
+		content_fill(mem, MAX_BLOCK, 0, off);
+		if (pwrite(area->fd, mem, MAX_BLOCK, area->base + off) != (ssize_t)MAX_BLOCK)
+			die("%s cannot be filled: %s", name, strerror(errno));
+	}
+	free(mem);
+}
+
 void area_open(struct area *area, const char *role, u64 base, u64 half)
 {
 	char link[64], path[64];
-	u8 *mem;
-	u64 off;
 
 	*area = (struct area){ .base = base, .half = half };
 	snprintf(link, sizeof(link), "/dev/drw/%s", role);
@@ -76,28 +93,76 @@ void area_open(struct area *area, const char *role, u64 base, u64 half)
 		die("%s: %s", link, strerror(errno));
 	snprintf(area->disk, sizeof(area->disk), "%s", strrchr(path, '/') + 1);
 
-	mem = aligned_alloc(4096, MAX_BLOCK);
-	if (!mem)
-		die("no memory");
-	for (off = 0; off < half; off += MAX_BLOCK) {
-		content_fill(mem, MAX_BLOCK, 0, off);
-		if (pwrite(area->fd, mem, MAX_BLOCK, base + off) != (ssize_t)MAX_BLOCK)
-			die("%s cannot be filled: %s", link, strerror(errno));
-	}
-	free(mem);
+	fill_half(area, link);
+}
+
+#define FILE_MOUNT	"/tmp/bench"
+
+static void run_command(const char *command)
+{
+	if (system(command))
+		die("failed: %s", command);
+}
+
+void area_open_file(struct area *area, const struct area *disk, u64 start, u64 bytes,
+		    u64 half)
+{
+	/* In the kernel only; nothing is written to the disk for it. */
+	struct blkpg_partition part = { .start = start, .length = bytes, .pno = 1 };
+	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part),
+				       .data = &part };
+	char path[64], command[128];
+	struct area zeros;
+
+	if (ioctl(disk->fd, BLKPG, &arg))
+		die("no partition on %s: %s", disk->disk, strerror(errno));
+	snprintf(path, sizeof(path), "/dev/%sp1", disk->disk);
+	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 %s", path);
+	run_command(command);
+	mkdir(FILE_MOUNT, 0700);
+	if (mount(path, FILE_MOUNT, "ext4", 0, NULL))
+		die("mount of %s: %s", path, strerror(errno));
+
+	*area = (struct area){ .half = half };
+	snprintf(area->disk, sizeof(area->disk), "%s", disk->disk);
+	area->fd = open(FILE_MOUNT "/file", O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+	if (area->fd < 0 || fallocate(area->fd, 0, 0, 2 * half))
+		die("a file on %s: %s", path, strerror(errno));
+	fill_half(area, "the file");
+	/* All of it must have been written once. */
+	zeros = *area;
+	zeros.base = half;
+	fill_half(&zeros, "the file");
+	fsync(area->fd);
+}
+
+void area_close_file(struct area *area)
+{
+	close(area->fd);
+	if (umount(FILE_MOUNT))
+		die("umount: %s", strerror(errno));
 }
 
 /* Documentation/block/stat.rst: the third and the seventh number. */
-u64 area_sectors(const struct area *area, bool write)
+static u64 sectors(const char *path, bool write)
 {
 	unsigned long long in, out;
-	char path[96];
-	FILE *f;
+	FILE *f = fopen(path, "re");
 
-	snprintf(path, sizeof(path), "/sys/block/%s/stat", area->disk);
-	f = fopen(path, "re");
 	if (!f || fscanf(f, "%*u %*u %llu %*u %*u %*u %llu", &in, &out) != 2)
 		die("%s cannot be read", path);
 	fclose(f);
 	return write ? out : in;
+}
+
+u64 area_sectors(const struct area *area, bool write)
+{
+	char path[96];
+	u64 all;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", area->disk);
+	all = sectors(path, write);
+	/* What the file system does in the background is in both. */
+	snprintf(path, sizeof(path), "/sys/block/%s/%sp1/stat", area->disk, area->disk);
+	return access(path, F_OK) ? all : all - sectors(path, write);
 }

@@ -97,6 +97,39 @@ void lane_open_bounce(struct lane *lane, const char *name, const struct area *ar
 				     &lane->copy_out_name);
 }
 
+void lane_open_library(struct lane *lane, const char *name, const struct area *area,
+		       struct target *target)
+{
+	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .allow_bounce = 1 };
+	int ret;
+
+	*lane = (struct lane){ .name = name, .kind = LANE_LIBRARY, .area = area,
+			       .target = target };
+	/* Without a device nothing goes direct. */
+	ret = dmabuf_rw_binding_create(NULL, target->fd, area->fd, &opts, &lane->binding);
+	if (ret)
+		die("%s: bind: %s", name, strerror(-ret));
+}
+
+void lane_open_naive(struct lane *lane, const char *name, const struct area *area,
+		     struct target *target)
+{
+	lane_open_bounce(lane, name, area, target);
+	lane->kind = LANE_NAIVE;
+}
+
+bool lane_takes(const struct lane *lane, const struct cell *cell)
+{
+	bool one_call = lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE;
+
+	if (one_call != (cell->block > MAX_BLOCK))
+		return false;
+	if (lane->skew && cell->write)
+		return false;
+	/* Its area has to hold all that is in flight, twice with a skew. */
+	return lane->area->half / cell->block / (lane->skew ? 2 : 1) >= cell->depth;
+}
+
 u8 *lane_view(const struct lane *lane)
 {
 	return lane->target ? lane->target->map : lane->stage;
@@ -115,9 +148,11 @@ void lane_info(const struct lane *lane, struct dmabuf_rw_info *info)
 void lane_close(struct lane *lane)
 {
 	/* What a ring holds goes long after the ring, unless it is taken from it. */
-	io_uring_unregister_files(&lane->ring);
-	if (lane->stage)
-		io_uring_unregister_buffers(&lane->ring);
-	io_uring_queue_exit(&lane->ring);
+	if (lane->kind != LANE_LIBRARY) {
+		io_uring_unregister_files(&lane->ring);
+		if (lane->stage)
+			io_uring_unregister_buffers(&lane->ring);
+		io_uring_queue_exit(&lane->ring);
+	}
 	dmabuf_rw_binding_destroy(lane->binding);
 }

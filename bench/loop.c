@@ -55,7 +55,7 @@ static void submit_slot(struct run *r, u32 slot)
 			       ~(u64)(cell->depth - 1)) + slot;
 	else
 		r->at[slot] = (r->at[slot] + cell->depth) & (r->blocks - 1);
-	off = r->origin + r->at[slot] * cell->block;
+	off = r->origin + r->at[slot] * cell->block + lane->skew;
 	if (r->bounce_out)
 		lane->copy_out(lane->stage + place, lane->target->map + place, cell->block);
 
@@ -125,6 +125,41 @@ static void turn(struct run *r, double seconds)
 	}
 }
 
+/* One call after the other; there is one slot. */
+static void turn_calls(struct run *r, double seconds)
+{
+	const struct lane *lane = r->lane;
+	struct target *t = lane->target;
+	double end = clock_seconds() + seconds;
+	u64 block = r->cell->block, off, done;
+	int fd = lane->area->fd;
+	s64 n;
+
+	do {
+		r->at[0] = (r->at[0] + 1) & (r->blocks - 1);
+		off = r->origin + r->at[0] * block;
+		if (lane->kind == LANE_LIBRARY) {
+			n = r->cell->write ?
+			    dmabuf_rw_write(lane->binding, off, 0, block, 0, NULL) :
+			    dmabuf_rw_read(lane->binding, off, 0, block, 0, NULL);
+			if (n != (s64)block)
+				die("%s: a transfer gave %lld", lane->name, (long long)n);
+		}
+		for (done = 0; lane->kind == LANE_NAIVE && done < block; done += MAX_BLOCK) {
+			if (r->cell->write) {
+				lane->copy_out(lane->stage, t->map + done, MAX_BLOCK);
+				n = pwrite(fd, lane->stage, MAX_BLOCK, off + done);
+			} else {
+				n = pread(fd, lane->stage, MAX_BLOCK, off + done);
+				lane->copy_in(t->map + done, lane->stage, MAX_BLOCK);
+			}
+			if (n != (s64)MAX_BLOCK)
+				die("%s: a transfer gave %lld", lane->name, (long long)n);
+		}
+		r->ios++;
+	} while (clock_seconds() < end);
+}
+
 /* Before writing, all slots get content with a tag of this run; before reading, none. */
 static void prepare_memory(struct run *r, u32 tag)
 {
@@ -133,12 +168,27 @@ static void prepare_memory(struct run *r, u32 tag)
 	u64 bytes = r->cell->depth * r->cell->block;
 
 	if (r->cell->write && !*filled)
-		content_fill(lane_view(lane), MAX_DEPTH * MAX_BLOCK, tag, 0);
+		content_fill(lane_view(lane), MEM_BYTES, tag, 0);
 	else
 		content_retag(lane_view(lane), bytes, r->cell->write ? tag : TAG_SPOILT, 0);
 	*filled = r->cell->write;
-	if (lane->kind == LANE_BOUNCE)
+	if (lane->kind == LANE_BOUNCE || lane->kind == LANE_NAIVE)
 		content_retag(lane->stage, bytes, TAG_SPOILT, 0);
+}
+
+/* Content has whole sectors: make those that a slot's bytes are from, and compare. */
+static void check_skewed(struct run *r, const char *name)
+{
+	static u8 *mem;
+	u64 block = r->cell->block;
+	u32 slot;
+
+	mem = mem ? mem : aligned_alloc(4096, MAX_BLOCK + 4096);
+	for (slot = 0; slot < r->cell->depth && slot * block < CHECK_BYTES; slot++) {
+		content_fill(mem, block + SECTOR, 0, r->at[slot] * block);
+		if (memcmp(lane_view(r->lane) + slot * block, mem + r->lane->skew, block))
+			die("%s, %s: wrong data in slot %u", r->lane->name, name, slot);
+	}
 }
 
 static void check_memory(struct run *r, const char *name)
@@ -146,6 +196,10 @@ static void check_memory(struct run *r, const char *name)
 	u64 block = r->cell->block;
 	u32 slot;
 
+	if (r->lane->skew) {
+		check_skewed(r, name);
+		return;
+	}
 	for (slot = 0; slot < r->cell->depth && slot * block < CHECK_BYTES; slot++)
 		if (!content_is(lane_view(r->lane) + slot * block, block, 0,
 				r->at[slot] * block))
@@ -158,7 +212,7 @@ static void check_disk(struct run *r, const char *name, u32 tag)
 	u64 block = r->cell->block, done = 0, k;
 	u32 slot;
 
-	mem = mem ? mem : aligned_alloc(4096, MAX_BLOCK);
+	mem = mem ? mem : aligned_alloc(4096, MAX_CALL);
 	for (slot = 0; slot < r->cell->depth && done < CHECK_BYTES; slot++, done += block) {
 		k = r->at[slot];
 		if (pread(r->lane->area->fd, mem, block, r->origin + k * block) !=
@@ -194,7 +248,8 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 		.lane = lane,
 		.cell = cell,
 		.origin = lane->area->base + (cell->write ? lane->area->half : 0),
-		.blocks = lane->area->half / cell->block,
+		/* With a skew, the last block would end outside. */
+		.blocks = lane->area->half / cell->block / (lane->skew ? 2 : 1),
 		.random = 88172645463325252ULL + tag,
 		.bounce_in = lane->kind == LANE_BOUNCE && !cell->write,
 		.bounce_out = lane->kind == LANE_BOUNCE && cell->write,
@@ -215,7 +270,10 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	counters(&r, &ios_before, &bytes_before);
 
 	cpu_begin(&begin);
-	turn(&r, seconds);
+	if (lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE)
+		turn_calls(&r, seconds);
+	else
+		turn(&r, seconds);
 	cpu_end(&begin, &sample->use);
 
 	counters(&r, &ios_after, &bytes_after);

@@ -30,10 +30,15 @@
 #define ROLE		"plug512"
 #define AREA_BASE	0
 #define AREA_HALF	(32 * MiB)
+/* On the same disk behind that, for a file system. */
+#define FILE_AT		(64 * MiB)
+#define FILE_FS_BYTES	(64 * MiB)
+#define FILE_HALF	(16 * MiB)
+#define SKEW		123
 #define MAX_ROUNDS	100
 #define WARM_UP		0.05
 
-static const u64 blocks[] = { 4 * KiB, 128 * KiB, MiB };
+static const u64 blocks[] = { 4 * KiB, 128 * KiB, MiB, MAX_CALL };
 static const u32 depths[] = { 1, 32 };
 
 void die(const char *format, ...)
@@ -71,6 +76,7 @@ static void report_lane(const struct lane *lane)
 {
 	static const char *const kinds[] = {
 		[LANE_DIRECT] = "direct", [LANE_FIXED] = "fixed", [LANE_BOUNCE] = "bounce",
+		[LANE_LIBRARY] = "library", [LANE_NAIVE] = "naive",
 	};
 	struct dmabuf_rw_info info;
 
@@ -86,7 +92,7 @@ static void report_lane(const struct lane *lane)
 		       dmabuf_rw_iommu_name(info.iommu), (unsigned long long)info.extents,
 		       (unsigned long long)info.metadata_bytes);
 	}
-	if (lane->kind == LANE_BOUNCE)
+	if (lane->kind == LANE_BOUNCE || lane->kind == LANE_NAIVE)
 		printf(", \"mapping\": \"%s\", \"copy_in\": \"%s\", \"copy_out\": \"%s\"",
 		       lane->target->mapping, lane->copy_in_name, lane->copy_out_name);
 	printf("}\n");
@@ -136,11 +142,14 @@ static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned i
 	cell_name(cell, name);
 	printf("%s\n", name);
 	for (i = 0; i < nr; i++)
-		lane_run(&lanes[i], cell, WARM_UP, &sample);
+		if (lane_takes(&lanes[i], cell))
+			lane_run(&lanes[i], cell, WARM_UP, &sample);
 	for (round = 0; round < rounds; round++)
 		for (i = 0; i < nr; i++) {
 			struct lane *lane = &lanes[(round + i) % nr];
 
+			if (!lane_takes(lane, cell))
+				continue;
 			lane_run(lane, cell, seconds, &sample);
 			printf("{\"record\": \"run\", \"cell\": \"%s\", \"lane\": \"%s\", "
 			       "\"round\": %u, \"ios\": %llu, \"seconds\": %.6f, "
@@ -170,6 +179,9 @@ static void measure(struct lane *lanes, unsigned int nr)
 					.write = write,
 				};
 
+				/* Calls of the biggest size come one after the other. */
+				if (cell.block > MAX_BLOCK && cell.depth > 1)
+					continue;
 				cell_name(&cell, name);
 				if (!fnmatch(only, name, 0))
 					measure_cell(&cell, lanes, nr, rounds, seconds);
@@ -184,10 +196,10 @@ static bool wanted(const char *lane)
 int main(void)
 {
 	static struct target bar, udmabuf, heap;
-	static struct lane lanes[6];
+	static struct lane lanes[10];
 	struct dmabuf_rw_device *device;
 	unsigned int nr = 0, i;
-	struct area area;
+	struct area area, file;
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -197,6 +209,7 @@ int main(void)
 		die("the module: %s", dmabuf_rw_error_cause(&(struct dmabuf_rw_error){
 			.call = DMABUF_RW_CALL_OPEN, .err = -ret }));
 	area_open(&area, ROLE, AREA_BASE, AREA_HALF);
+	area_open_file(&file, &area, FILE_AT, FILE_FS_BYTES, FILE_HALF);
 	target_open_bar(&bar);
 	target_open_udmabuf(&udmabuf, MAX_DEPTH * MAX_BLOCK);
 	target_open_heap(&heap, MAX_DEPTH * MAX_BLOCK);
@@ -217,6 +230,16 @@ int main(void)
 		lane_open_bounce(&lanes[nr++], "bounce-bar", &area, &bar);
 	if (wanted("bounce-udmabuf"))
 		lane_open_bounce(&lanes[nr++], "bounce-udmabuf", &area, &udmabuf);
+	if (wanted("file-udmabuf"))
+		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf);
+	if (wanted("odd-udmabuf")) {
+		lane_open_direct(&lanes[nr], "odd-udmabuf", &area, device, &udmabuf);
+		lanes[nr++].skew = SKEW;
+	}
+	if (wanted("library-udmabuf"))
+		lane_open_library(&lanes[nr++], "library-udmabuf", &area, &udmabuf);
+	if (wanted("naive-udmabuf"))
+		lane_open_naive(&lanes[nr++], "naive-udmabuf", &area, &udmabuf);
 	if (!nr)
 		die("BENCH_LANES leaves no lane");
 	for (i = 0; i < nr; i++)
@@ -226,6 +249,7 @@ int main(void)
 	measure(lanes, nr);
 	for (i = 0; i < nr; i++)
 		lane_close(&lanes[i]);
+	area_close_file(&file);
 	cpu_exit();
 	printf("measured\n");
 	return 0;

@@ -25,6 +25,9 @@ PAIRS = (
     ("direct-heap", "fixed"),
     ("direct-bar", "bounce-bar"),
     ("direct-udmabuf", "bounce-udmabuf"),
+    ("file-udmabuf", "direct-udmabuf"),
+    ("odd-udmabuf", "direct-udmabuf"),
+    ("library-udmabuf", "naive-udmabuf"),
 )
 
 # (machine's IOMMU or None for all, pattern of cells, pairs, largest ratio, text)
@@ -34,6 +37,8 @@ GOALS = (
     ("off", r"4k-random-.*-qd32", TO_FIXED, 0.5, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
     ("strict", r"4k-random-.*-qd32", TO_FIXED, 0.2, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
     (None, r"(128k|1m)-.*", TO_BOUNCE, 0.33, "128 KiB and above: CPU per I/O beside bounce"),
+    (None, r"(4k|128k)-.*-qd32", (("file-udmabuf", "direct-udmabuf"),), 1.05,
+     "QD32: CPU per I/O of a file beside the disk"),
 )
 
 
@@ -88,7 +93,7 @@ def make_cell(name, runs):
                 **{kind: spread(runs[lane][k][kind] / runs[lane][k]["ios"] /
                                 (runs[other][k][kind] / runs[other][k]["ios"])
                                 for k in runs[lane])
-                   for kind in ("busy", "host")}})
+                   for kind in ("busy", "host", "seconds")}})
     return cell
 
 
@@ -143,7 +148,8 @@ def short(lane):
 
 
 def pair_name(pair):
-    return f"{short(pair[0])} / {pair[1].split('-')[0]}"
+    other = pair[1].split("-")[0]
+    return f"{short(pair[0])} / {'disk' if other == 'direct' else other}"
 
 
 def limit_of(iommu, cell, pair):
@@ -162,17 +168,32 @@ def print_machine(machine):
           "".join(f"{short(n):>16}" for n in lanes))
     for cell in machine["cells"]:
         print(f"  {cell['name']:<30}" + "".join(
-            f"{cell['lanes'][n]['busy_us_per_io']['median']:16.1f}" for n in lanes))
+            f"{cell['lanes'][n]['busy_us_per_io']['median']:16.1f}"
+            if n in cell["lanes"] else " " * 16 for n in lanes))
     print(f"\n{'ratios, middle half, goal':<32}" +
           "".join(f"{pair_name(p):>26}" for p in pairs))
     for cell in machine["cells"]:
         row = f"  {cell['name']:<30}"
         for pair in pairs:
-            r = ratio_of(cell, pair)["busy"]
+            r = ratio_of(cell, pair)
+            if not r:
+                row += " " * 26
+                continue
+            r = r["busy"]
             limit = limit_of(machine["iommu"], cell, pair)
             goal = f" <={limit:.2f}" if limit else " " * 7
             row += f"{r['median']:.2f} ({r['q1']:.2f}..{r['q3']:.2f}){goal}".rjust(26)
         print(row)
+
+
+def print_elapsed(machine):
+    """Where what counts is that copying and the drive's work overlap."""
+    for cell in machine["cells"]:
+        r = ratio_of(cell, ("library-udmabuf", "naive-udmabuf"))
+        if r:
+            r = r["seconds"]
+            print(f"  {cell['name']}: the library's bounce takes {r['median']:.2f} "
+                  f"({r['q1']:.2f}..{r['q3']:.2f}) of the time of the simplest one")
 
 
 def print_goals(goals):
@@ -214,6 +235,7 @@ def main(argv):
     os.rename(results + ".new", results)
     for machine in machines:
         print_machine(machine)
+        print_elapsed(machine)
     print_goals(goals)
     print(f"\n{qemu}; all numbers: {results}")
     return 0

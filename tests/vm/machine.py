@@ -24,6 +24,7 @@ import struct
 
 DISK_MB = 512
 SMALL_MB = 64
+PLUG_MB = 128
 BAR_MB = 128
 ODD_LBA = 3
 FREE_MB = 256
@@ -79,7 +80,7 @@ DISKS = (
     Disk("meta512", SMALL_MB, 512, False),
     Disk("meta4k", SMALL_MB, 4096, False),
     Disk("zoned", SMALL_MB, 4096, False),
-    Disk("plug512", SMALL_MB, 512, False),
+    Disk("plug512", PLUG_MB, 512, False),
 )
 
 
