@@ -14,6 +14,7 @@
  * threads at once.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,6 +108,25 @@ static bool may_do_without(const struct dmabuf_rw_error *refusal)
 	}
 }
 
+/*
+ * A file with holes that is open for reading only goes direct where it has blocks, as its
+ * holes can be read through memory. One that is open for writing is better off bouncing
+ * as a whole: while it is bound, its holes could not be written. Returns a binding's
+ * descriptor, or negative.
+ */
+static int bind_sparse(const struct dmabuf_rw_device *device, struct dmabuf_rw_bind bind)
+{
+	int mode = fcntl(bind.file_fd, F_GETFL);
+
+	if (bind.reason != DMABUF_RW_REASON_HOLE || mode < 0 ||
+	    (mode & O_ACCMODE) != O_RDONLY)
+		return -1;
+	bind.flags |= DMABUF_RW_BIND_SPARSE;
+	bind.reason = 0;
+	bind.detail = 0;
+	return dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
+}
+
 static int bounce_only(const struct dmabuf_rw_bounce_params *params,
 		       const struct dmabuf_rw_error *refusal,
 		       struct dmabuf_rw_error *error, struct dmabuf_rw_binding **binding)
@@ -165,7 +185,9 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 	};
 	struct dmabuf_rw_binding_opts o;
 	struct dmabuf_rw_error refusal;
+	struct dmabuf_rw_binding *b;
 	struct dmabuf_rw_info info;
+	bool sparse = false;
 	int fd, ret;
 
 	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
@@ -193,20 +215,31 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 	if (fd < 0) {
 		ret = dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason,
 				     bind.detail);
-		if (o.allow_bounce && may_do_without(&refusal))
+		if (o.allow_bounce)
+			fd = bind_sparse(device, bind);
+		sparse = fd >= 0;
+		if (!sparse && o.allow_bounce && may_do_without(&refusal))
 			return bounce_only(&params, &refusal, o.error, binding);
-		if (o.error)
-			*o.error = refusal;
-		return ret;
+		if (!sparse) {
+			if (o.error)
+				*o.error = refusal;
+			return ret;
+		}
 	}
 
-	ret = binding_of_fd(fd, &info, binding);
+	ret = binding_of_fd(fd, &info, &b);
 	if (ret) {
 		close(fd);
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
 	}
 	if (o.allow_bounce)
-		add_bounce(*binding, &params, &info);
+		add_bounce(b, &params, &info);
+	if (sparse && !b->bounce) {
+		/* Its holes could not be read; say why not. */
+		dmabuf_rw_binding_destroy(b);
+		return bounce_only(&params, &refusal, o.error, binding);
+	}
+	*binding = b;
 	return 0;
 }
 

@@ -133,8 +133,9 @@ static const struct sentence reasons[] = {
 	       "swapoff it first, or use another file"),
 	REASON(HOLE,
 	       "the file has holes, ranges for which the drive holds no blocks",
-	       "write the whole file, for instance by cp --sparse=never FILE COPY, and "
-	       "bind that"),
+	       "write the whole file, for instance by cp --sparse=never FILE COPY, and bind "
+	       "that; or allow bouncing (dmabuf-rw: --allow-bounce), by which holes can be "
+	       "read"),
 	REASON(SHARED,
 	       "the file shares blocks with another file (a reflink or a deduplicated "
 	       "copy), so that writing them in place would change both",

@@ -37,7 +37,9 @@
  *     whose refusal dmabuf_rw_binding_refusal() keeps. Its file is not pinned: writing
  *     behind the end of a regular file makes it grow, as with pwrite();
  *   - of a pair that can go direct, the ranges that the module refuses with EDOM
- *     (alignment) and, for reading, ENXIO (never written). All else stays direct.
+ *     (alignment) and, for reading, ENXIO (never written). All else stays direct. A file
+ *     with holes is such a pair if it is open for reading only; if it can be written, it
+ *     is bounce-only, so that its holes can be written.
  * A bound regular file takes no pwrite(). A write to one that is too odd for the drive
  * goes through scratch memory bound to the same file (/dev/udmabuf); the partial LBAs at
  * its ends are read, changed and written under a lock of this process. So writes that

@@ -58,6 +58,7 @@ static int show_module(struct report *report, struct session *s)
 	static const struct names io[] = { { DMABUF_RW_IO_FUA, "fua" } };
 	static const struct names bind[] = {
 		{ DMABUF_RW_BIND_DEVICE_MEMORY, "device-memory" },
+		{ DMABUF_RW_BIND_SPARSE, "sparse" },
 	};
 	static const struct names uring[] = {
 		{ 1ULL << DMABUF_RW_URING_READ, "read" },

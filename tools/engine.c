@@ -70,6 +70,9 @@ static void run_synchronously(struct engine *e, uint64_t *next)
 				e->io_flags, &result);
 		if (ret == -EINTR)
 			continue;
+		/* A signal that does not stop us, or does: then that is not an error. */
+		if (ret > 0 && result.error == EINTR)
+			len = ret;
 		note_block(e, *next, len, ret, result.error, result.direct_bytes,
 			   result.bounced_bytes);
 		*next += len;

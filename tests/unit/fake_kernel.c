@@ -517,7 +517,7 @@ static int do_bind(struct dmabuf_rw_bind *bind)
 
 	assert_int_equal(bind->size, sizeof(*bind));
 	fake.bind = *bind;
-	if (fake.bind_errno) {
+	if (fake.bind_errno && !(fake.sparse && bind->flags & DMABUF_RW_BIND_SPARSE)) {
 		bind->reason = fake.bind_reason;
 		bind->detail = fake.bind_detail;
 		errno = fake.bind_errno;

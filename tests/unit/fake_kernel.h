@@ -46,6 +46,7 @@ struct fake_kernel {
 	uint32_t file_align;		/* EDOM, also for lengths; 0: 1 */
 	uint32_t buf_align;		/* EDOM */
 	uint64_t info_flags;
+	bool sparse;			/* DMABUF_RW_BIND_SPARSE binds all the same */
 	bool pinned;			/* writing to the file without the module: ETXTBSY */
 
 	/* the file and the buffer without the module, set by the test */

@@ -684,6 +684,44 @@ static void never_written_ranges_are_read_through_memory(void **state)
 	assert_memory_equal(fake.file, fake.buffer, 32 * CHUNK);
 }
 
+static void a_file_with_holes_goes_direct_where_it_has_blocks(void **state)
+{
+	struct dmabuf_rw_error why;
+	char path[64];
+	int fd;
+
+	(void)state;
+	fake_pair(32 * CHUNK, 32 * CHUNK);
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	fake.sparse = true;
+	fake.bad_errno = ENXIO;
+	fake.bad_from = CHUNK;
+	fake.bad_to = 2 * CHUNK;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fake.file_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), 0);
+	assert_int_equal(fake.bind.flags, DMABUF_RW_BIND_SPARSE);
+	assert_int_equal(fake.bind.reason, 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 0);
+	assert_int_equal(move(false, 0, 0, 32 * CHUNK), 32 * CHUNK);
+	assert_int_equal(result.path, DMABUF_RW_PATH_MIXED);
+	assert_memory_equal(fake.file, fake.buffer, 32 * CHUNK);
+	/* Where nobody can read the holes, or somebody may write them, it is not tried. */
+	fake.mmap_errno = EINVAL;
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), -EOPNOTSUPP);
+	assert_int_equal(bind_error.reason, DMABUF_RW_REASON_NO_CPU_ACCESS);
+	fake.mmap_errno = 0;
+	assert_int_equal(bind_bounce(NULL), 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 1);
+	assert_int_equal(why.reason, DMABUF_RW_REASON_HOLE);
+	/* A module that does not know it. */
+	fake.sparse = false;
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 1);
+	assert_int_equal(why.reason, DMABUF_RW_REASON_HOLE);
+	close(fd);
+}
+
 static void never_written_ranges_cannot_be_written(void **state)
 {
 	(void)state;
@@ -849,6 +887,7 @@ int main(void)
 		BOUNCE_TEST(where_the_buffer_does_not_fit_all_of_it_bounces),
 		BOUNCE_TEST(odd_pieces_are_bounced_where_they_must),
 		BOUNCE_TEST(never_written_ranges_are_read_through_memory),
+		BOUNCE_TEST(a_file_with_holes_goes_direct_where_it_has_blocks),
 		BOUNCE_TEST(never_written_ranges_cannot_be_written),
 		BOUNCE_TEST(other_errors_of_the_drive_do_not_bounce),
 		BOUNCE_TEST(a_read_over_the_end_of_a_bound_file_stays_direct),

@@ -181,6 +181,33 @@ static void a_signal_that_does_not_stop_costs_nothing(void **state)
 	assert_int_equal(e.gapless, 50000);
 }
 
+/* In the middle of a block that bounces; the library returns what has arrived. */
+static void a_signal_within_a_block_is_no_error(void **state)
+{
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts),
+		.allow_bounce = 1,
+		.bounce_chunk = DMABUF_RW_BOUNCE_MIN_CHUNK,
+		.bounce_depth = 2,
+	};
+	struct engine e = new_engine(1 << 20, 1 << 20, 1);
+	struct dmabuf_rw_binding *whole = binding;
+
+	(void)state;
+	fake_pair(2 << 20, 2 << 20);
+	assert_int_equal(dmabuf_rw_binding_create(NULL, fake.dmabuf_fd, fake.file_fd, &opts,
+						  &binding), 0);
+	e.binding = binding;
+	fake.per_wait = 1;
+	fake.wait_interrupts = 1;
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.moved, 1 << 20);
+	assert_true(e.completions > 1);
+	assert_memory_equal(fake.buffer + 512, fake.file + 4096, 1 << 20);
+	dmabuf_rw_binding_destroy(binding);
+	binding = whole;
+}
+
 static void without_io_uring_a_queue_fails_and_depth_one_works(void **state)
 {
 	struct engine e = new_engine(50000, 4096, 8);
@@ -217,6 +244,7 @@ int main(void)
 		TRANSFER_TEST(a_device_that_shrank_is_an_error_not_a_success),
 		TRANSFER_TEST(an_interruption_leaves_nothing_in_flight_and_no_gap),
 		TRANSFER_TEST(a_signal_that_does_not_stop_costs_nothing),
+		TRANSFER_TEST(a_signal_within_a_block_is_no_error),
 		TRANSFER_TEST(without_io_uring_a_queue_fails_and_depth_one_works),
 		TRANSFER_TEST(nothing_to_move_is_done_at_once),
 	};
