@@ -336,6 +336,8 @@ int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_fl
 		ret = -EINTR;
 	} else if (direct[fd] && fake.io_direct_errno) {
 		ret = -fake.io_direct_errno;
+	} else if (!write && fake.io_end && off >= fake.io_end && off < fake.io_end_to) {
+		ret = 0;
 	} else if (write && fake.pinned) {
 		ret = -ETXTBSY;
 	} else if (fake.io_bad_errno && off < fake.io_bad_to &&

@@ -60,6 +60,8 @@ struct fake_kernel {
 	uint32_t io_max;		/* bytes that one read or write moves at most; 0: all */
 	uint64_t io_bad_from, io_bad_to;	/* range of the file that cannot be moved */
 	int io_bad_errno;
+	uint64_t io_end;		/* reads from here on give nothing; 0: none */
+	uint64_t io_end_to;		/* but do again from here on: the file has grown */
 	int io_direct_errno;		/* O_DIRECT is refused when it is used */
 	unsigned int io_interrupts;	/* so many reads or writes fail with EINTR first */
 

@@ -287,6 +287,18 @@ static void a_read_is_short_at_the_files_end_at_any_byte(void **state)
 	}
 }
 
+/* What was read behind the old end does not count, as there is a gap. */
+static void a_file_that_grows_meanwhile_ends_where_it_ended(void **state)
+{
+	(void)state;
+	bounce_only_binding(8 * CHUNK, 8 * CHUNK, false);
+	fake.io_end = 2 * CHUNK;
+	fake.io_end_to = 3 * CHUNK;
+	assert_int_equal(move(false, 0, 0, 8 * CHUNK), 2 * CHUNK);
+	assert_int_equal(result.error, 0);
+	assert_int_equal(result.bounced_bytes, 2 * CHUNK);
+}
+
 static void a_write_behind_the_end_of_a_file_grows_it(void **state)
 {
 	struct dmabuf_rw_info info = { .size = sizeof(info) };
@@ -867,6 +879,7 @@ int main(void)
 		BOUNCE_TEST(any_offset_and_length_arrives_and_nothing_around_it),
 		BOUNCE_TEST(reads_never_fill_the_page_cache_where_o_direct_works),
 		BOUNCE_TEST(a_read_is_short_at_the_files_end_at_any_byte),
+		BOUNCE_TEST(a_file_that_grows_meanwhile_ends_where_it_ended),
 		BOUNCE_TEST(a_write_behind_the_end_of_a_file_grows_it),
 		BOUNCE_TEST(short_reads_and_writes_are_continued),
 		BOUNCE_TEST(the_first_error_wins_and_the_count_has_no_gap),
