@@ -143,10 +143,15 @@ static void check_file(struct file *f, enum way way, u64 pos, u64 len)
 	}
 	if (way == DIRECT) {
 		at = ROUND_DOWN(pos, disk.lba);
-		len = ROUND_UP(pos + len, disk.lba) - at;
+		/*
+		 * Not far behind the end: where XFS has reserved blocks there, direct reads
+		 * collide with them (EIO).
+		 */
+		len = ROUND_UP(MIN(pos + len, size), disk.lba);
+		len = len > at ? len - at : 0;
 	}
 	CHECK_EQ(pread(way == DIRECT ? f->direct : f->fd, scratch, len, at),
-		 at < size ? MIN(len, size - at) : 0, "file %u at %#llx", number(f),
+		 at < size ? MIN(len, size - at) : 0, "file %u at %#llx: %m", number(f),
 		 (unsigned long long)at);
 	if (at < size)
 		data_check(way_names[way], scratch, f->state.data + at, MIN(len, size - at),

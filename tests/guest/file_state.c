@@ -168,8 +168,9 @@ static void must_be(bool right, const struct file_state *f, bool write, u64 pos,
 		return;
 	FAIL("%s of %#llx bytes at %#llx of %#llx gave %lld: %s (block states %d, %d)",
 	     write ? "write" : "read", (unsigned long long)len, (unsigned long long)pos,
-	     (unsigned long long)f->size, (long long)result, why, f->block[pos / FS_BLOCK],
-	     result > 0 ? f->block[(pos + result - 1) / FS_BLOCK] : -1);
+	     (unsigned long long)f->size, (long long)result, why,
+	     pos < f->size ? (int)f->block[pos / FS_BLOCK] : -1,
+	     result > 0 ? (int)f->block[(pos + result - 1) / FS_BLOCK] : -1);
 }
 
 void file_state_judge(struct file_state *f, bool write, u64 pos, u64 len, s64 result)
