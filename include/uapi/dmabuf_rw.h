@@ -32,12 +32,12 @@
  * CAP_FOWNER), because binding it keeps others from changing it:
  *
  * Regular files. While at least one binding of a file exists, the kernel treats it as
- * an active swap file, so that its blocks stay where they are: write(2), truncate,
- * fallocate, reflinking, defragmentation and mmap(2) for shared writing fail with
+ * an active swap file, so that its blocks stay where they are: write(2), truncate (but to
+ * a greater size), fallocate, reflinking, defragmentation and mmap(2) for shared writing fail with
  * ETXTBSY, unlink and rename with EPERM, and stores to pages that were mapped shared
  * and writable before may raise SIGBUS. Reading stays possible in every way. When the
- * last binding has gone, so has all of this. Transfers move bytes inside the file's
- * size, which cannot change. Blocks that have been allocated but never written hold
+ * last binding has gone, so has all of this. Transfers move bytes inside the size that
+ * the file had when it was bound. Blocks that have been allocated but never written hold
  * what the disk held before, so transfers do not touch them: see ENXIO.
  *
  * Alignment. DMABUF_RW_INFO reports what offsets and lengths must be multiples of. With
@@ -74,7 +74,8 @@
  *   EPROTONOSUPPORT | BIND      | NVMe, but not on PCI (fabrics, Apple, loop target)
  *   EMEDIUMTYPE     | BIND, I/O | the namespace's format cannot be served: metadata or
  *                   |           | protection information per block, zoned, LBA size
- *                   |           | out of range, or reformatted since it was bound
+ *                   |           | out of range, or reformatted since it was bound; or
+ *                   |           | the blocks of a regular file have changed under it
  *   EADDRNOTAVAIL   | BIND, I/O | the drive cannot reach the buffer at the addresses
  *                   |           | that its exporter gave: not translated by the
  *                   |           | IOMMU, or in a software bounce (swiotlb) area, or in
@@ -87,8 +88,9 @@
  *   EPROTO          | BIND      | the kernel's NVMe driver does not behave as this
  *                   |           | module was built to expect; nothing was transferred
  *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
- *   EPERM           | I/O       | write to a device that has been set read-only, or to
- *                   |           | a file system that has been remounted read-only
+ *   EPERM           | I/O       | write to a device that has been set read-only, to a
+ *                   |           | file system that has been remounted read-only, or to
+ *                   |           | a file made immutable or append-only
  *   ETXTBSY         | BIND, I/O | the file is a swap file, or the device to be written
  *                   |           | is in use as swap
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
