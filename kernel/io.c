@@ -297,15 +297,6 @@ static void io_fail(struct drw_io *io, u64 off, int error)
 	spin_unlock_irqrestore(&io->lock, flags);
 }
 
-/* Before the mapping is released, which keeps the controller's pools. */
-static void free_edges(struct drw_io *io)
-{
-	if (likely(!io->rmw))
-		return;
-	drw_page_free(io->path->dd, &io->edges[0]);
-	drw_page_free(io->path->dd, &io->edges[1]);
-}
-
 /* Drop one of io->pending; the last one ends the attempt. */
 static void io_put_pending(struct drw_io *io)
 {
@@ -322,7 +313,7 @@ static void io_put_pending(struct drw_io *io)
 		spin_unlock_irqrestore(&map->polled_lock, flags);
 	}
 	io->base = min(io->issued, io->fail_off);
-	free_edges(io);
+	drw_pads_free(io);
 	if (drw_inode_regular(io->b->target.di))
 		drw_blocks_release(io->b->target.di);
 	drw_map_release(map);
@@ -536,72 +527,6 @@ static void issue_some(struct drw_io *io, struct drw_iter *it)
 	blk_finish_plug(&plug);
 }
 
-/* Read an LBA of the file, the one that byte @off of a transfer is in. */
-static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
-{
-	const struct drw_target *t = &io->b->target;
-	struct drw_rw rw = {
-		.op = DMABUF_RW_OP_READ,
-		.nsid = t->nsid,
-		.bytes = t->lba_bytes,
-		.lba_bytes = t->lba_bytes,
-	};
-	blk_status_t status;
-	struct request *rq;
-	u64 unused;
-	int ret;
-
-	ret = drw_page_alloc(io->path->dd, GFP_NOWAIT | __GFP_NOWARN, edge);
-	if (ret)
-		return ret;
-	rq = drw_rq_alloc(t, io->path->disk, rw.op, true, false);
-	if (IS_ERR(rq))
-		return PTR_ERR(rq);
-	rw.sector = drw_target_locate(t, io->pos + round_down(off, t->lba_bytes), &unused);
-	rw.dptr.prp1 = cpu_to_le64(edge->dma);
-	drw_rq_init(rq, &rw);
-	status = blk_execute_rq(rq, false);
-	ret = drw_rq_error(rq, status);
-	blk_mq_free_request(rq);
-	return ret;
-}
-
-/*
- * Give an attempt the memory for its pads. Waits for the drive if io->rmw, as any drain of
- * the mapping does, but for nothing else.
- */
-static int set_pads(struct drw_io *io, struct drw_iter *it)
-{
-	const u32 lba = io->b->target.lba_bytes;
-	struct drw_dmadev *dd = io->path->dd;
-	/* The head ends where its page does, for the sake of PRPs, and the tail begins there. */
-	struct drw_pad head = { .addr = dd->dump.dma + DRW_PAGE_BYTES - io->head,
-				.len = io->head };
-	struct drw_pad tail = { .addr = dd->dump.dma, .len = io->tail };
-	int ret;
-
-	if (io->rmw) {
-		bool one = io->len == lba;
-
-		if (io->head || one) {
-			ret = read_edge(io, 0, &io->edges[0]);
-			if (ret)
-				return ret;
-			head.addr = io->edges[0].dma;
-		}
-		if (io->tail && !one) {
-			ret = read_edge(io, io->len - 1, &io->edges[1]);
-			if (ret)
-				return ret;
-		}
-		tail.addr = io->edges[!one].dma + lba - io->tail;
-	} else if (io->op == DMABUF_RW_OP_WRITE) {
-		tail.addr = dd->zeros.dma;
-	}
-	drw_iter_set_pads(it, &head, &tail);
-	return 0;
-}
-
 /* Keep the blocks that are left to move as they are. */
 static int hold_blocks(struct drw_io *io, bool nowait)
 {
@@ -661,7 +586,7 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 
 	drw_iter_init(&it, &path->map->x, io->pc, io->nr_pc);
 	if (unlikely(io->head | io->tail)) {
-		ret = set_pads(io, &it);
+		ret = drw_pads_set(io, &it);
 		if (ret)
 			goto release_map;
 	}
@@ -682,7 +607,7 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 	return 0;
 
 release_map:
-	free_edges(io);
+	drw_pads_free(io);
 	drw_map_release(path->map);
 put_path:
 	drw_binding_put_path(io->b, path);

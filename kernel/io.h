@@ -159,6 +159,10 @@ int drw_io_result(struct drw_io *io);
 int drw_io_error(const struct drw_io *io);
 int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob);
 
+/* pads.c */
+int drw_pads_set(struct drw_io *io, struct drw_iter *it);
+void drw_pads_free(struct drw_io *io);
+
 /* pagecache.c */
 int drw_pagecache_before(struct drw_io *io, bool nowait);
 void drw_pagecache_after(struct drw_io *io);
