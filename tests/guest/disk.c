@@ -162,11 +162,27 @@ void disk_check_at(const char *file, int line, const struct disk *disk, u64 off,
 	data_check_place(file, line, &place, off, len, tag, pos);
 }
 
+/* A controller's name is another after each return of it, its address is not. */
+static int open_ctrl(const char *pci)
+{
+	char path[64], node[300] = "";
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/nvme", pci);
+	dir = opendir(path);
+	CHECK(dir, "%s: %s", path, strerror(errno));
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			snprintf(node, sizeof(node), "/dev/%s", entry->d_name);
+	closedir(dir);
+	return SYS(open(node, O_RDWR | O_CLOEXEC));
+}
+
 /* Error Recovery feature, DULBE: NVM Command Set Specification, section 4.1.3.2. */
 bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on)
 {
 	for (; *ctrls; ctrls++) {
-		char node[64];
 		struct nvme_admin_cmd cmd = {
 			.opcode = 0x09,		/* Set Features */
 			.cdw10 = 0x05,		/* Error Recovery */
@@ -174,9 +190,8 @@ bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on)
 		};
 		int fd, ret;
 
-		snprintf(node, sizeof(node), "/dev/%s", machine_var(*ctrls));
 		cmd.nsid = SYS(ioctl(disk->fd, NVME_IOCTL_ID));
-		fd = SYS(open(node, O_RDWR | O_CLOEXEC));
+		fd = open_ctrl(machine_var(*ctrls));
 		ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
 		close(fd);
 		if (ret)

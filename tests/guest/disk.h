@@ -46,7 +46,7 @@ void disk_check_at(const char *file, int line, const struct disk *disk, u64 off,
 
 /*
  * Have the drive report reads of deallocated blocks of a namespace as errors, or no longer;
- * @ctrls: variables that name its controllers, NULL at the end. False: it cannot.
+ * @ctrls: variables with its controllers' PCI addresses, NULL at the end. False: it cannot.
  */
 bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on);
 

@@ -31,8 +31,8 @@ static struct io_uring ring;
 static struct dmabuf_rw_info info;
 static int binding;
 
-static const char *const priv_ctrls[] = { "DRW_PRIV_CTRL", NULL };
-static const char *const mp_ctrls[] = { "DRW_MPA_CTRL", "DRW_MPB_CTRL", NULL };
+static const char *const priv_ctrls[] = { "DRW_PRIV_PCI", NULL };
+static const char *const mp_ctrls[] = { "DRW_MPA_PCI", "DRW_MPB_PCI", NULL };
 
 static void make_hole(void)
 {

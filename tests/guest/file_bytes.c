@@ -419,7 +419,7 @@ static void write_over_unreadable_edges(const struct place *p)
 
 static void edge_that_cannot_be_read_fails_the_write(const void *arg)
 {
-	static const char *const ctrls[] = { "DRW_PRIV_CTRL", NULL };
+	static const char *const ctrls[] = { "DRW_PRIV_PCI", NULL };
 	int status;
 
 	open_all(arg);
