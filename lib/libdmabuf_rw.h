@@ -237,7 +237,12 @@ struct dmabuf_rw_binding_opts {
  * With bouncing allowed, a refusal that is about the pair makes a bounce-only binding. One
  * that is about the call itself is still an error: a descriptor that is not open or no
  * dma-buf, open modes that allow neither direction, a drive that is gone, a signal, no
- * memory or descriptors left.
+ * memory or descriptors left. A pair that cannot go direct is refused if the buffer has
+ * neither a CPU mapping nor a copy function; of one that can, the ranges that would have to
+ * bounce fail then as if bouncing were not allowed.
+ *
+ * A buffer that its exporter takes away while it is mapped raises SIGBUS when it is
+ * touched, as in every mapping of it.
  */
 int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
 			     int file_fd,
@@ -418,9 +423,9 @@ struct dmabuf_rw_completion {
 int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
 			   struct dmabuf_rw_queue **queue);
 /*
- * Waits until the drive is done with everything that was submitted, then drops the
- * completions nobody reaped. Transfers that were queued but not yet submitted do not
- * happen. When it returns, nothing touches the buffers any more on the queue's behalf.
+ * Waits until everything that was submitted is done, by the drive or by bouncing, then
+ * drops the completions nobody reaped. Transfers that were queued but not yet submitted do
+ * not happen. When it returns, nothing touches the buffers any more on the queue's behalf.
  */
 void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue);
 
