@@ -197,15 +197,17 @@ static bool is_aligned(struct run *r, const struct input *input,
 	if (info->file_align && (part->file_off % info->file_align ||
 				 (part->len % info->file_align && !to_end) ||
 				 r->o.block % info->file_align)) {
-		report_fail(&r->report, "the offset, the length and the block size must be multiples of %u, the block size of %s; or allow the "
-			    "rest to go through memory with --allow-bounce",
-			    info->file_align, input->name);
+		report_fail(&r->report, "the offset, the length and the block size must be "
+			    "multiples of %u, the block size of %s; or allow the rest to go "
+			    "through memory with --allow-bounce", info->file_align,
+			    input->name);
 		return false;
 	}
 	if (info->buf_align && (part->buf_off % info->buf_align ||
 				r->o.block % info->buf_align)) {
-		report_fail(&r->report, "the buffer offset and the block size must be multiples of %u for this drive; or allow the transfer to "
-			    "go through memory with --allow-bounce", info->buf_align);
+		report_fail(&r->report, "the buffer offset and the block size must be multiples "
+			    "of %u for this drive; or allow the transfer to go through memory "
+			    "with --allow-bounce", info->buf_align);
 		return false;
 	}
 	return true;
