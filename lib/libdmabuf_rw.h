@@ -518,9 +518,10 @@ int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
 /*
  * Puts the file in the place of what is at its path, in one step (rename(2)), when all that
  * was written to it is durable and its size is exact; and makes that durable too. Once. A
- * symbolic link at the path is replaced itself. Destroy all bindings of the file first (-ETXTBSY). After an
- * error the old file is still there, and commit may be tried again; but -EUCLEAN: the file
- * has its name, only it could not be seen to that the name is durable.
+ * symbolic link at the path is replaced itself. Destroy all bindings of the file first
+ * (-ETXTBSY). After an error the old file is still there, and commit may be tried again;
+ * but -EUCLEAN: the file has its name, only it could not be seen to that the name is
+ * durable.
  */
 int dmabuf_rw_file_commit(struct dmabuf_rw_file *file);
 /* Closes it. A file that was not committed is gone then. */
