@@ -167,8 +167,8 @@ static void draw(enum shape shape, u64 *pos, u64 *len)
 	case LONG:
 		/* More than a command moves. */
 		*pos = at + head;
-		*len = MIN(2ULL * info.max_cmd_bytes + rng_below(&rng, 3 * lba),
-			   span - *pos - lba);
+		*len = 2ULL * info.max_cmd_bytes + rng_below(&rng, 3 * lba);
+		*len = MIN(*len, span - *pos - lba);
 		return;
 	default:
 		*pos = rng_below(&rng, span);
@@ -183,8 +183,9 @@ static u32 draw_pieces(struct dmabuf_rw_piece *pieces, u32 most, u64 len)
 	u64 end = BUF_BYTES;
 
 	for (i = 0; i < nr; i++) {
-		u64 n = i == nr - 1 ? len : MIN(rng_below(&rng, 2 * len / nr + 2), len);
+		u64 n = rng_below(&rng, 2 * len / nr + 2);
 
+		n = i == nr - 1 ? len : MIN(n, len);
 		end -= n + rng_below(&rng, 3000);
 		pieces[i] = (struct dmabuf_rw_piece){ end, n };
 		len -= n;

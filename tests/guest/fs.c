@@ -157,7 +157,8 @@ void fs_check(const struct fs *fs)
 		CHECK_EQ(sh("xfs_repair -n -P -o bhash=64 %s >/tmp/repair 2>&1 || { cat /tmp/repair; false; }",
 			    fs->disk.path), 0);
 	else
-		CHECK_EQ(sh("e2fsck -fn %s", fs->disk.path), 0);
+		CHECK_EQ(sh("e2fsck -fn %s >/tmp/repair 2>&1 || { cat /tmp/repair; false; }",
+			    fs->disk.path), 0);
 }
 
 void fs_finish(const struct fs *fs)

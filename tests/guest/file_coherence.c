@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * file_coherence.c - transfers of a regular file and every other way to its bytes agree:
+ * write(2) and mmap before it was bound, read(2), mmap and O_DIRECT while it is, and all of
+ * them after the file system has been mounted anew. And what a write(2) would do to a file
+ * beside its bytes, a transfer does: times and privileges.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "data.h"
+#include "fs.h"
+
+#define ROLE		"mp512p2"
+#define FILE_BYTES	(MiB + 4321)
+#define BUF_BYTES	(2 * MiB)
+
+static struct fs fs;
+static struct buf buf;
+static struct io_uring ring;
+static struct rng rng;
+static int fd, direct, binding;
+static u8 *map, *want, *got;
+
+static void open_all(const char *kind)
+{
+	fs_make(&fs, kind, ROLE, 0, "", "");
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	drw_ring(&ring, 4, 0);
+	rng.s = harness_seed();
+	want = data_alloc(FILE_BYTES);
+	got = data_alloc(ROUND_UP(FILE_BYTES, 4096));
+}
+
+static void transfer(bool use_ring, enum dmabuf_rw_op op, u64 pos, u64 off, u64 len)
+{
+	s64 n = use_ring ? drw_ring_io(&ring, binding, op, pos, off, len, 0)
+			 : drw_io(binding, op, pos, off, len, 0);
+
+	CHECK_EQ(n, len, "%s", op ? "write" : "read");
+}
+
+static void check_buffer(void)
+{
+	buf_get(&buf, 0, got, FILE_BYTES);
+	data_check("buffer", got, want, FILE_BYTES, 0);
+}
+
+/* ---- before it is bound ----------------------------------------------------------------- */
+
+static void transfers_see_what_was_only_in_the_cache(const void *arg)
+{
+	open_all(arg);
+	for (int round = 0; round < 6; round++) {
+		bool use_ring = round & 1;
+		u64 pos, len;
+
+		fd = fs_open(&fs, "f", O_RDWR | O_CREAT | O_TRUNC);
+		file_fill(fd, 0, FILE_BYTES, round);
+		data_fill(want, FILE_BYTES, round, 0);
+		if (round > 1) {
+			SYS(fsync(fd));
+			/* Dirty again, in part: by write(2), or through a mapping. */
+			pos = rng_below(&rng, 100000);
+			len = 1 + rng_below(&rng, 100000);
+			data_fill(want + pos, len, 50 + round, pos);
+			if (round & 2) {
+				file_put(fd, pos, want + pos, len);
+			} else {
+				map = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+					   fd, 0);
+				CHECK(map != MAP_FAILED);
+				memcpy(map + pos, want + pos, len);
+			}
+		}
+		binding = OK(drw_bind(buf.fd, fd));
+		buf_fill(&buf, 0, FILE_BYTES, 99, 0);
+		transfer(use_ring, DMABUF_RW_OP_READ, 0, 0, FILE_BYTES);
+		check_buffer();
+		close(binding);
+		if (map)
+			munmap(map, FILE_BYTES);
+		map = NULL;
+		close(fd);
+	}
+	fs_finish(&fs);
+}
+
+/* What was dirty beside the bytes that a transfer writes is not lost. */
+static void a_write_beside_dirty_pages_loses_nothing(const void *arg)
+{
+	u64 pos, len;
+
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, 1);
+	for (int round = 0; round < 8; round++) {
+		file_fill(fd, 0, FILE_BYTES, 10 + round);
+		data_fill(want, FILE_BYTES, 10 + round, 0);
+		binding = OK(drw_bind(buf.fd, fd));
+		pos = rng_below(&rng, 200000);
+		len = 1 + rng_below(&rng, 200000);
+		buf_fill(&buf, 0, len, 30 + round, pos);
+		data_fill(want + pos, len, 30 + round, pos);
+		transfer(round & 1, DMABUF_RW_OP_WRITE, pos, 0, len);
+		close(binding);
+		file_get(fd, 0, got, FILE_BYTES);
+		data_check("cached read", got, want, FILE_BYTES, 0);
+		file_check_on_disk(&fs, fd, want, FILE_BYTES);
+	}
+	close(fd);
+	fs_finish(&fs);
+}
+
+/* ---- while it is bound ------------------------------------------------------------------- */
+
+static void everybody_sees(const char *what)
+{
+	file_get(fd, 0, got, FILE_BYTES);
+	data_check("read", got, want, FILE_BYTES, 0);
+	data_check("mapping", map, want, FILE_BYTES, 0);
+	CHECK_EQ(pread(direct, got, ROUND_UP(FILE_BYTES, 4096), 0), FILE_BYTES, "%s", what);
+	data_check("O_DIRECT", got, want, FILE_BYTES, 0);
+}
+
+static void everybody_sees_what_a_transfer_wrote(const void *arg)
+{
+	u64 pos, len;
+
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, 1);
+	data_fill(want, FILE_BYTES, 1, 0);
+	direct = fs_open(&fs, "f", O_RDONLY | O_DIRECT);
+	map = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(map != MAP_FAILED);
+	binding = OK(drw_bind(buf.fd, fd));
+	for (int round = 0; round < 12; round++) {
+		/* In the cache, mapped or not, or nowhere. */
+		if (round % 3 == 1)
+			everybody_sees("before");
+		else if (round % 3 == 2)
+			drop_caches();
+		pos = round & 4 ? rng_below(&rng, 256) * 4096 : rng_below(&rng, MiB);
+		len = 1 + rng_below(&rng, 300 * KiB);
+		len = MIN(len, FILE_BYTES - pos);
+		if (round & 4)
+			len = MIN(ROUND_UP(len, 4096), FILE_BYTES - pos);
+		buf_fill(&buf, 0, len, 20 + round, pos);
+		data_fill(want + pos, len, 20 + round, pos);
+		transfer(round & 1, DMABUF_RW_OP_WRITE, pos, 0, len);
+		everybody_sees("after");
+		transfer(!(round & 1), DMABUF_RW_OP_READ, 0, 0, FILE_BYTES);
+		check_buffer();
+	}
+	/* And after everything that could have been kept in memory has gone. */
+	SYS(fsync(fd));
+	drop_caches();
+	everybody_sees("without caches");
+	close(binding);
+	munmap(map, FILE_BYTES);
+	close(fd);
+	close(direct);
+	fs_remount(&fs);
+	fd = fs_open(&fs, "f", O_RDONLY);
+	CHECK_EQ(file_bytes(fd), FILE_BYTES);
+	file_get(fd, 0, got, FILE_BYTES);
+	data_check("mounted anew", got, want, FILE_BYTES, 0);
+	binding = OK(drw_bind(buf.fd, fd));
+	transfer(true, DMABUF_RW_OP_READ, 0, 0, FILE_BYTES);
+	check_buffer();
+	close(binding);
+	close(fd);
+	fs_finish(&fs);
+}
+
+/* A reader that keeps the cache full while transfers write: it never stays stale. */
+static void readers_at_the_same_time_leave_no_stale_page(const void *arg)
+{
+	int status;
+	pid_t pid;
+
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, 1);
+	data_fill(want, FILE_BYTES, 1, 0);
+	binding = OK(drw_bind(buf.fd, fd));
+	pid = SYS(fork());
+	if (!pid) {
+		u8 *mem = data_alloc(ROUND_UP(FILE_BYTES, 4096));
+
+		map = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+		for (;;) {
+			file_get(fd, 0, mem, FILE_BYTES);
+			memcpy(mem, map, FILE_BYTES);
+		}
+	}
+	for (int round = 0; round < 60; round++) {
+		u64 pos = rng_below(&rng, MiB), len = 1 + rng_below(&rng, 64 * KiB);
+
+		len = MIN(len, FILE_BYTES - pos);
+		buf_fill(&buf, 0, len, 100 + round, pos);
+		data_fill(want + pos, len, 100 + round, pos);
+		transfer(round & 1, DMABUF_RW_OP_WRITE, pos, 0, len);
+		file_get(fd, pos, got, len);
+		data_check("read after a write", got, want + pos, len, pos);
+	}
+	kill(pid, SIGKILL);
+	SYS(waitpid(pid, &status, 0));
+	CHECK(WIFSIGNALED(status), "the reader ended with %#x", status);
+	file_get(fd, 0, got, FILE_BYTES);
+	data_check("at the end", got, want, FILE_BYTES, 0);
+	close(binding);
+	close(fd);
+	fs_finish(&fs);
+}
+
+/* ---- beside the bytes ----------------------------------------------------------------- */
+
+static bool later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+static void times_change_with_writes_and_not_with_reads(const void *arg)
+{
+	struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+	struct stat st, after;
+
+	open_all(arg);
+	for (int use_ring = 0; use_ring <= 1; use_ring++) {
+		fd = file_make(&fs, "f", FILE_BYTES, 1);
+		SYS(futimens(fd, old));
+		SYS(fstat(fd, &st));
+		binding = OK(drw_bind(buf.fd, fd));
+		transfer(use_ring, DMABUF_RW_OP_READ, 0, 0, FILE_BYTES);
+		close(binding);
+		SYS(fstat(fd, &after));
+		CHECK_EQ(after.st_mtime, st.st_mtime);
+		CHECK_EQ(after.st_ctime, st.st_ctime);
+
+		binding = OK(drw_bind(buf.fd, fd));
+		transfer(use_ring, DMABUF_RW_OP_WRITE, 4096, 0, 4096);
+		SYS(fstat(fd, &after));
+		CHECK(later(after.st_mtim, st.st_mtim), "mtime %lld", (long long)after.st_mtime);
+		CHECK(after.st_mtime > 1000000000, "mtime %lld", (long long)after.st_mtime);
+		CHECK(!later(st.st_ctim, after.st_ctim), "ctime went back");
+		CHECK_EQ(after.st_size, FILE_BYTES);
+		/* Writes that come later are told, too, to the second. */
+		sleep(1);
+		usleep(200000);
+		transfer(use_ring, DMABUF_RW_OP_WRITE, 8192, 0, 4096);
+		close(binding);
+		SYS(fstat(fd, &st));
+		CHECK(later(st.st_mtim, after.st_mtim), "mtime stays %lld.%09ld",
+		      (long long)st.st_mtime, st.st_mtim.tv_nsec);
+		close(fd);
+	}
+	fs_finish(&fs);
+}
+
+/* A writer without privilege, as with write(2). */
+static void a_write_takes_the_setuid_bit(const void *arg)
+{
+	struct stat st;
+	int status;
+
+	open_all(arg);
+	drw_device();
+	for (int use_ring = 0; use_ring <= 1; use_ring++) {
+		fd = file_make(&fs, "f", FILE_BYTES, 1);
+		SYS(fchmod(fd, 06755));
+		if (!SYS(fork())) {
+			SYS(setresgid(65534, 65534, 65534));
+			SYS(setresuid(65534, 65534, 65534));
+			binding = OK(drw_bind(buf.fd, fd));
+			drw_ring(&ring, 4, 0);
+			transfer(use_ring, DMABUF_RW_OP_READ, 0, 0, 4096);
+			SYS(fstat(fd, &st));
+			CHECK_EQ(st.st_mode & 07777, 06755, "by a read");
+			transfer(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 4096);
+			SYS(fstat(fd, &st));
+			CHECK_EQ(st.st_mode & 07777, 0755);
+			_exit(0);
+		}
+		SYS(wait(&status));
+		if (status)
+			_exit(1);
+		/* One that comes while it is bound goes as well. */
+		binding = OK(drw_bind(buf.fd, fd));
+		transfer(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 4096);
+		SYS(fchmod(fd, 04755));
+		if (!SYS(fork())) {
+			SYS(setresgid(65534, 65534, 65534));
+			SYS(setresuid(65534, 65534, 65534));
+			drw_ring(&ring, 4, 0);
+			transfer(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 4096);
+			_exit(0);
+		}
+		SYS(wait(&status));
+		if (status)
+			_exit(1);
+		SYS(fstat(fd, &st));
+		CHECK_EQ(st.st_mode & 07777, 0755, "set while it was bound");
+		close(binding);
+		close(fd);
+	}
+	fs_finish(&fs);
+}
+
+static void add(void)
+{
+	static const char *const kinds[] = { "ext4", "xfs" };
+
+	fs_program();
+	test_limit(60);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+#define PER_KIND(fn) test_add(fn, kinds[i], "%s.%s", #fn, kinds[i])
+		PER_KIND(transfers_see_what_was_only_in_the_cache);
+		PER_KIND(a_write_beside_dirty_pages_loses_nothing);
+		PER_KIND(everybody_sees_what_a_transfer_wrote);
+		PER_KIND(readers_at_the_same_time_leave_no_stale_page);
+		PER_KIND(times_change_with_writes_and_not_with_reads);
+		PER_KIND(a_write_takes_the_setuid_bit);
+	}
+}
+
+const struct program program = { "file_coherence", add };
