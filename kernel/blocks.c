@@ -62,10 +62,10 @@ static void forget(struct drw_inode *di)
 {
 	lockdep_assert_held(&di->check_lock);
 
-	WRITE_ONCE(di->version, 0);
+	WRITE_ONCE(di->version, DRW_NO_VERSION);
 	/* Pairs with the read barrier in drw_blocks_known(). */
 	smp_wmb();
-	bitmap_zero(di->written, (di->bytes >> DRW_WRITTEN_SHIFT) + 1);
+	memset(di->written, 0, drw_written_bytes(di->bytes));
 	smp_store_release(&di->version, inode_query_iversion(di->inode));
 }
 

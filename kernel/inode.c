@@ -24,8 +24,8 @@
 #include "compat.h"
 #include "inode.h"
 
-/* The bits for 1 PiB take 1 GiB, and that is a kvmalloc() below INT_MAX. */
-#define DRW_MAX_FILE_BYTES	(1ULL << 50)
+/* ext4's own limit; the bits for it take 16 MiB. */
+#define DRW_MAX_FILE_BYTES	(16ULL << 40)
 
 #define DRW_MAX_FAILURES	10
 #define DRW_FAILURE_TIME	(10 * HZ)
@@ -321,8 +321,7 @@ static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason
 		goto unpin;
 	}
 	ret = -ENOMEM;
-	di->written = kvcalloc(BITS_TO_LONGS((di->bytes >> DRW_WRITTEN_SHIFT) + 1),
-			       sizeof(long), GFP_KERNEL_ACCOUNT);
+	di->written = kvzalloc(drw_written_bytes(di->bytes), GFP_KERNEL_ACCOUNT);
 	if (!di->written)
 		goto free;
 	di->stamp = 0;
@@ -341,18 +340,11 @@ out:
 	return ret;
 }
 
-static void unpin(struct drw_inode *di, struct file *file)
+static void unpin(struct drw_inode *di)
 {
-	struct super_block *sb = di->inode->i_sb;
-
 	if (!drw_inode_regular(di))
 		return;
 	clear_pin(di->inode);
-	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
-	if (di->stamp && (file->f_mode & FMODE_WRITE) && sb_start_write_trylock(sb)) {
-		file_update_time(file);
-		sb_end_write(sb);
-	}
 	kvfree(di->x.ext);
 	di->x = (struct drw_extents) { };
 	kvfree(di->written);
@@ -428,7 +420,7 @@ struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason)
 			ret = check_regular(file, sparse, reason);
 		if (!ret && di->sparse && !sparse && has_holes(di)) {
 			if (!di->pins)
-				unpin(di, file);
+				unpin(di);
 			ret = refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
 		}
 	}
@@ -444,9 +436,17 @@ struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason)
 /* Give it back; the last one unpins. May sleep. */
 void drw_inode_put(struct drw_inode *di, struct file *file)
 {
+	struct super_block *sb = di->inode->i_sb;
+
 	mutex_lock(&di->pin_lock);
+	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
+	if (drw_inode_regular(di) && di->stamp && (file->f_mode & FMODE_WRITE) &&
+	    sb_start_write_trylock(sb)) {
+		file_update_time(file);
+		sb_end_write(sb);
+	}
 	if (!--di->pins)
-		unpin(di, file);
+		unpin(di);
 	mutex_unlock(&di->pin_lock);
 	drop(di);
 }
@@ -457,7 +457,6 @@ size_t drw_inode_metadata(const struct drw_inode *di)
 	size_t bytes = sizeof(*di);
 
 	if (drw_inode_regular(di))
-		bytes += di->x_bytes + BITS_TO_LONGS((di->bytes >> DRW_WRITTEN_SHIFT) + 1) *
-				       sizeof(long);
+		bytes += di->x_bytes + drw_written_bytes(di->bytes);
 	return bytes;
 }

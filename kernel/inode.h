@@ -112,9 +112,19 @@ enum drw_wait {
 	DRW_NOWAIT,
 };
 
+/* A version that no inode has: i_version counts in steps from what it was on disk. */
+#define DRW_NO_VERSION	U64_MAX
+
 void drw_writers_init(struct drw_inode *di);
 int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait);
 void drw_writers_end(struct drw_inode *di, bool odd);
+int drw_writers_restamp(struct drw_inode *di, struct file *file);
+
+/* Size of drw_inode.written for a file of @bytes. */
+static inline size_t drw_written_bytes(u64 bytes)
+{
+	return BITS_TO_LONGS((bytes >> DRW_WRITTEN_SHIFT) + 1) * sizeof(long);
+}
 
 /* Is it a regular file, whose blocks are pinned? */
 static inline bool drw_inode_regular(const struct drw_inode *di)
@@ -148,7 +158,7 @@ static inline bool drw_blocks_known(const struct drw_inode *di, u64 pos, u64 len
 		if (!test_bit(bit, di->written))
 			return false;
 	smp_rmb();
-	return *version && READ_ONCE(di->version) == *version;
+	return *version != DRW_NO_VERSION && READ_ONCE(di->version) == *version;
 }
 
 /**

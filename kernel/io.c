@@ -26,6 +26,9 @@ MODULE_PARM_DESC(path_timeout,
 /* Commands that a transfer may have when it must not sleep; a longer one is punted. */
 #define DRW_NOWAIT_CMDS		16
 
+/* Times that the blocks of an attempt are looked up because the inode has changed. */
+#define DRW_HOLD_ROUNDS		64
+
 /* Repetitions for want of memory before a transfer fails with ENOMEM. */
 #define DRW_NOMEM_TRIES		32
 
@@ -84,6 +87,7 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->writing = false;
 	io->locked = false;
 	io->stop = 0;
+	io->version = DRW_NO_VERSION;
 	io->edges[0].virt = NULL;
 	io->edges[1].virt = NULL;
 	/* Nothing to poll for yet. */
@@ -533,19 +537,41 @@ static int hold_blocks(struct drw_io *io, bool nowait)
 	struct drw_inode *di = io->b->target.di;
 	u64 from = io->pos + max_t(u64, io->base, io->head);
 	u64 bytes = io->pos + io->len - io->tail - from;
-	int ret;
+	int ret, rounds = 0;
 
 	while ((ret = drw_blocks_hold(di, io->version, nowait)) == -ESTALE) {
 		u64 written = bytes;
 
 		if (nowait)
 			return -EAGAIN;
+		/* Somebody does nothing but change the inode. */
+		if (++rounds > DRW_HOLD_ROUNDS)
+			return -EBUSY;
+		if (io->op == DMABUF_RW_OP_WRITE) {
+			ret = drw_writers_restamp(di, io->b->target.file);
+			if (ret)
+				return ret;
+		}
 		ret = drw_blocks_check(di, from, &written, &io->version, false);
 		/* What was written cannot become otherwise in any way that is allowed. */
 		if (ret == -ENXIO || (!ret && written < bytes))
 			ret = -EMEDIUMTYPE;
 		if (ret)
 			return ret;
+	}
+	if (ret || !io->tail_block)
+		return ret;
+
+	/*
+	 * Making the file longer goes through the cached last page, so what is cached must be
+	 * gone while the inode is locked; and behind the old end may be data by now.
+	 */
+	ret = drw_pagecache_before(io, false);
+	if (!ret && io->tail && !io->rmw && i_size_read(di->inode) != di->bytes)
+		ret = -EMEDIUMTYPE;
+	if (ret) {
+		drw_blocks_unlock(di);
+		drw_blocks_release(di);
 	}
 	return ret;
 }
@@ -747,6 +773,7 @@ void drw_io_run(struct drw_io *io)
 		else
 			wait_for_completion_io(&io->wait);
 		if (io->locked) {
+			drw_pagecache_after(io);
 			io->locked = false;
 			drw_blocks_unlock(io->b->target.di);
 		}

@@ -10,6 +10,7 @@
  * For a regular file also: the file system is not frozen, and the file's times and
  * privileges have been dealt with, as by any write.
  */
+#include <linux/cred.h>
 #include <linux/iversion.h>
 
 #include "dmadev.h"
@@ -109,6 +110,7 @@ static bool is_stamped(const struct drw_inode *di)
 static int stamp(struct drw_inode *di, struct file *file)
 {
 	struct inode *inode = di->inode;
+	const struct cred *cred;
 	bool known;
 	int ret;
 
@@ -120,7 +122,10 @@ static int stamp(struct drw_inode *di, struct file *file)
 	}
 	/* Our own change of i_version says nothing about blocks. */
 	known = inode_eq_iversion(inode, di->version);
+	/* The rights that count are those of the file; who repeats a write has all. */
+	cred = override_creds(file->f_cred);
 	ret = file_modified(file);
+	revert_creds(cred);
 	if (known)
 		WRITE_ONCE(di->version, inode_query_iversion(inode));
 	inode_unlock(inode);
@@ -130,6 +135,18 @@ static int stamp(struct drw_inode *di, struct file *file)
 	/* Never 0. */
 	WRITE_ONCE(di->stamp, jiffies | 1);
 	return 0;
+}
+
+/**
+ * drw_writers_restamp() - before a write is repeated after its inode has changed
+ * @di: regular file
+ * @file: as what it was opened
+ *
+ * Return: 0 or an errno of changing the inode.
+ */
+int drw_writers_restamp(struct drw_inode *di, struct file *file)
+{
+	return IS_NOSEC(di->inode) ? 0 : stamp(di, file);
 }
 
 /**

@@ -119,7 +119,8 @@
  *   EBADE           | I/O       | the drive reports a reservation conflict
  *   EBUSY           | I/O       | write to a range that somebody holds in the page
  *                   |           | cache and that cannot be dropped from it, such as
- *                   |           | metadata of a mounted file system
+ *                   |           | metadata of a mounted file system; or a file whose
+ *                   |           | inode others change without end
  *   EIO             | I/O       | any other error status of the drive
  *
  * EAGAIN never leaves the module to a synchronous caller. io_uring sees it when it
