@@ -201,7 +201,7 @@ static void any_bytes_match_the_model(const void *arg)
 	open_all(arg);
 	if (info.file_align > 1)
 		skip("this drive takes whole LBAs only");
-	for (int i = 0; i < 8 * SHAPES; i++) {
+	for (int i = 0; i < 6 * SHAPES; i++) {
 		enum dmabuf_rw_op op = i / SHAPES & 1 ? DMABUF_RW_OP_READ : DMABUF_RW_OP_WRITE;
 		u32 nr = 1;
 
@@ -283,7 +283,7 @@ static void threads_within_an_LBA_lose_nothing(const void *arg)
 	open_all(arg);
 	if (info.file_align > 1)
 		skip("this drive takes whole LBAs only");
-	share_out(w, 60);
+	share_out(w, 40);
 	for (u32 i = 0; i < WRITERS; i++)
 		pthread_create(&w[i].thread, NULL, write_own_bytes, &w[i]);
 	for (u32 i = 0; i < WRITERS; i++)
@@ -307,7 +307,7 @@ static void processes_within_an_LBA_lose_nothing(const void *arg)
 	CHECK(shared != MAP_FAILED);
 	memcpy(shared, model, span);
 	model = shared;
-	share_out(w, 40);
+	share_out(w, 25);
 	for (u32 i = 0; i < WRITERS; i++) {
 		if (!SYS(fork())) {
 			write_own_bytes(&w[i]);

@@ -20,6 +20,7 @@
 #define OLD		0xbd		/* what the disk held before */
 #define GUARD		0x5a		/* what the buffer holds */
 #define BUF_BYTES	(2 * MiB)
+#define FS_BYTES	(32 * MiB)
 
 static struct fs fs;
 static struct buf buf;
@@ -35,8 +36,8 @@ static void fill_disk(const char *role)
 
 	disk_open(&d, role);
 	memset(mem, OLD, 2 * MiB);
-	for (u64 at = 0; at < d.bytes; at += 2 * MiB)
-		disk_pwrite(&d, mem, MIN(2 * MiB, d.bytes - at), at);
+	for (u64 at = 0; at < FS_BYTES; at += 2 * MiB)
+		disk_pwrite(&d, mem, 2 * MiB, at);
 	close(d.fd);
 }
 
@@ -46,7 +47,7 @@ static void open_all(const char *kind)
 	should = data_alloc(2 * MiB);
 	rng.s = harness_seed();
 	fill_disk(ROLE);
-	fs_make(&fs, kind, ROLE, 0, "", "");
+	fs_make(&fs, kind, ROLE, FS_BYTES, "", "");
 	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
 	drw_ring(&ring, 4, 0);
 }
