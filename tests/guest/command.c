@@ -293,7 +293,7 @@ static const struct refusal refusals[] = {
 	{ "metadata", "meta512", NULL, "", "EMEDIUMTYPE", "METADATA" },
 	{ "zoned", "zoned", NULL, "", "EMEDIUMTYPE", "ZONED" },
 	{ "character_device", NULL, "/dev/null", "", "ENOTBLK", "NOT_BLOCK" },
-	{ "regular_file", NULL, "/tmp/file", "", "ENOTBLK", "NOT_BLOCK" },
+	{ "file_on_tmpfs", NULL, "/tmp/file", "", "ENOTBLK", "FILESYSTEM" },
 	{ "device_memory", "priv512", NULL, "--require-device-memory", "EXDEV",
 	  "NOT_DEVICE_MEMORY" },
 };
@@ -323,8 +323,8 @@ static void refused_with_status_3_and_a_remedy(const void *arg)
 static void ranges_outside_are_refused_before_anything_moves(const void *arg)
 {
 	static const char *const ranges[] = {
-		"--offset 1T", "--buf-offset 1G", "--length 2M", "--offset 511 --length 512",
-		"--length 513", "--block-size 1000", "--offset 511M --length 1G",
+		"--offset 1T", "--buf-offset 1G", "--length 2M", "--offset 511M --length 1G",
+		"--range 511M:1G", "--block-size 0",
 	};
 	struct disk disk;
 	struct buf buf;
@@ -356,6 +356,45 @@ static void a_mounted_device_is_not_written_to(const void *arg)
 	SYS(umount("/tmp/mnt"));
 	CHECK_EQ(status, 1);
 	RUNS(0, TOOL " store %s --from udmabuf:64K", disk.path);
+}
+
+/* What load says of a file, beside what an ordinary program finds in it. */
+static void loads_like_cat(const char *file, const char *range, const char *path)
+{
+	char want[65] = "";
+	FILE *p;
+
+	RUNS(0, "tail -c +124 %s | head -c 300001 >/tmp/part", file);
+	p = popen("sha256sum /tmp/part", "r");
+	CHECK(p && fscanf(p, "%64s", want) == 1);
+	pclose(p);
+	RUNS(0, TOOL " load %s --into udmabuf:1M %s --allow-bounce --verify --checksum -o json",
+	     file, range);
+	JSON_IS("path", path);
+	JSON_IS("sha256", want);
+}
+
+static void files_go_direct_and_others_bounce_if_allowed(const void *arg)
+{
+	struct disk disk;
+
+	disk_open(&disk, "priv512p1");
+	CHECK_EQ(sh("mkfs.ext4 -q -F -b 4096 %s", disk.path), 0);
+	SYS(mkdir("/tmp/files", 0700));
+	SYS(mount(disk.path, "/tmp/files", "ext4", 0, NULL));
+	CHECK_EQ(sh("head -c 500001 /dev/urandom >/tmp/files/a && cp /tmp/files/a /tmp/a"), 0);
+	loads_like_cat("/tmp/files/a", "--range 123:300001", "direct");
+	loads_like_cat("/tmp/a", "--range 123:300001", "bounced");
+
+	/* A new file, and then a shorter one in its place, come in one step. */
+	for (int bytes = 400003; bytes > 0; bytes -= 400000) {
+		RUNS(0, TOOL " store /tmp/files/b --from udmabuf:1M --length %d --verify -o json",
+		     bytes);
+		JSON_IS("path", "direct");
+		CHECK_EQ(sh("test $(stat -c %%s /tmp/files/b) = %d", bytes), 0);
+		CHECK_EQ(sh("test $(ls /tmp/files | wc -l) = 3"), 0, "something is left over");
+	}
+	SYS(umount("/tmp/files"));
 }
 
 static void progress_is_drawn_when_asked_for(const void *arg)
@@ -524,6 +563,7 @@ static void add(void)
 			 interruptions[i].signal == SIGINT ? "int" : "term",
 			 interruptions[i].depth);
 	TEST(a_user_without_rights_is_told_of_the_group);
+	TEST(files_go_direct_and_others_bounce_if_allowed);
 	TEST(progress_is_drawn_when_asked_for);
 	for (i = 0; i < ARRAY_SIZE(benches); i++)
 		test_add(bench_counts_what_it_moves, benches[i],
