@@ -162,11 +162,13 @@ int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool
  * Until drw_blocks_unlock() nobody changes them, and until drw_blocks_release() nobody
  * frees them.
  *
- * Return: 0; -ESTALE if they have to be checked again; -EAGAIN only if @nowait; -EINTR.
+ * Return: 0; -ESTALE if they have to be checked again; -EMEDIUMTYPE if the file is no longer
+ * what was bound; -EAGAIN only if @nowait; -EINTR.
  */
 int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait)
 {
 	struct inode *inode = di->inode;
+	int ret;
 
 	if (nowait) {
 		if (!inode_trylock_shared(inode))
@@ -174,9 +176,10 @@ int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait)
 	} else if (down_read_killable(&inode->i_rwsem)) {
 		return -EINTR;
 	}
-	if (unlikely(!inode_eq_iversion(inode, version) || check_inode(di))) {
+	ret = inode_eq_iversion(inode, version) ? check_inode(di) : -ESTALE;
+	if (unlikely(ret)) {
 		inode_unlock_shared(inode);
-		return -ESTALE;
+		return ret;
 	}
 	inode_dio_begin(inode);
 	return 0;
