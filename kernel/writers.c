@@ -122,10 +122,14 @@ static int stamp(struct drw_inode *di, struct file *file)
 	}
 	/* Our own change of i_version says nothing about blocks. */
 	known = inode_eq_iversion(inode, di->version);
-	/* The rights that count are those of the file; who repeats a write has all. */
-	cred = override_creds(file->f_cred);
+	/*
+	 * Whether privileges stay is a matter of who writes. A kernel thread that repeats a
+	 * write has all rights, so it takes those with which the file was opened.
+	 */
+	cred = current->flags & PF_KTHREAD ? override_creds(file->f_cred) : NULL;
 	ret = file_modified(file);
-	revert_creds(cred);
+	if (cred)
+		revert_creds(cred);
 	if (known)
 		WRITE_ONCE(di->version, inode_query_iversion(inode));
 	inode_unlock(inode);
