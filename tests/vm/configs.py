@@ -8,16 +8,22 @@ import machine
 
 POLL = "nvme.poll_queues=1"
 
+# What these find has nothing to do with how a drive reaches memory: two machines of a kernel
+# are enough.
+_FILE_SYSTEMS = ("file_coherence", "file_pinned", "file_refused", "file_unwritten")
+
 _COMMON = (
     machine.Config("strict", "strict", POLL),
     machine.Config("off", "off", POLL, cpus=4),
-    machine.Config("pt", "pt"),
-    machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False),
+    machine.Config("pt", "pt", without=_FILE_SYSTEMS),
+    machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False,
+                   without=_FILE_SYSTEMS),
     machine.Config("power-cut", "strict", cuts=3),
 )
 
 _NEWEST = (
-    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False),
+    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False,
+                   without=_FILE_SYSTEMS + ("file_model",)),
     # No buffer can be bound here, and that is what there is to test.
     machine.Config("swiotlb", "off", "swiotlb=force",
                    tests=("errors_bind/bounced_buffers_are_EADDRNOTAVAIL", "exporters")),
@@ -27,7 +33,7 @@ _NEWEST = (
 # find there what they find elsewhere.
 _DEBUG_TESTS = ("roundtrip", "uring", "vectored", "invalidate", "lifetime", "hotplug",
                 "multipath", "errors_bind", "errors_io", "allocations", "drive_errors",
-                "durability")
+                "durability", "file_roundtrip", "file_bytes")
 _DEBUG = (
     machine.Config("strict", "strict", POLL, tests=_DEBUG_TESTS),
     machine.Config("off", "off", POLL, tests=_DEBUG_TESTS),

@@ -185,8 +185,10 @@ class Run:
 
     def _programs_for(self, config):
         # What the user names runs everywhere.
-        if self.free or self._words or not config.tests:
+        if self.free or self._words:
             return self._programs
+        if not config.tests:
+            return [p for p in self._programs if p.name not in config.without]
         return choose_programs(config.tests, self.args.timeout, self.args.seed)
 
     def one(self, pair):
