@@ -95,9 +95,9 @@ static int check_regular(struct file *file, bool sparse, u32 *reason)
 		return refuse(reason, DMABUF_RW_REASON_COMPRESSED, -EOPNOTSUPP);
 	if (!(stat.result_mask & STATX_DIOALIGN) || !stat.dio_mem_align)
 		return refuse(reason, DMABUF_RW_REASON_NO_DIRECT, -EOPNOTSUPP);
-	/* Others are found, less politely, by ->swap_activate(). */
 	if (!IS_I_VERSION(inode))
 		return refuse(reason, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
+	/* Other holes are found, less politely, by ->swap_activate(). */
 	if (!sparse && stat.blocks << SECTOR_SHIFT < stat.size)
 		return refuse(reason, DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
 	return 0;
@@ -253,12 +253,12 @@ static int pin_locked(struct drw_inode *di, struct file *file, struct swap_info_
 			return ret == -ENOMEM ? ret : -EINTR;
 		if (sis->bdev != inode->i_sb->s_bdev)
 			return refuse(reason, DMABUF_RW_REASON_REALTIME, -EOPNOTSUPP);
-		if (ret < 0)
+		if (ret < 0) {
 			count_failure();
-		if (ret < 0)
 			return refuse(reason, ret != -EINVAL ? DMABUF_RW_REASON_LAYOUT :
 				      is_xfs(inode) ? DMABUF_RW_REASON_SHARED :
 				      DMABUF_RW_REASON_HOLE, -EOPNOTSUPP);
+		}
 	}
 	/* Repeated under the lock, as the journal mode may change before it. */
 	ret = check_regular(file, di->sparse, reason);

@@ -187,7 +187,7 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 		return false;
 
 	/* The table may be asked only where blocks are known. */
-	if (regular && !drw_blocks_known(t->di, pos, len, &version))
+	if (regular && !drw_blocks_known(di, pos, len, &version))
 		return false;
 	rw.sector = drw_target_locate(t, pos, &contiguous);
 	if (len > contiguous)
@@ -195,10 +195,10 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	if (op == DMABUF_RW_OP_WRITE) {
 		if (regular && pos + len > round_down(size, PAGE_SIZE))
 			return false;
-		if (drw_writers_start(t->di, t->file, false, DRW_NOWAIT))
+		if (drw_writers_start(di, t->file, false, DRW_NOWAIT))
 			return false;
 	}
-	if (regular && drw_blocks_hold(t->di, version, true))
+	if (regular && drw_blocks_hold(di, version, true))
 		goto end_write;
 
 	path = drw_binding_get_path(b);

@@ -313,18 +313,15 @@ static void a_write_takes_the_setuid_bit(const void *arg)
 
 static void add(void)
 {
-	static const char *const kinds[] = { "ext4", "xfs" };
-
 	fs_program();
 	test_limit(60);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-#define PER_KIND(fn) test_add(fn, kinds[i], "%s.%s", #fn, kinds[i])
-		PER_KIND(transfers_see_what_was_only_in_the_cache);
-		PER_KIND(a_write_beside_dirty_pages_loses_nothing);
-		PER_KIND(everybody_sees_what_a_transfer_wrote);
-		PER_KIND(readers_at_the_same_time_leave_no_stale_page);
-		PER_KIND(times_change_with_writes_and_not_with_reads);
-		PER_KIND(a_write_takes_the_setuid_bit);
+	for (size_t i = 0; i < FS_KINDS; i++) {
+		TEST_OF_KIND(i, transfers_see_what_was_only_in_the_cache);
+		TEST_OF_KIND(i, a_write_beside_dirty_pages_loses_nothing);
+		TEST_OF_KIND(i, everybody_sees_what_a_transfer_wrote);
+		TEST_OF_KIND(i, readers_at_the_same_time_leave_no_stale_page);
+		TEST_OF_KIND(i, times_change_with_writes_and_not_with_reads);
+		TEST_OF_KIND(i, a_write_takes_the_setuid_bit);
 	}
 }
 

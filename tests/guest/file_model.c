@@ -25,6 +25,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "history.h"
 #include "file_state.h"
 
 /* Since 6.17. */
@@ -96,27 +97,9 @@ static struct {
 	u64 operations, transfers, unwritten, binds, refusals, changes, remounts;
 } counts;
 
-/* The last steps, for a failure's report. */
-static char history[60][160];
-static u64 steps;
-
-__attribute__((format(printf, 1, 2)))
-static void remember(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(history[steps++ % ARRAY_SIZE(history)], sizeof(history[0]), fmt, ap);
-	va_end(ap);
-}
-
 static void tell_history(void)
 {
-	note("seed %llu, after %llu operations; last steps:",
-	     (unsigned long long)harness_seed(), (unsigned long long)counts.operations);
-	for (u64 i = steps > ARRAY_SIZE(history) ? steps - ARRAY_SIZE(history) : 0; i < steps;
-	     i++)
-		note("%llu %s", (unsigned long long)i, history[i % ARRAY_SIZE(history)]);
+	history_tell(counts.operations, "operations");
 }
 
 static u32 number(const struct file *f)

@@ -757,22 +757,19 @@ static void a_killed_process_lets_go(const void *arg)
 
 static void add(void)
 {
-	static const char *const kinds[] = { "ext4", "xfs" };
-
 	fs_program();
 	test_limit(60);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-#define PER_KIND(fn) test_add(fn, kinds[i], "%s.%s", #fn, kinds[i])
-		PER_KIND(changes_fail_while_bound_and_work_after);
-		PER_KIND(growing_it_changes_nothing_for_transfers);
-		PER_KIND(stores_to_its_mappings_are_SIGBUS_or_seen);
-		PER_KIND(defragmenters_leave_it_alone);
-		PER_KIND(its_file_system_cannot_be_unmounted);
-		PER_KIND(writes_wait_for_the_thaw_and_reads_do_not);
-		PER_KIND(the_file_system_grows_while_transfers_run);
-		PER_KIND(attributes_may_change_while_bound);
-		PER_KIND(only_the_last_unbind_lets_go);
-		PER_KIND(a_killed_process_lets_go);
+	for (size_t i = 0; i < FS_KINDS; i++) {
+		TEST_OF_KIND(i, changes_fail_while_bound_and_work_after);
+		TEST_OF_KIND(i, growing_it_changes_nothing_for_transfers);
+		TEST_OF_KIND(i, stores_to_its_mappings_are_SIGBUS_or_seen);
+		TEST_OF_KIND(i, defragmenters_leave_it_alone);
+		TEST_OF_KIND(i, its_file_system_cannot_be_unmounted);
+		TEST_OF_KIND(i, writes_wait_for_the_thaw_and_reads_do_not);
+		TEST_OF_KIND(i, the_file_system_grows_while_transfers_run);
+		TEST_OF_KIND(i, attributes_may_change_while_bound);
+		TEST_OF_KIND(i, only_the_last_unbind_lets_go);
+		TEST_OF_KIND(i, a_killed_process_lets_go);
 	}
 	TEST(verity_may_come_while_bound);
 }

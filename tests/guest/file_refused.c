@@ -402,7 +402,6 @@ static void rights(const void *arg)
 
 static void add(void)
 {
-	static const char *const kinds[] = { "ext4", "xfs" };
 	static const struct blocks blocks[] = {
 		{ "ext4", "-b 1024" }, { "ext4", "-b 2048" },
 		{ "xfs", "-b size=1024" }, { "xfs", "-b size=2048" },
@@ -410,16 +409,15 @@ static void add(void)
 
 	fs_program();
 	test_limit(60);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-#define PER_KIND(fn, name) test_add(fn, kinds[i], "%s.%s", name, kinds[i])
-		PER_KIND(holes, "holes_are_refused_unless_allowed");
-		PER_KIND(empty_files_and_directories, "empty_files_and_directories_are_refused");
-		PER_KIND(overlay, "files_on_overlay_are_ENOTBLK");
-		PER_KIND(on_loop, "files_on_loop_devices_are_ENOTBLK");
-		PER_KIND(on_device_mapper, "files_on_device_mapper_are_ENOTBLK");
-		PER_KIND(on_md, "files_on_md_are_ENOTBLK");
-		PER_KIND(swap_files, "swap_files_are_ETXTBSY");
-		PER_KIND(rights, "only_who_may_change_it_may_bind_it");
+	for (size_t i = 0; i < FS_KINDS; i++) {
+		TEST_OF_KIND_NAMED(i, holes, "holes_are_refused_unless_allowed");
+		TEST_OF_KIND_NAMED(i, empty_files_and_directories, "empty_files_and_directories_are_refused");
+		TEST_OF_KIND_NAMED(i, overlay, "files_on_overlay_are_ENOTBLK");
+		TEST_OF_KIND_NAMED(i, on_loop, "files_on_loop_devices_are_ENOTBLK");
+		TEST_OF_KIND_NAMED(i, on_device_mapper, "files_on_device_mapper_are_ENOTBLK");
+		TEST_OF_KIND_NAMED(i, on_md, "files_on_md_are_ENOTBLK");
+		TEST_OF_KIND_NAMED(i, swap_files, "swap_files_are_ETXTBSY");
+		TEST_OF_KIND_NAMED(i, rights, "only_who_may_change_it_may_bind_it");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++)
 		test_add(small_blocks, &blocks[i], "blocks_below_a_page_are_refused.%s.%s",

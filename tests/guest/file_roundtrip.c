@@ -310,28 +310,26 @@ static void add(void)
 	static const char *const roles[] = {
 		"priv512p1", "mp512p2", "priv4kp2", "mp4kp1", "priv512p2",
 	};
-	static const char *const kinds[] = { "ext4", "xfs" };
-
 	fs_program();
 	test_limit(90);
 	for (size_t e = 0; e < nr_exporters; e++)
 		add_place(every_transfer_goes_both_ways, "every_transfer_goes_both_ways",
-			  (struct place){ kinds[e & 1], roles[e % ARRAY_SIZE(roles)], 0,
+			  (struct place){ fs_kinds[e & 1], roles[e % ARRAY_SIZE(roles)], 0,
 					  exporters[e] });
 	for (int k = 0; k < 2; k++) {
 		/* On the whole disk. */
 		add_place(every_transfer_goes_both_ways, "every_transfer_goes_both_ways",
-			  (struct place){ kinds[k], k ? "mp4k" : "priv512", 160 * MiB,
+			  (struct place){ fs_kinds[k], k ? "mp4k" : "priv512", 160 * MiB,
 					  &exporter_mock_scattered });
 		add_place(files_of_any_size_end_where_they_end,
 			  "files_of_any_size_end_where_they_end",
-			  (struct place){ kinds[k], k ? "mp4kp1" : "priv512p1", 0,
+			  (struct place){ fs_kinds[k], k ? "mp4kp1" : "priv512p1", 0,
 					  &exporter_mock_scattered });
 		add_place(one_transfer_moves_64MiB, "one_transfer_moves_64MiB",
-			  (struct place){ kinds[k], k ? "mp4k" : "priv512", 160 * MiB,
+			  (struct place){ fs_kinds[k], k ? "mp4k" : "priv512", 160 * MiB,
 					  k ? &exporter_udmabuf : &exporter_heap });
 		add_place(bind_tells_what_it_found, "bind_tells_what_it_found",
-			  (struct place){ kinds[k], k ? "priv4kp1" : "mp512p1", 0,
+			  (struct place){ fs_kinds[k], k ? "priv4kp1" : "mp512p1", 0,
 					  &exporter_mock_scattered });
 	}
 }

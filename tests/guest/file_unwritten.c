@@ -327,18 +327,15 @@ static void holes_are_ENXIO_where_they_are_allowed(const void *arg)
 
 static void add(void)
 {
-	static const char *const kinds[] = { "ext4", "xfs" };
-
 	fs_program();
 	test_limit(60);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-#define PER_KIND(fn) test_add(fn, kinds[i], "%s.%s", #fn, kinds[i])
-		PER_KIND(unwritten_file_gives_ENXIO_and_no_old_bytes);
-		PER_KIND(transfer_ends_before_what_was_never_written);
-		PER_KIND(blocks_behind_the_end_are_out_of_reach);
-		PER_KIND(what_is_written_later_can_be_read_then);
-		PER_KIND(unwritten_last_page_is_not_read);
-		PER_KIND(holes_are_ENXIO_where_they_are_allowed);
+	for (size_t i = 0; i < FS_KINDS; i++) {
+		TEST_OF_KIND(i, unwritten_file_gives_ENXIO_and_no_old_bytes);
+		TEST_OF_KIND(i, transfer_ends_before_what_was_never_written);
+		TEST_OF_KIND(i, blocks_behind_the_end_are_out_of_reach);
+		TEST_OF_KIND(i, what_is_written_later_can_be_read_then);
+		TEST_OF_KIND(i, unwritten_last_page_is_not_read);
+		TEST_OF_KIND(i, holes_are_ENXIO_where_they_are_allowed);
 	}
 }
 

@@ -95,6 +95,8 @@ static void clean_up(void)
 		pclose(f);
 }
 
+const char *const fs_kinds[FS_KINDS] = { "ext4", "xfs" };
+
 void fs_program(void)
 {
 	atexit(clean_up);

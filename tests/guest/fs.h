@@ -29,6 +29,15 @@ struct fs {
 	char dir[48];
 };
 
+/* Those that can be bound. */
+#define FS_KINDS 2
+extern const char *const fs_kinds[FS_KINDS];
+
+/* In a loop over fs_kinds: the test of that name, for number @i of them. */
+#define TEST_OF_KIND(i, fn) TEST_OF_KIND_NAMED(i, fn, #fn)
+#define TEST_OF_KIND_NAMED(i, fn, name) \
+	test_add(fn, fs_kinds[i], "%s.%s", name, fs_kinds[i])
+
 /* Call it in the program's add(): what tests leave mounted goes when the program ends. */
 void fs_program(void);
 

@@ -20,6 +20,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "history.h"
 
 #define REGION_AT	(8 * MiB)	/* of the disk */
 #define REGION		(4 * MiB)
@@ -61,27 +62,9 @@ static struct rng rng;
 static u8 *region, *scratch;
 static u64 transfers, next_tag;
 
-/* The last steps, for a failure's report. */
-static char history[40][160];
-static u64 steps;
-
-__attribute__((format(printf, 1, 2)))
-static void remember(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(history[steps++ % ARRAY_SIZE(history)], sizeof(history[0]), fmt, ap);
-	va_end(ap);
-}
-
 static void tell_history(void)
 {
-	note("seed %llu, after %llu transfers; last steps:",
-	     (unsigned long long)harness_seed(), (unsigned long long)transfers);
-	for (u64 i = steps > ARRAY_SIZE(history) ? steps - ARRAY_SIZE(history) : 0; i < steps;
-	     i++)
-		note("%llu %s", (unsigned long long)i, history[i % ARRAY_SIZE(history)]);
+	history_tell(transfers, "transfers");
 }
 
 static bool overlap(u64 a, u64 a_len, u64 b, u64 b_len)

@@ -457,16 +457,22 @@ static void submitter_gets_back_at_once(const void *arg)
 	     (unsigned long long)took, (unsigned long long)(now_us() - start));
 }
 
-static void refused_ring_results_do_not_disturb_good_ones(const void *arg)
+/*
+ * Every third of 32 reads is one that is refused with @err. @bad_off: its place in the
+ * buffer, or BUF_BYTES: as that of a good one.
+ */
+static void bad_reads_among_good_ones(u64 bad_off, u32 bad_len, int err)
 {
 	open_all("priv512", 64, 0);
 	disk_fill(&disk, AT, MiB, 1, 0);
 	buf_fill(&buf, 0, BUF_BYTES, 2, 0);
 	for (int i = 0; i < 32; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+		bool good = i % 3;
 
 		drw_prep(sqe, binding, DMABUF_RW_URING_READ, AT + i * 4096,
-			 i % 3 ? i * 8192ULL : BUF_BYTES - 4095, 4096, 0);
+			 good || bad_off == BUF_BYTES ? i * 8192ULL : bad_off,
+			 good ? 4096 : bad_len, 0);
 		sqe->user_data = i;
 	}
 	CHECK_EQ(io_uring_submit(&ring), 32);
@@ -474,12 +480,17 @@ static void refused_ring_results_do_not_disturb_good_ones(const void *arg)
 		u64 which;
 		s64 res = reap(&which);
 
-		CHECK_EQ(res, which % 3 ? 4096 : -ERANGE, "%llu", (unsigned long long)which);
+		CHECK_EQ(res, which % 3 ? 4096 : -err, "%llu", (unsigned long long)which);
 	}
 	for (int i = 0; i < 32; i++) {
 		buf_check(&buf, i * 8192, 4096, i % 3 ? 1 : 2, i % 3 ? i * 4096 : i * 8192);
 		buf_check(&buf, i * 8192 + 4096, 4096, 2, i * 8192 + 4096);
 	}
+}
+
+static void refused_ring_results_do_not_disturb_good_ones(const void *arg)
+{
+	bad_reads_among_good_ones(BUF_BYTES - 4095, 4096, ERANGE);
 }
 
 /* Reads of whole LBAs and of parts of them, which take other ways, side by side. */
@@ -516,27 +527,7 @@ static void unaligned_ring_transfers_do_not_disturb_others(const void *arg)
 
 static void unaligned_without_SGLs(const void *arg)
 {
-	open_all("priv512", 64, 0);
-	disk_fill(&disk, AT, MiB, 1, 0);
-	buf_fill(&buf, 0, BUF_BYTES, 2, 0);
-	for (int i = 0; i < 32; i++) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-
-		drw_prep(sqe, binding, DMABUF_RW_URING_READ, AT + i * 4096, i * 8192,
-			 i % 3 ? 4096 : 4095, 0);
-		sqe->user_data = i;
-	}
-	CHECK_EQ(io_uring_submit(&ring), 32);
-	for (int i = 0; i < 32; i++) {
-		u64 which;
-		s64 res = reap(&which);
-
-		CHECK_EQ(res, which % 3 ? 4096 : -EDOM, "%llu", (unsigned long long)which);
-	}
-	for (int i = 0; i < 32; i++) {
-		buf_check(&buf, i * 8192, 4096, i % 3 ? 1 : 2, i % 3 ? i * 4096 : i * 8192);
-		buf_check(&buf, i * 8192 + 4096, 4096, 2, i * 8192 + 4096);
-	}
+	bad_reads_among_good_ones(BUF_BYTES, 4095, EDOM);
 }
 
 static void unaligned_ring_results_without_SGLs_are_EDOM(const void *arg)

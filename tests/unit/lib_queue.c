@@ -7,21 +7,9 @@
 #include <liburing.h>
 
 #include "fixture.h"
+#include "fixture_queue.h"
 
 #define GIB (UINT64_C(1) << 30)
-
-static struct dmabuf_rw_queue *new_queue(uint32_t depth, uint64_t flags)
-{
-	struct dmabuf_rw_queue_opts opts = {
-		.size = sizeof(opts),
-		.depth = depth,
-		.flags = flags,
-	};
-	struct dmabuf_rw_queue *queue;
-
-	assert_int_equal(dmabuf_rw_queue_create(&opts, &queue), 0);
-	return queue;
-}
 
 static void blocks_come_back_with_their_user_data_and_bytes(void **state)
 {

@@ -11,6 +11,7 @@
 #include <liburing.h>
 
 #include "fixture_bounce.h"
+#include "fixture_queue.h"
 
 #define CHUNK DMABUF_RW_BOUNCE_MIN_CHUNK
 
@@ -25,19 +26,6 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			  void *(*start)(void *), void *arg)
 {
 	return no_threads ? EAGAIN : __real_pthread_create(thread, attr, start, arg);
-}
-
-static struct dmabuf_rw_queue *new_queue(uint32_t depth, uint64_t flags)
-{
-	struct dmabuf_rw_queue_opts opts = {
-		.size = sizeof(opts),
-		.depth = depth,
-		.flags = flags,
-	};
-	struct dmabuf_rw_queue *queue;
-
-	assert_int_equal(dmabuf_rw_queue_create(&opts, &queue), 0);
-	return queue;
 }
 
 static void bounced_blocks_come_back_with_their_user_data_and_bytes(void **state)
