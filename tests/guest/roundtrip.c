@@ -109,10 +109,9 @@ static void read_in(struct round *r, bool ring, u64 file_off, u64 buf_off, u64 l
 /* Any place in the disk, and one in the buffer, page-aligned or as odd as allowed. */
 static void draw_places(struct round *r, u64 len, bool odd, u64 *file_off, u64 *buf_off)
 {
-	u64 first = MAX(r->disk.first, ROUND_UP(GUARD, r->disk.lba));
+	u64 first = ROUND_UP(r->disk.first + GUARD, MAX(GUARD, r->disk.lba));
 	u64 align = odd ? r->info.buf_align : 4096;
 
-	first = ROUND_UP(first, GUARD);
 	*file_off = rng_step(&r->rng, first,
 			     ROUND_DOWN(r->disk.bytes - len - GUARD, r->disk.lba),
 			     r->disk.lba);
