@@ -153,23 +153,40 @@ int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool
 	return ret;
 }
 
+/* Be one more of those who hold the blocks, if there are any and nobody waits for them to go. */
+static bool join(struct drw_inode *di, u64 version)
+{
+	struct inode *inode = di->inode;
+
+	if (!atomic_inc_not_zero(&di->holders))
+		return false;
+	/* A look at the lock is enough: see inode.h. */
+	if (likely(!inode_is_locked(inode) && inode_eq_iversion(inode, version) &&
+		   !check_inode(di)))
+		return true;
+	drw_blocks_release(di);
+	return false;
+}
+
 /**
  * drw_blocks_hold() - keep blocks that have been checked as they are
  * @di: regular file
  * @version: from drw_blocks_check()
+ * @lock: leave the inode locked, shared; not with @nowait
  * @nowait: do not sleep
  *
- * Until drw_blocks_unlock() nobody changes them, and until drw_blocks_release() nobody
- * frees them.
+ * Until drw_blocks_release() nobody changes or frees them.
  *
  * Return: 0; -ESTALE if they have to be checked again; -EMEDIUMTYPE if the file is no longer
  * what was bound; -EAGAIN only if @nowait; -EINTR.
  */
-int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait)
+int drw_blocks_hold(struct drw_inode *di, u64 version, bool lock, bool nowait)
 {
 	struct inode *inode = di->inode;
 	int ret;
 
+	if (!lock && join(di, version))
+		return 0;
 	if (nowait) {
 		if (!inode_trylock_shared(inode))
 			return -EAGAIN;
@@ -177,10 +194,13 @@ int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait)
 		return -EINTR;
 	}
 	ret = inode_eq_iversion(inode, version) ? check_inode(di) : -ESTALE;
-	if (unlikely(ret)) {
-		inode_unlock_shared(inode);
-		return ret;
+	if (likely(!ret)) {
+		/* First, so that whoever joins from now on is counted by it. */
+		inode_dio_begin(inode);
+		if (atomic_inc_return(&di->holders) > 1)
+			inode_dio_end(inode);
 	}
-	inode_dio_begin(inode);
-	return 0;
+	if (ret || !lock)
+		inode_unlock_shared(inode);
+	return ret;
 }

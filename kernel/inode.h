@@ -10,13 +10,19 @@
  * first binding of the inode to the last, so the table is constant while anybody can see
  * it. It is not enough by itself: fallocate(2) and XFS_IOC_SWAPEXT look at the flag, and then
  * may sleep before they take the inode lock and change blocks. So each attempt of a transfer
+ * is a holder of the blocks from before its first command to the end of its last one, and
+ * holders are counted, all together as one, as direct I/O (inode_dio_begin()). Whoever frees
+ * blocks holds the inode lock, waits for direct I/O, and changes i_version. Therefore
  *
- *   - holds the inode lock, shared, from a look at i_version until its commands are issued,
- *   - and is counted as direct I/O (inode_dio_begin()) until they have ended,
+ *   - the first holder takes the inode lock, shared, for a look at i_version: nobody is about
+ *     to free blocks then, and whoever comes later waits until the last holder has gone;
+ *   - while there are holders, another one may join them with a look at i_version alone: what
+ *     may not be used any more had been freed before the first holder came, or will be after
+ *     the last one. But it does so only while nobody has the inode locked, because who waits
+ *     for the last holder has it, and must not wait forever.
  *
- * as direct I/O of the file system itself is; whoever frees blocks holds the inode lock,
- * waits for direct I/O, and changes i_version. When that has changed, nothing that was known
- * of blocks is true any more: they are looked up again and compared with the table.
+ * When i_version has changed, nothing that was known of blocks is true any more: they are
+ * looked up again and compared with the table.
  *
  * Locks: drw_inodes_lock > (nothing); it is held for list operations only.
  *	  drw_inode.pin_lock, drw_inode.check_lock > inode lock. They are held over I/O of
@@ -69,6 +75,7 @@
  * @check_lock: regular file: protects changes of @written and @version
  * @version: regular file: the i_version for which @written is right
  * @a_ops: regular file: when it was pinned; a change means another journal mode
+ * @holders: regular file: attempts of transfers that keep the blocks from being freed
  * @stamp: regular file: jiffies of the last update of its times for a write, 0: none
  */
 struct drw_inode {
@@ -92,6 +99,7 @@ struct drw_inode {
 	struct mutex check_lock;
 	u64 version;
 	const struct address_space_operations *a_ops;
+	atomic_t holders;
 	unsigned long stamp;
 };
 
@@ -103,7 +111,7 @@ size_t drw_inode_metadata(const struct drw_inode *di);
 /* blocks.c */
 u64 drw_block_at(struct inode *inode, u64 pos);
 int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool nowait);
-int drw_blocks_hold(struct drw_inode *di, u64 version, bool nowait);
+int drw_blocks_hold(struct drw_inode *di, u64 version, bool lock, bool nowait);
 
 /* writers.c */
 enum drw_wait {
@@ -132,7 +140,7 @@ static inline bool drw_inode_regular(const struct drw_inode *di)
 	return di->bdev;
 }
 
-/* The inode lock of drw_blocks_hold() is no longer needed: the commands are issued. */
+/* The inode lock of drw_blocks_hold() is no longer needed. */
 static inline void drw_blocks_unlock(struct drw_inode *di)
 {
 	inode_unlock_shared(di->inode);
@@ -141,7 +149,8 @@ static inline void drw_blocks_unlock(struct drw_inode *di)
 /* The commands have ended. Callable in any context. */
 static inline void drw_blocks_release(struct drw_inode *di)
 {
-	inode_dio_end(di->inode);
+	if (atomic_dec_and_test(&di->holders))
+		inode_dio_end(di->inode);
 }
 
 /*

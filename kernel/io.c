@@ -539,7 +539,7 @@ static int hold_blocks(struct drw_io *io, bool nowait)
 	u64 bytes = io->pos + io->len - io->tail - from;
 	int ret, rounds = 0;
 
-	while ((ret = drw_blocks_hold(di, io->version, nowait)) == -ESTALE) {
+	while ((ret = drw_blocks_hold(di, io->version, io->tail_block, nowait)) == -ESTALE) {
 		u64 written = bytes;
 
 		if (nowait)
@@ -627,8 +627,6 @@ int drw_io_issue(struct drw_io *io, bool nowait)
 		issue_some(io, &it);
 	}
 	io->locked = io->tail_block;
-	if (drw_inode_regular(di) && !io->locked)
-		drw_blocks_unlock(di);
 	io_put_pending(io);
 	return 0;
 
@@ -638,7 +636,8 @@ release_map:
 put_path:
 	drw_binding_put_path(io->b, path);
 	if (drw_inode_regular(di)) {
-		drw_blocks_unlock(di);
+		if (io->tail_block)
+			drw_blocks_unlock(di);
 		drw_blocks_release(di);
 	}
 	return ret;
@@ -781,7 +780,9 @@ void drw_io_run(struct drw_io *io)
 		more = io_again(io);
 	}
 	drw_io_end_write(io);
-	drw_pagecache_after(io);
+	/* Otherwise it has been done, with the inode locked. */
+	if (!io->tail_block)
+		drw_pagecache_after(io);
 }
 
 /* The negative errno that ended a transfer, after what drw_io_result() says; 0: none. */

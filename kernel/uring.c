@@ -198,7 +198,7 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 		if (drw_writers_start(di, t->file, false, DRW_NOWAIT))
 			return false;
 	}
-	if (regular && drw_blocks_hold(di, version, true))
+	if (regular && drw_blocks_hold(di, version, false, true))
 		goto end_write;
 
 	path = drw_binding_get_path(b);
@@ -236,19 +236,14 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	rq->end_io = fast_end_io;
 	rq->end_io_data = ucmd;
 	blk_execute_rq_nowait(rq, false);
-	/* The binding's file, which io_uring holds meanwhile, keeps the inode. */
-	if (regular)
-		drw_blocks_unlock(di);
 	return true;
 
 release_map:
 	drw_map_release(map);
 put_path:
 	drw_binding_put_path(b, path);
-	if (regular) {
-		drw_blocks_unlock(di);
+	if (regular)
 		drw_blocks_release(di);
-	}
 end_write:
 	if (op == DMABUF_RW_OP_WRITE)
 		drw_writers_end(di, false);

@@ -183,8 +183,18 @@ const char *fs_path(const struct fs *fs, const char *name)
 
 int fs_open(const struct fs *fs, const char *name, int flags)
 {
-	int fd = open(fs_path(fs, name), flags | O_CLOEXEC, 0600);
+	int fd, tries;
 
+	/*
+	 * A file that was bound until now may be so for another moment: io_uring's workers
+	 * give back the binding's file after the completion has been seen.
+	 */
+	for (tries = 0; tries < 100; tries++) {
+		fd = open(fs_path(fs, name), flags | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != ETXTBSY)
+			break;
+		usleep(10000);
+	}
 	CHECK(fd >= 0, "%s, flags %#x: %s", name, flags, strerror(errno));
 	return fd;
 }
