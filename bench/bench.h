@@ -161,9 +161,12 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 void lane_open_fixed(struct lane *lane, const char *name, const struct area *area);
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
 		      struct target *target);
-/* Bounces that are one call: the library's, or the simplest. */
+/*
+ * Bounces that are one call: the library's, with chunks of @chunk bytes of which @depth are in
+ * flight (0: as it chooses), or the simplest.
+ */
 void lane_open_library(struct lane *lane, const char *name, const struct area *area,
-		       struct target *target);
+		       struct target *target, u32 chunk, u32 depth);
 void lane_open_naive(struct lane *lane, const char *name, const struct area *area,
 		     struct target *target);
 /* Whether this is a cell for it. */

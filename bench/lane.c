@@ -98,9 +98,12 @@ void lane_open_bounce(struct lane *lane, const char *name, const struct area *ar
 }
 
 void lane_open_library(struct lane *lane, const char *name, const struct area *area,
-		       struct target *target)
+		       struct target *target, u32 chunk, u32 depth)
 {
-	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .allow_bounce = 1 };
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts), .allow_bounce = 1, .bounce_chunk = chunk,
+		.bounce_depth = depth,
+	};
 	int ret;
 
 	*lane = (struct lane){ .name = name, .kind = LANE_LIBRARY, .area = area,

@@ -14,6 +14,8 @@
  *   BENCH_MS		length of one run in milliseconds (500)
  *   BENCH_CELLS	shell pattern: only cells whose name matches
  *   BENCH_LANES	shell pattern: only lanes whose name matches
+ *   BENCH_BOUNCES	KIB:DEPTH,... more lanes of the library's bouncing, with chunks of so
+ *			many KiB and so many in flight (none)
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -37,6 +39,7 @@
 #define SKEW		123
 #define MAX_ROUNDS	100
 #define WARM_UP		0.05
+#define MAX_LANES	32
 
 static const u64 blocks[] = { 4 * KiB, 128 * KiB, MiB, MAX_CALL };
 static const u32 depths[] = { 1, 32 };
@@ -193,10 +196,30 @@ static bool wanted(const char *lane)
 	return !fnmatch(setting("BENCH_LANES", "*"), lane, FNM_EXTMATCH);
 }
 
+/* Those that BENCH_BOUNCES asks for; returns how many. */
+static unsigned int open_bounces(struct lane *lanes, unsigned int max,
+				 const struct area *area, struct target *target)
+{
+	const char *text = setting("BENCH_BOUNCES", "");
+	unsigned int nr = 0, kib, depth;
+	int used;
+
+	for (; *text; text += used + (text[used] == ',')) {
+		char *name;
+
+		if (nr == max || sscanf(text, "%u:%u%n", &kib, &depth, &used) != 2)
+			die("BENCH_BOUNCES: %s", text);
+		if (asprintf(&name, "library-%uk-%u", kib, depth) < 0)
+			die("no memory");
+		lane_open_library(&lanes[nr++], name, area, target, kib * KiB, depth);
+	}
+	return nr;
+}
+
 int main(void)
 {
 	static struct target bar, udmabuf, heap;
-	static struct lane lanes[10];
+	static struct lane lanes[MAX_LANES];
 	struct dmabuf_rw_device *device;
 	unsigned int nr = 0, i;
 	struct area area, file;
@@ -237,7 +260,8 @@ int main(void)
 		lanes[nr++].skew = SKEW;
 	}
 	if (wanted("library-udmabuf"))
-		lane_open_library(&lanes[nr++], "library-udmabuf", &area, &udmabuf);
+		lane_open_library(&lanes[nr++], "library-udmabuf", &area, &udmabuf, 0, 0);
+	nr += open_bounces(lanes + nr, MAX_LANES - 1 - nr, &area, &udmabuf);
 	if (wanted("naive-udmabuf"))
 		lane_open_naive(&lanes[nr++], "naive-udmabuf", &area, &udmabuf);
 	if (!nr)

@@ -163,6 +163,9 @@ int drw_io_poll(struct drw_io *io, struct io_comp_batch *iob);
 int drw_pads_set(struct drw_io *io, struct drw_iter *it);
 void drw_pads_free(struct drw_io *io);
 
+/* retry.c */
+bool drw_io_again(struct drw_io *io);
+
 /* pagecache.c */
 int drw_pagecache_before(struct drw_io *io, bool nowait);
 void drw_pagecache_after(struct drw_io *io);

@@ -43,12 +43,20 @@
 /* Zeros written at a time: enough for several of the drive's commands. */
 #define ZEROS		(4U << 20)
 #define NAME_TRIES	16
+/*
+ * io_uring's workers give back the binding that a transfer went to after its completion has
+ * been seen, so a file may be bound for a moment after its binding has been destroyed.
+ */
+#define BUSY_TRIES	100
+#define BUSY_US		10000
 
 struct dmabuf_rw_file {
 	int fd;
 	int dir;		/* of the target */
 	uint64_t bytes;
 	bool committed;
+	int (*interrupted)(void *arg);
+	void *arg;
 	char name[NAME_MAX + 1];	/* of the target */
 	char temporary[NAME_MAX + 1];
 };
@@ -110,12 +118,17 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 	return -EEXIST;
 }
 
-/* Zeros from @off to @end through @fd. */
-static int write_zeros(int fd, const char *zeros, uint64_t off, uint64_t end)
+/* Zeros from the beginning to @end through @fd. */
+static int write_zeros(const struct dmabuf_rw_file *f, int fd, const char *zeros, uint64_t end)
 {
-	while (off < end) {
-		ssize_t n = pwrite(fd, zeros, MIN(end - off, ZEROS), off);
+	uint64_t off = 0;
 
+	while (off < end) {
+		ssize_t n;
+
+		if (f->interrupted && f->interrupted(f->arg))
+			return -EINTR;
+		n = pwrite(fd, zeros, MIN(end - off, ZEROS), off);
 		if (n < 0)
 			return -errno;
 		if (!n)
@@ -135,12 +148,12 @@ static int fill(const struct dmabuf_rw_file *f, uint64_t bytes)
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
 	direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	ret = direct < 0 ? -EINVAL : write_zeros(direct, zeros, 0, bytes);
+	ret = direct < 0 ? -EINVAL : write_zeros(f, direct, zeros, bytes);
 	if (direct >= 0)
 		close(direct);
 	if (ret == -EINVAL) {
 		/* No O_DIRECT here. Leave the page cache as it was found. */
-		ret = write_zeros(f->fd, zeros, 0, bytes);
+		ret = write_zeros(f, f->fd, zeros, bytes);
 		if (!ret && fdatasync(f->fd))
 			ret = -errno;
 		if (!ret)
@@ -195,6 +208,8 @@ DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 	f->fd = -1;
 	f->dir = -1;
 	f->bytes = bytes;
+	f->interrupted = o.interrupted;
+	f->arg = o.arg;
 
 	ret = open_directory(f, path);
 	if (ret)
@@ -251,18 +266,31 @@ static int give_name(struct dmabuf_rw_file *f)
 	return -EEXIST;
 }
 
+/*
+ * The kernel refuses this of a bound file. Later it would refuse the renaming, when there is
+ * a temporary name that cannot be removed.
+ */
+static int cut_to_size(const struct dmabuf_rw_file *f)
+{
+	int i;
+
+	for (i = 0; ftruncate(f->fd, f->bytes); i++) {
+		if (errno != ETXTBSY || i == BUSY_TRIES)
+			return -errno;
+		usleep(BUSY_US);
+	}
+	return 0;
+}
+
 DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 {
 	int ret;
 
 	if (file->committed)
 		return -EINVAL;
-	/*
-	 * The kernel refuses this of a bound file. Later it would refuse the renaming, when
-	 * there is a temporary name that cannot be removed.
-	 */
-	if (ftruncate(file->fd, file->bytes))
-		return -errno;
+	ret = cut_to_size(file);
+	if (ret)
+		return ret;
 	/* Also flushes the drive's cache, and with it what went there directly. */
 	if (fsync(file->fd))
 		return -errno;

@@ -490,6 +490,9 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  *		else 0666
  * @resv:	zero
  * @error:	filled on failure, if not null
+ * @interrupted: if not null, asked before every few MiB of zeros; if it returns other than
+ *		0, the file is given up with -EINTR
+ * @arg:	its argument
  */
 struct dmabuf_rw_file_opts {
 	size_t size;
@@ -497,6 +500,8 @@ struct dmabuf_rw_file_opts {
 	uint32_t mode;
 	uint32_t resv;
 	struct dmabuf_rw_error *error;
+	int (*interrupted)(void *arg);
+	void *arg;
 };
 
 /*
@@ -505,7 +510,7 @@ struct dmabuf_rw_file_opts {
  * to a multiple of 4096, which every drive can write. It is in the directory of @path but
  * has no name yet (or, where the file system wants one, a temporary one beginning with a
  * dot); what is at @path stays as it is until the file is committed. -EEXIST: something
- * other than a regular file or a symbolic link is there. -EINTR: a signal.
+ * other than a regular file or a symbolic link is there. -EINTR: a signal, or @interrupted.
  *
  * Writing the zeros costs as much as writing @bytes bytes, unless kernel, file system and
  * drive can do it by themselves (FALLOC_FL_WRITE_ZEROES).
@@ -519,7 +524,8 @@ int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
  * Puts the file in the place of what is at its path, in one step (rename(2)), when all that
  * was written to it is durable and its size is exact; and makes that durable too. Once. A
  * symbolic link at the path is replaced itself. Destroy all bindings of the file first
- * (-ETXTBSY). After an error the old file is still there, and commit may be tried again;
+ * (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
+ * late). After an error the old file is still there, and commit may be tried again;
  * but -EUCLEAN: the file has its name, only it could not be seen to that the name is
  * durable.
  */

@@ -105,11 +105,19 @@ static bool makes_file(const struct run *r)
 					S_ISREG(st.st_mode)));
 }
 
+static int is_set(void *arg)
+{
+	return *(volatile sig_atomic_t *)arg;
+}
+
 /* The new file of store, of the size that will be stored. */
 static int make_file(struct run *r)
 {
 	struct dmabuf_rw_error error;
-	struct dmabuf_rw_file_opts opts = { .size = sizeof(opts), .error = &error };
+	struct dmabuf_rw_file_opts opts = {
+		.size = sizeof(opts), .error = &error, .interrupted = is_set,
+		.arg = (void *)catch_signals(),
+	};
 	struct input *input = &r->o.inputs[0];
 	struct part *part = &r->o.parts[0];
 	uint64_t room = r->session.buffer.size;
@@ -130,6 +138,11 @@ static int make_file(struct run *r)
 		return STATUS_USAGE;
 	}
 	if (dmabuf_rw_file_create(input->name, part->len, &opts, &r->file)) {
+		if (error.err == EINTR) {
+			report_fail(&r->report, "%s: interrupted before anything was stored; what "
+				    "was there is as it was", input->name);
+			return STATUS_INTERRUPTED;
+		}
 		report_error(&r->report, input->name, &error);
 		return STATUS_FAILED;
 	}

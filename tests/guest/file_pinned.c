@@ -4,6 +4,7 @@
  * ordinary file again when the last binding has gone.
  */
 #include <fcntl.h>
+#include <linux/ext4.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fsverity.h>
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +35,8 @@ static int fd, binding;
 
 static void open_all(const char *kind)
 {
-	fs_make(&fs, kind, ROLE, 0, "", "");
+	/* XFS can only exchange blocks if it was made for that. */
+	fs_make(&fs, kind, ROLE, 0, strcmp(kind, "xfs") ? "" : "-i exchange=1", "");
 	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
 	drw_ring(&ring, 8, 0);
 }
@@ -218,6 +221,52 @@ static int try_dedupe_from(void)
 	return dedupe(path_f, path_g);
 }
 
+/* As fs/xfs/libxfs/xfs_fs.h has it, whose package is not needed for anything else. */
+struct exchange_range {
+	s32 file1_fd;
+	u32 pad;
+	u64 file1_offset;
+	u64 file2_offset;
+	u64 length;
+	u64 flags;
+};
+#define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
+
+/* All blocks of @from become those of @to, and the other way round. */
+static int exchange(const char *from, const char *to)
+{
+	struct exchange_range range = { .length = FILE_BYTES };
+	struct move_extent move = { .len = FILE_BYTES / FS_BLOCK_BYTES };
+	int src = open(from, O_RDWR | O_CLOEXEC), dst = open(to, O_RDWR | O_CLOEXEC), ret;
+
+	range.file1_fd = move.donor_fd = src;
+	ret = result(fs_is_xfs(&fs) ? ioctl(dst, XFS_IOC_EXCHANGE_RANGE, &range)
+				    : ioctl(dst, EXT4_IOC_MOVE_EXT, &move));
+	close(src);
+	close(dst);
+	return ret;
+}
+
+static int try_exchange_to(void)
+{
+	return exchange(path_g, path_f);
+}
+
+static int try_exchange_from(void)
+{
+	return exchange(path_f, path_g);
+}
+
+static int do_swap_boot(int f)
+{
+	return result(ioctl(f, EXT4_IOC_SWAP_BOOT));
+}
+
+static int try_swap_boot(void)
+{
+	return with(path_f, O_RDWR, do_swap_boot);
+}
+
 static int try_unlink(void)
 {
 	return result(unlink(path_f));
@@ -260,7 +309,7 @@ static const struct {
 	const char *what;
 	int (*try)(void);
 	int err;
-	bool xfs_only;
+	const char *only;	/* on this kind of file system */
 	bool mkswap;
 } attempts[] = {
 	{ "pwrite", try_write, ETXTBSY },
@@ -277,10 +326,13 @@ static const struct {
 	{ "FALLOC_FL_KEEP_SIZE", try_keep_size, ETXTBSY },
 	{ "copy_file_range to it", try_copy_to, ETXTBSY },
 	{ "copy_file_range from it", try_copy_from, ETXTBSY },
-	{ "FICLONE to it", try_clone_to, ETXTBSY, .xfs_only = true },
-	{ "FICLONE from it", try_clone_from, ETXTBSY, .xfs_only = true },
-	{ "FIDEDUPERANGE to it", try_dedupe_to, ETXTBSY, .xfs_only = true },
-	{ "FIDEDUPERANGE from it", try_dedupe_from, ETXTBSY, .xfs_only = true },
+	{ "FICLONE to it", try_clone_to, ETXTBSY, "xfs" },
+	{ "FICLONE from it", try_clone_from, ETXTBSY, "xfs" },
+	{ "FIDEDUPERANGE to it", try_dedupe_to, ETXTBSY, "xfs" },
+	{ "FIDEDUPERANGE from it", try_dedupe_from, ETXTBSY, "xfs" },
+	{ "an exchange of blocks to it", try_exchange_to, ETXTBSY },
+	{ "an exchange of blocks from it", try_exchange_from, ETXTBSY },
+	{ "EXT4_IOC_SWAP_BOOT", try_swap_boot, EINVAL, "ext4" },
 	{ "mmap for shared writing", try_map, ETXTBSY },
 	{ "unlink", try_unlink, EPERM },
 	{ "rename", try_rename, EPERM },
@@ -296,7 +348,7 @@ static void changes_fail_while_bound_and_work_after(const void *arg)
 	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
 		const char *what = attempts[i].what;
 
-		if (attempts[i].xfs_only && !fs_is_xfs(&fs))
+		if (attempts[i].only && strcmp(attempts[i].only, fs.kind))
 			continue;
 		path_f = strdup(fs_path(&fs, "f"));
 		path_g = strdup(fs_path(&fs, "g"));
@@ -472,6 +524,43 @@ static void its_file_system_cannot_be_unmounted(const void *arg)
 }
 
 static int frozen_result = -1;
+
+static bool is_read_only(void)
+{
+	struct statvfs st;
+
+	SYS(statvfs(fs.dir, &st));
+	return st.f_flag & ST_RDONLY;
+}
+
+/* The only way that leads from "open for writing" to a read-only file system. */
+static void an_emergency_remount_ends_writes_and_no_reads(const void *arg)
+{
+	int sysrq, tries;
+
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, TAG);
+	binding = OK(drw_bind(buf.fd, fd));
+	close(fd);
+	check_transfers(TAG);
+	sysrq = SYS(open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC));
+	CHECK_EQ(write(sysrq, "u", 1), 1);
+	close(sysrq);
+	for (tries = 0; tries < 200 && !is_read_only(); tries++)
+		usleep(50000);
+	CHECK(is_read_only());
+	FAILS(drw_write(binding, 0, 0, FILE_BYTES), EPERM);
+	FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, 0, 0, 4096, 0), EPERM);
+	check_transfers(TAG);
+	close(binding);
+	/* What it was pinned with is gone when it can be written to again. */
+	fs_remount(&fs);
+	fd = fs_open(&fs, "f", O_RDWR);
+	CHECK(!file_is_pinned(fd));
+	file_check(fd, 0, FILE_BYTES, TAG);
+	close(fd);
+	fs_finish(&fs);
+}
 
 static void *write_while_frozen(void *arg)
 {
@@ -765,6 +854,7 @@ static void add(void)
 		TEST_OF_KIND(i, stores_to_its_mappings_are_SIGBUS_or_seen);
 		TEST_OF_KIND(i, defragmenters_leave_it_alone);
 		TEST_OF_KIND(i, its_file_system_cannot_be_unmounted);
+		TEST_OF_KIND(i, an_emergency_remount_ends_writes_and_no_reads);
 		TEST_OF_KIND(i, writes_wait_for_the_thaw_and_reads_do_not);
 		TEST_OF_KIND(i, the_file_system_grows_while_transfers_run);
 		TEST_OF_KIND(i, attributes_may_change_while_bound);

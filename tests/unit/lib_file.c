@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,7 @@ static char path[64];
 /* Set by a test: what fails, and what was seen. */
 static int zeroes_errno, fallocate_errno, truncate_errno, write_errno, rename_errno;
 static int tmpfile_errno;
+static unsigned int truncate_tries;	/* that fail; then none does */
 static int64_t written;
 static bool zeroed;
 
@@ -51,8 +54,12 @@ int __wrap_fallocate(int fd, int mode, off_t off, off_t len)
 
 int __wrap_ftruncate(int fd, off_t len)
 {
-	errno = truncate_errno;
-	return truncate_errno ? -1 : __real_ftruncate(fd, len);
+	if (truncate_errno && truncate_tries) {
+		truncate_tries--;
+		errno = truncate_errno;
+		return -1;
+	}
+	return __real_ftruncate(fd, len);
 }
 
 ssize_t __wrap_pwrite(int fd, const void *mem, size_t len, off_t off)
@@ -104,6 +111,7 @@ static int setup(void **state)
 	(void)state;
 	zeroes_errno = EOPNOTSUPP;
 	fallocate_errno = truncate_errno = write_errno = rename_errno = tmpfile_errno = 0;
+	truncate_tries = UINT_MAX;
 	written = 0;
 	zeroed = false;
 	strcpy(dir, "/tmp/lib_file-XXXXXX");
@@ -260,6 +268,46 @@ static void a_bound_file_is_not_committed_and_can_be_later(void **state)
 	dmabuf_rw_file_close(file);
 }
 
+static void a_binding_that_goes_late_is_waited_for(void **state)
+{
+	struct dmabuf_rw_file *file = create(3);
+
+	(void)state;
+	truncate_errno = ETXTBSY;
+	truncate_tries = 3;
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	assert_int_equal(truncate_tries, 0);
+	dmabuf_rw_file_close(file);
+}
+
+static int after_two(void *arg)
+{
+	return ++*(int *)arg > 2;
+}
+
+static void the_writing_of_zeros_can_be_interrupted(void **state)
+{
+	int asked = 0;
+	struct dmabuf_rw_file_opts opts = {
+		.size = sizeof(opts), .interrupted = after_two, .arg = &asked,
+	};
+	struct dmabuf_rw_file *file;
+
+	(void)state;
+	put_old("old", 0600);
+	tmpfile_errno = EOPNOTSUPP;
+	assert_int_equal(dmabuf_rw_file_create(path, 64 << 20, &opts, &file), -EINTR);
+	assert_int_equal(asked, 3);
+	assert_true(written > 0 && written < 64 << 20);
+	assert_int_equal(nr_names(), 1);
+	expect_old("old");
+	/* Callers that were built before it existed are not asked. */
+	opts.size = offsetof(struct dmabuf_rw_file_opts, interrupted);
+	assert_int_equal(dmabuf_rw_file_create(path, 64 << 20, &opts, &file), 0);
+	assert_int_equal(asked, 3);
+	dmabuf_rw_file_close(file);
+}
+
 static void a_failed_renaming_leaves_no_trace(void **state)
 {
 	struct dmabuf_rw_file *file;
@@ -329,6 +377,8 @@ int main(void)
 		FILE_TEST(a_file_that_is_not_committed_leaves_what_was_there),
 		FILE_TEST(a_file_system_without_nameless_files_is_served),
 		FILE_TEST(a_bound_file_is_not_committed_and_can_be_later),
+		FILE_TEST(a_binding_that_goes_late_is_waited_for),
+		FILE_TEST(the_writing_of_zeros_can_be_interrupted),
 		FILE_TEST(a_failed_renaming_leaves_no_trace),
 		FILE_TEST(a_failure_says_why_and_leaves_nothing),
 		FILE_TEST(permissions_are_those_asked_for),

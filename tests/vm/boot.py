@@ -288,7 +288,7 @@ class Machine:
             self._end_program("the machine ended while it ran")
         with open(f"{logs}/console.log", errors="replace") as f:
             # What SysRq shows of a machine that hangs is no fault of its own.
-            found = judge.splats(f.read().partition("sysrq: ")[0].splitlines())
+            found = judge.splats(f.read().partition("sysrq: Show")[0].splitlines())
         if found and not any(r.name.endswith("/kernel-log") for r in self.results):
             self._fail(f"{self._charged}/console", found[0].strip())
         if timed_out:
