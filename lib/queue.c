@@ -721,6 +721,33 @@ static unsigned int unsubmitted(const struct dmabuf_rw_queue *q)
 	return io_uring_sq_ready(&q->ring);
 }
 
+/* Nobody will ask for the result any more. */
+static void drop_slot(struct dmabuf_rw_queue *q, struct slot *slot)
+{
+	const struct dmabuf_rw_progress *p = &slot->job.progress;
+
+	dmabuf_rw_count(slot->job.binding, p->direct, p->bounced);
+	free_slot(q, slot);
+}
+
+/* Does what an entry's result leaves to be done here and now. */
+static void finish_slot(struct dmabuf_rw_queue *q, struct slot *slot, int32_t res)
+{
+	struct dmabuf_rw_job *job = &slot->job;
+	bool rest;
+
+	if (res > 0) {
+		rest = (uint32_t)res < slot->left;
+		job->progress.done += MIN((uint32_t)res, slot->left);
+		job->progress.direct += MIN((uint32_t)res, slot->left);
+	} else {
+		rest = dmabuf_rw_may_bounce(job->binding, job->transfer.op, -res);
+	}
+	if (rest)
+		dmabuf_rw_run(job->binding, &job->transfer, &job->progress);
+	drop_slot(q, slot);
+}
+
 DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 {
 	struct dmabuf_rw_job *job;
@@ -738,7 +765,7 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 		/* This also ends the entry that waits for them. */
 		dmabuf_rw_workers_finish(queue->workers);
 		while ((job = dmabuf_rw_workers_take(queue->workers)))
-			free_slot(queue, slot_of(job));
+			drop_slot(queue, slot_of(job));
 	}
 
 	/*
@@ -752,7 +779,7 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 		if (ret < 0)
 			break;
 		if (cqe->user_data < queue->depth)
-			free_slot(queue, &queue->slots[cqe->user_data]);
+			finish_slot(queue, &queue->slots[cqe->user_data], cqe->res);
 		else if (cqe->user_data == WORKERS_DATA)
 			queue->watching = false;
 		io_uring_cqe_seen(&queue->ring, cqe);
