@@ -32,19 +32,6 @@ static void open_all(void)
 	binding = OK(drw_bind(buf.fd, disk.fd));
 }
 
-static void wait_clean(void)
-{
-	struct mock_query q;
-
-	for (int i = 0; i < 500; i++) {
-		mock_query(&buf, &q);
-		if (!q.attached)
-			break;
-		usleep(20000);
-	}
-	mock_check_clean(&buf);
-}
-
 static void check_works(int b, u64 tag)
 {
 	disk_fill(&disk, AT, 64 * KiB, tag, 0);
@@ -105,7 +92,7 @@ static void child_inherits_a_binding(const void *arg)
 	close(binding);
 	SYS(waitpid(pid, &status, 0));
 	CHECK_EQ(status, 0);
-	wait_clean();
+	mock_check_clean(&buf);
 }
 
 static void binding_is_closed_on_exec(const void *arg)
@@ -172,7 +159,7 @@ static void binding_outlives_the_process_that_made_it(const void *arg)
 	CHECK_EQ(status, 0);
 	close(s[0]);
 	close(s[1]);
-	wait_clean();
+	mock_check_clean(&buf);
 }
 
 static void *sync_load(void *arg)
@@ -202,7 +189,7 @@ static void killed_process_leaves_nothing(const void *arg)
 		SYS(kill(pid, SIGKILL));
 		SYS(waitpid(pid, &status, 0));
 		CHECK(WIFSIGNALED(status), "%#x", status);
-		wait_clean();
+		mock_check_clean(&buf);
 	}
 }
 
@@ -236,7 +223,7 @@ static void close_during_transfers_is_harmless(const void *arg)
 		for (int i = 0; i < 3; i++)
 			pthread_join(threads[i], NULL);
 		CHECK(done[0] + done[1] + done[2], "no transfer was done");
-		wait_clean();
+		mock_check_clean(&buf);
 		buf_check(&buf, 0, BUF_BYTES, 5, 0);
 		binding = OK(drw_bind(buf.fd, disk.fd));
 	}
@@ -307,7 +294,7 @@ static void module_stays_while_it_is_used(const void *arg)
 	close(binding);
 	check_unload_refused("in a table of registered files");
 	io_uring_queue_exit(&ring);
-	wait_clean();
+	mock_check_clean(&buf);
 
 	/* References of the last file go a moment after its release. */
 	for (int i = 0; i < 100 && unload(); i++)
@@ -430,7 +417,7 @@ static void fdinfo_can_be_read_during_transfers(const void *arg)
 	}
 	close(binding);
 	pthread_join(thread, NULL);
-	wait_clean();
+	mock_check_clean(&buf);
 }
 
 static void add(void)
