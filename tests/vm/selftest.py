@@ -5,11 +5,14 @@ Speaks the protocol of tests/README.md itself.
 
 import dataclasses
 import io
+import os
 import random
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
+import accel
 import boot
 import configs
 import cpio
@@ -194,6 +197,43 @@ def debug_machines_run_only_when_named():
         assert main_.choose_configs([pattern], stock, debug) == debug, pattern
 
 
+def chosen(forced=None, usable=True, boots=True, kept=None):
+    """("kvm" or "tcg", number of trial boots, what is kept for the next run)."""
+    with tempfile.TemporaryDirectory() as d, \
+            mock.patch.object(accel, "ANSWER", f"{d}/vm/accel"), \
+            mock.patch.object(accel.os, "access", return_value=usable), \
+            mock.patch.object(accel, "_boots_with_kvm", return_value=boots) as trial:
+        if kept:
+            os.mkdir(f"{d}/vm")
+            with open(accel.ANSWER, "w") as f:
+                f.write(kept)
+        how = accel.choose(forced, KERNEL)
+        try:
+            with open(accel.ANSWER) as f:
+                return how, trial.call_count, f.read()
+        except OSError:
+            return how, trial.call_count, None
+
+
+def kvm_is_used_where_a_trial_boot_works():
+    assert chosen()[:2] == ("kvm", 1)
+    assert chosen(boots=False)[:2] == ("tcg", 1)
+    assert chosen(usable=False) == ("tcg", 0, None)
+
+
+def kvm_is_tried_once_for_a_host():
+    for boots, how in ((True, "kvm"), (False, "tcg")):
+        kept = chosen(boots=boots)[2]
+        assert chosen(boots=not boots, kept=kept) == (how, 0, kept)
+    for stale in ("another host\nkvm\n", "half", "\n"):
+        assert chosen(boots=False, kept=stale)[:2] == ("tcg", 1), stale
+
+
+def user_decides_about_kvm_without_a_trial():
+    for how in ("kvm", "tcg"):
+        assert chosen(forced=how, boots=how == "tcg") == (how, 0, None)
+
+
 def partition_table_fits_the_disks():
     table = machine._mbr(4096)
     assert len(table) == 512 and table[510:] == b"\x55\xaa"
@@ -233,7 +273,7 @@ def disks_that_lose_power_keep_what_was_flushed_or_forced():
 
 
 TESTS = [f for name, f in sorted(globals().items())
-         if callable(f) and getattr(f, "__module__", "") == "__main__" and name not in ("said", "main")]
+         if callable(f) and getattr(f, "__module__", "") == "__main__" and name not in ("said", "chosen", "main")]
 
 
 def main():
