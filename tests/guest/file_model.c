@@ -40,7 +40,7 @@
 #define MAX_BINDINGS	10
 #define MAX_BATCH	6
 #define MAX_PIECES	7
-#define OPERATIONS	2000		/* of each test */
+#define OPERATIONS	5000		/* of each test: 20,000 in all */
 #define COMPARE_EVERY	700		/* operations */
 
 struct setup {

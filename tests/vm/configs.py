@@ -8,22 +8,29 @@ import machine
 
 POLL = "nvme.poll_queues=1"
 
-# What these find has nothing to do with how a drive reaches memory: two machines of a kernel
-# are enough.
-_FILE_SYSTEMS = ("file_coherence", "file_pinned", "file_refused", "file_unwritten")
+# What these find has nothing to do with how a drive reaches memory, nor with how many ways
+# lead to it: two machines of a kernel are enough.
+_TWICE = ("command", "file_bytes", "file_coherence", "file_command", "file_library",
+          "file_model", "file_pinned", "file_refused", "file_size", "file_unwritten",
+          "invalidate", "remote")
+
+# The rest of IOMMU x multipath.
+_ROUND_TRIPS = ("roundtrip", "file_roundtrip")
 
 _COMMON = (
     machine.Config("strict", "strict", POLL),
     machine.Config("off", "off", POLL, cpus=4),
-    machine.Config("pt", "pt", without=_FILE_SYSTEMS),
+    machine.Config("pt", "pt", without=_TWICE),
     machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False,
-                   without=_FILE_SYSTEMS),
+                   without=_TWICE),
     machine.Config("power-cut", "strict", cuts=3),
+    machine.Config("pt-nomultipath", "pt", "nvme_core.multipath=N", multipath=False,
+                   tests=_ROUND_TRIPS),
+    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False,
+                   tests=_ROUND_TRIPS),
 )
 
 _NEWEST = (
-    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False,
-                   without=_FILE_SYSTEMS + ("file_model",)),
     # No buffer can be bound here, and that is what there is to test.
     machine.Config("swiotlb", "off", "swiotlb=force",
                    tests=("errors_bind/bounced_buffers_are_EADDRNOTAVAIL", "exporters")),

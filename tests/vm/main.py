@@ -18,7 +18,7 @@ import kernels
 import machine
 import powercut
 
-PROGRAM_SECONDS = 1200
+PROGRAM_SECONDS = 600
 
 # Programs in build/guest that are not tests, or not for every machine.
 NOT_TESTS = ("demo", "power_cut")
