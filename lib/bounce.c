@@ -22,6 +22,11 @@
  * A read is complete when it is full or a read of its rest gave nothing: a short read by
  * itself does not mean the end of the file.
  *
+ * The page cache is left no fuller than it was found (cache.c). What has to go through it
+ * goes in chunks of whole pages, without read-ahead, and a chunk is so short that before it
+ * either all of its pages were cached or none was. Pages that were written are waited for
+ * when their place in the window is needed again, or the transfer ends.
+ *
  * Thread-safety: any number of transfers at once on one struct dmabuf_rw_bounce. Its
  * lock guards the list of idle lanes and is never held during I/O.
  */
@@ -50,6 +55,7 @@
 #define BLIND_STEP	(UINT64_C(1) << 20)
 
 #define ALIGN_DOWN(x, a)	((x) / (a) * (a))
+#define ALIGN_UP(x, a)		ALIGN_DOWN((x) + (a) - 1, a)
 
 struct chunk {
 	uint64_t pos;		/* of its first byte in the transfer */
@@ -59,6 +65,8 @@ struct chunk {
 	uint32_t got;		/* of these, moved */
 	bool direct;
 	bool busy;		/* the kernel has it */
+	bool asked;		/* @cached is set */
+	struct dmabuf_rw_cached cached;	/* what it takes of the page cache */
 	int err;
 };
 
@@ -68,6 +76,8 @@ struct dmabuf_rw_lane {
 	bool has_ring;		/* else chunk after chunk, by system calls */
 	bool registered;	/* the pool, as the ring's buffer 0 */
 	bool broken;		/* not to be used again */
+	bool probed;		/* @dontcache is set */
+	bool dontcache;		/* the file knows RWF_DONTCACHE */
 	char *pool;
 	size_t pool_bytes;
 	struct chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
@@ -84,6 +94,8 @@ struct run {
 	unsigned int busy;
 	bool stop;		/* begin no more chunks */
 	bool interrupted;
+	uint64_t lost;		/* first byte that was written, but not back to the drive */
+	int lost_err;		/* why; 0: there is none */
 };
 
 /* ---- lanes ----------------------------------------------------------------------- */
@@ -149,12 +161,74 @@ static void lane_put(struct dmabuf_rw_bounce *b, struct dmabuf_rw_lane *lane)
 		lane_free(lane);
 }
 
-/* ---- chunks ---------------------------------------------------------------------- */
+/* ---- the page cache ---------------------------------------------------------------- */
 
 static bool is_read(const struct run *r)
 {
 	return r->t->op == DMABUF_RW_OP_READ;
 }
+
+/* True if the kernel itself sees to it that a read leaves nothing there. */
+static bool kernel_drops(const struct run *r)
+{
+	struct dmabuf_rw_lane *lane = r->lane;
+
+	if (is_read(r) && !lane->probed) {
+		lane->dontcache = dmabuf_rw_cache_dontcache(r->b->plain_fd);
+		lane->probed = true;
+	}
+	return is_read(r) && lane->dontcache;
+}
+
+/* Returns how many of the pages that a chunk takes are cached now; -1: not known. */
+static int64_t ask_cache(const struct run *r, struct chunk *c, uint64_t off, uint32_t len)
+{
+	c->asked = true;
+	return dmabuf_rw_cache_ask(r->b->plain_fd, r->t->op, off, len, &c->cached);
+}
+
+/* Lays out a chunk at @at of the file that goes through the page cache. */
+static void plan_cached(const struct run *r, struct chunk *c, uint64_t at, uint64_t left)
+{
+	c->len = MIN(left, r->b->chunk - at % MIN_ALIGN);
+	while (!kernel_drops(r)) {
+		int64_t cached = ask_cache(r, c, at, c->len);
+		uint64_t pages = (c->cached.high - c->cached.low) / MIN_ALIGN;
+
+		if (cached <= 0 || (uint64_t)cached >= pages)
+			break;
+		c->len = c->cached.low + pages / 2 * MIN_ALIGN - at;
+	}
+	c->want = c->len;
+}
+
+/* Waits until what a chunk wrote is on the drive. */
+static void settle(struct run *r, struct chunk *c)
+{
+	int err = dmabuf_rw_cache_settle(r->b->plain_fd, &c->cached);
+
+	if (err && (!r->lost_err || c->pos < r->lost)) {
+		r->lost = c->pos;
+		r->lost_err = err;
+		r->stop = true;
+	}
+}
+
+/* The same for all, and takes back what was counted but has not got there. */
+static int settle_all(struct run *r, struct dmabuf_rw_progress *p, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->b->depth; i++)
+		settle(r, &r->lane->window[i]);
+	if (!r->lost_err || r->lost >= p->done)
+		return err;
+	p->bounced -= p->done - r->lost;
+	p->done = r->lost;
+	return r->lost_err;
+}
+
+/* ---- chunks ---------------------------------------------------------------------- */
 
 static char *chunk_memory(const struct run *r, unsigned int index)
 {
@@ -169,11 +243,11 @@ static struct chunk plan_chunk(const struct run *r)
 	struct chunk c = { .pos = r->next, .direct = b->direct_fd >= 0 };
 
 	if (!c.direct) {
-		c.len = c.want = MIN(left, b->chunk);
+		plan_cached(r, &c, at, left);
 	} else if (is_read(r)) {
 		c.head = at % b->align;
 		c.len = MIN(left, b->chunk - c.head);
-		c.want = ALIGN_DOWN(c.head + c.len + b->align - 1, b->align);
+		c.want = ALIGN_UP(c.head + c.len, b->align);
 	} else {
 		c.direct = at % b->align == 0 && left >= b->align;
 		c.len = c.direct ? MIN(ALIGN_DOWN(left, b->align), b->chunk) :
@@ -192,14 +266,20 @@ static uint32_t chunk_moved(const struct chunk *c)
 }
 
 /* What the kernel is asked for: the rest of a chunk. */
-static int chunk_fd(const struct run *r, struct chunk *c, uint64_t *off, uint32_t *len)
+static int chunk_fd(const struct run *r, struct chunk *c, uint64_t *off, uint32_t *len,
+		    int *rw_flags)
 {
 	*off = r->t->file_off + c->pos - c->head + c->got;
 	*len = c->want - c->got;
+	*rw_flags = r->t->flags & DMABUF_RW_IO_FUA ? RWF_DSYNC : 0;
 	if (c->direct && *off % r->b->align == 0)
 		return r->b->direct_fd;
 	/* Behind an odd end: only what was asked for. */
 	*len = c->head + c->len - c->got;
+	if (kernel_drops(r))
+		*rw_flags |= RWF_DONTCACHE;
+	else if (!c->asked)
+		ask_cache(r, c, *off, *len);
 	return r->b->plain_fd;
 }
 
@@ -241,6 +321,10 @@ static bool chunk_result(const struct run *r, unsigned int index, int res)
 			c->got = 0;
 		}
 	}
+	if (is_read(r))
+		dmabuf_rw_cache_drop(r->b->plain_fd, &c->cached);
+	else
+		dmabuf_rw_cache_write_back(r->b->plain_fd, &c->cached);
 	return false;
 }
 
@@ -257,25 +341,24 @@ static ssize_t system_call(const struct run *r, int fd, char *mem, uint32_t len,
 /* Gives a chunk's rest to the kernel; without a ring it is done when this returns. */
 static void issue(struct run *r, unsigned int index)
 {
-	int rw_flags = r->t->flags & DMABUF_RW_IO_FUA ? RWF_DSYNC : 0;
 	struct dmabuf_rw_lane *lane = r->lane;
 	struct chunk *c = &lane->window[index];
 	struct io_uring_sqe *sqe;
+	int fd, rw_flags;
 	uint64_t off;
 	uint32_t len;
 	char *mem;
-	int fd;
 
 	if (!lane->has_ring) {
 		do {
-			fd = chunk_fd(r, c, &off, &len);
+			fd = chunk_fd(r, c, &off, &len, &rw_flags);
 			mem = chunk_memory(r, index) + c->got;
 		} while (chunk_result(r, index,
 				      system_call(r, fd, mem, len, off, rw_flags)));
 		return;
 	}
 
-	fd = chunk_fd(r, c, &off, &len);
+	fd = chunk_fd(r, c, &off, &len, &rw_flags);
 	mem = chunk_memory(r, index) + c->got;
 	/* The ring has an entry for each chunk of the window. */
 	sqe = io_uring_get_sqe(&lane->ring);
@@ -300,6 +383,7 @@ static void begin_chunk(struct run *r)
 	struct chunk *c = &r->lane->window[index];
 	int ret = 0;
 
+	settle(r, c);
 	*c = plan_chunk(r);
 	r->next += c->len;
 	r->nr++;
@@ -421,6 +505,7 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_tran
 		reap(&r);
 	if (!err && r.interrupted && !r.nr && p->done < end)
 		err = EINTR;
+	err = settle_all(&r, p, err);
 	lane_put(b, r.lane);
 	return err;
 }
@@ -468,6 +553,9 @@ static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 	if (b->regular || S_ISBLK(st.st_mode)) {
 		b->plain_fd = reopen(file_fd, keep);
 		reopened = b->plain_fd >= 0;
+		/* Read-ahead would bring in more than is dropped again. */
+		if (reopened)
+			posix_fadvise(b->plain_fd, 0, 0, POSIX_FADV_RANDOM);
 		b->align = direct_align(file_fd);
 		if (b->align && b->align <= b->chunk)
 			b->direct_fd = reopen(file_fd, keep | O_DIRECT);

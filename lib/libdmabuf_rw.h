@@ -49,6 +49,18 @@
  * LBA, such a write fails (ETXTBSY). Never written ranges of a bound file cannot be
  * written (ENXIO).
  *
+ * The page cache. A transfer leaves it no fuller than it was. What goes direct does not
+ * touch it, nor does O_DIRECT. What has to go through it, because the file refuses
+ * O_DIRECT, is dropped again if it was not there before; written pages are waited for, so
+ * they are on the drive as after O_DIRECT. This stays in the page cache all the same:
+ *   - pages that a bounced write covers in part, so two at most for each of them;
+ *   - pages that two transfers share, or a transfer and somebody else, at the same time;
+ *   - all that was read or written, if the kernel may not be asked what was there before:
+ *     Linux before 6.5; or the file is not writable for the caller nor its own, unless it
+ *     is only read, and its file system knows RWF_DONTCACHE (Linux 6.14);
+ *   - what the kernel reads ahead, if the file cannot be opened anew by /proc/self/fd;
+ *   - what ext4 writes by way of its journal (data=journal), until that has been emptied.
+ *
  * Thread-safety
  *   - A device and a binding may be used by any number of threads at once.
  *   - A queue belongs to one thread at a time: the caller sees to it that calls on

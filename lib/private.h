@@ -12,6 +12,7 @@
  *   binding.c		what a binding is; which refusals may be bounced
  *   transfer.c		one transfer, direct where possible and bounced elsewhere
  *   bounce.c		the pool and the pipeline; scratch.c: odd writes to bound files
+ *   cache.c		what they leave in the page cache
  *   view.c		the CPU's way to a buffer
  */
 #ifndef DMABUF_RW_PRIVATE_H
@@ -161,6 +162,36 @@ void dmabuf_rw_view_close(struct dmabuf_rw_view *view);
 int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
 			const struct dmabuf_rw_piece *pieces, unsigned int nr,
 			uint64_t from, uint64_t to, void *host);
+
+/* ---- what was not cached before: cache.c ------------------------------------------------ */
+
+/* Linux 6.14; the headers that this is built with may be older. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE	0x80
+#endif
+
+/* Of the page cache, on x86; on others nothing is dropped that should not be. */
+#define DMABUF_RW_CACHE_PAGE	4096
+
+/* Pages that a read touches, or that a write covers. */
+struct dmabuf_rw_cached {
+	uint64_t low, high;	/* in the file */
+	bool ours;		/* nobody had cached any, and they are not dropped yet */
+};
+
+/* True if the file at @fd can be read with RWF_DONTCACHE, which needs none of the rest. */
+bool dmabuf_rw_cache_dontcache(int fd);
+/*
+ * Before a read or write, enum dmabuf_rw_op @op: sets @c. Returns how many of its pages are
+ * cached, or -1 if there are none or it cannot be known.
+ */
+int64_t dmabuf_rw_cache_ask(int fd, uint32_t op, uint64_t off, uint32_t len,
+			    struct dmabuf_rw_cached *c);
+/* After a read. */
+void dmabuf_rw_cache_drop(int fd, struct dmabuf_rw_cached *c);
+/* After a write, and some time later: waits for the former. Returns an errno, positive. */
+void dmabuf_rw_cache_write_back(int fd, struct dmabuf_rw_cached *c);
+int dmabuf_rw_cache_settle(int fd, struct dmabuf_rw_cached *c);
 
 /* ---- through memory: bounce.c, scratch.c ------------------------------------------------ */
 

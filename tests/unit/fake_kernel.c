@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -22,6 +23,13 @@
 #define FIRST_FD	1000
 #define MAX_FDS		64
 #define DIRECT_ALIGN	512
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE	0x80
+#endif
+#ifndef SYS_cachestat
+#define SYS_cachestat	451
+#endif
 
 enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF };
 
@@ -46,6 +54,9 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 int __wrap_munmap(void *addr, size_t len);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
+long __wrap_syscall(long number, ...);
+int __wrap_posix_fadvise(int fd, off_t off, off_t len, int advice);
+int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned int flags);
 int __real_open(const char *path, int flags, ...);
 int __real_close(int fd);
 int __real_fcntl(int fd, int cmd, ...);
@@ -315,6 +326,20 @@ int __wrap_munmap(void *addr, size_t len)
 	return __real_munmap(addr, len);
 }
 
+/* What a read or write through the page cache leaves there. */
+static void fill_cache(bool write, uint64_t off, uint64_t len)
+{
+	uint64_t page;
+
+	for (page = off / FAKE_PAGE; page <= (off + len - 1) / FAKE_PAGE; page++) {
+		assert_in_range(page, 0, FAKE_PAGES - 1);
+		if (write)
+			fake.pages[page] = FAKE_DIRTY;
+		else if (!fake.pages[page])
+			fake.pages[page] = FAKE_CLEAN;
+	}
+}
+
 int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_flags)
 {
 	int ret;
@@ -322,6 +347,14 @@ int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_fl
 	fake_lock();
 	assert_true(fd >= 0 && fd < FIRST_FD && ours[fd]);
 	assert_true(len > 0);
+	if (rw_flags & RWF_DONTCACHE) {
+		assert_false(write || direct[fd]);
+		/* Flags are looked at before anything else. */
+		if (!fake.dontcache || off >= fake.file_bytes) {
+			fake_unlock();
+			return fake.dontcache ? 0 : -EOPNOTSUPP;
+		}
+	}
 	fake.last_rw_flags = rw_flags;
 	if (direct[fd]) {
 		fake.direct_ios++;
@@ -352,9 +385,79 @@ int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_fl
 		ret = write ? pwrite(fd, mem, len, off) : pread(fd, mem, len, off);
 		if (ret < 0)
 			ret = -errno;
+		else if (ret && !direct[fd] && !(rw_flags & RWF_DONTCACHE))
+			fill_cache(write, off, ret);
 	}
 	fake_unlock();
 	return ret;
+}
+
+/* cachestat(2) is the only one that has no function of its own. */
+long __wrap_syscall(long number, ...)
+{
+	struct { uint64_t off, len; } *range;
+	uint64_t *cached, page;
+	va_list ap;
+	int fd;
+
+	va_start(ap, number);
+	fd = va_arg(ap, int);
+	range = va_arg(ap, void *);
+	cached = va_arg(ap, void *);
+	va_end(ap);
+	assert_int_equal(number, SYS_cachestat);
+	assert_true(ours[fd]);
+	assert_true(range->len > 0);
+	if (fake.cachestat_errno)
+		return fail_with(fake.cachestat_errno);
+	fake_lock();
+	memset(cached, 0, 5 * sizeof(*cached));
+	for (page = range->off / FAKE_PAGE;
+	     page <= (range->off + range->len - 1) / FAKE_PAGE && page < FAKE_PAGES; page++)
+		*cached += fake.pages[page] != FAKE_ABSENT;
+	fake_unlock();
+	return 0;
+}
+
+int __wrap_posix_fadvise(int fd, off_t off, off_t len, int advice)
+{
+	off_t at;
+
+	assert_true(ours[fd]);
+	fake_lock();
+	if (advice == POSIX_FADV_RANDOM) {
+		fake.random_fds++;
+	} else {
+		assert_int_equal(advice, POSIX_FADV_DONTNEED);
+		assert_int_equal(off % FAKE_PAGE | len % FAKE_PAGE, 0);
+		assert_true(len > 0);
+		fake.drops++;
+		for (at = off / FAKE_PAGE; at < (off + len) / FAKE_PAGE; at++)
+			if (fake.pages[at] == FAKE_CLEAN)
+				fake.pages[at] = FAKE_ABSENT;
+	}
+	fake_unlock();
+	return 0;
+}
+
+int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned int flags)
+{
+	bool wait = flags & SYNC_FILE_RANGE_WAIT_AFTER;
+	bool lost = wait && fake.lost_errno && off < (off_t)fake.lost_to &&
+		    off + len > (off_t)fake.lost_from;
+	off_t at;
+
+	assert_true(ours[fd]);
+	assert_true(flags & SYNC_FILE_RANGE_WRITE);
+	assert_true(len > 0);
+	if (fake.sync_range_errno)
+		return fail_with(fake.sync_range_errno);
+	fake_lock();
+	for (at = off / FAKE_PAGE; at <= (off + len - 1) / FAKE_PAGE; at++)
+		if (fake.pages[at] >= FAKE_WRITEBACK)
+			fake.pages[at] = wait ? FAKE_CLEAN : FAKE_WRITEBACK;
+	fake_unlock();
+	return lost ? fail_with(fake.lost_errno) : 0;
 }
 
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags)

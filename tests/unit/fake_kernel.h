@@ -24,6 +24,11 @@
 
 #define FAKE_RING_MAX 4096
 #define FAKE_TABLE 64
+#define FAKE_PAGE 4096
+#define FAKE_PAGES 4096
+
+/* Of a page of the file in the page cache: it can be dropped when it is clean. */
+enum fake_page { FAKE_ABSENT, FAKE_CLEAN, FAKE_WRITEBACK, FAKE_DIRTY };
 
 struct fake_kernel {
 	/* set by the test */
@@ -64,6 +69,12 @@ struct fake_kernel {
 	uint64_t io_end_to;		/* but do again from here on: the file has grown */
 	int io_direct_errno;		/* O_DIRECT is refused when it is used */
 	unsigned int io_interrupts;	/* so many reads or writes fail with EINTR first */
+	bool dontcache;			/* the file knows RWF_DONTCACHE */
+	int cachestat_errno;
+	int sync_range_errno;		/* sync_file_range() */
+	uint64_t lost_from, lost_to;	/* range of the file that is not written back */
+	int lost_errno;
+	unsigned char pages[FAKE_PAGES];	/* enum fake_page; seen by the test, too */
 
 	/* the ring, set by the test */
 	int register_errno;		/* registering buffers fails */
@@ -87,6 +98,8 @@ struct fake_kernel {
 	unsigned int direct_ios;	/* reads and writes with O_DIRECT */
 	unsigned int plain_ios;		/* and without */
 	unsigned int fixed_ios;		/* with a registered buffer */
+	unsigned int random_fds;	/* descriptors without read-ahead */
+	unsigned int drops;		/* of ranges of the page cache */
 	int last_rw_flags;
 	unsigned int maps;		/* mappings of the library's */
 	unsigned int transfers;		/* tried */

@@ -547,6 +547,182 @@ static void the_cpus_accesses_are_bracketed(void **state)
 	assert_int_equal(move(true, 0, 0, CHUNK), -EIO);
 }
 
+/* ---- the page cache ------------------------------------------------------------------------ */
+
+#define CACHED_FILE (8 * CHUNK)
+#define CACHED_PAGES (CACHED_FILE / FAKE_PAGE)
+
+enum pattern { NONE, ALL, FIRST_HALF, ONE, EVERY_OTHER, RUNS, PATTERNS };
+
+static bool was_cached(enum pattern pattern, unsigned int page)
+{
+	switch (pattern) {
+	case ALL:
+		return true;
+	case FIRST_HALF:
+		return page < CACHED_PAGES / 2;
+	case ONE:
+		return page == CACHED_PAGES / 2 + 3;
+	case EVERY_OTHER:
+		return page % 2;
+	case RUNS:
+		return page / 5 % 3 == 1;
+	default:
+		return false;
+	}
+}
+
+/* A file that takes no O_DIRECT, of which others have cached what the pattern says. */
+static void cached_binding(enum pattern pattern, bool dontcache, bool ring)
+{
+	unsigned int i;
+
+	fake.ring_errno = ring ? 0 : EPERM;
+	fake.dontcache = dontcache;
+	bounce_only_binding(CACHED_FILE, CACHED_FILE + FAKE_PAGE, true);
+	assert_int_equal(fake.random_fds, 1);
+	fake.random_fds = fake.drops = 0;
+	for (i = 0; i < FAKE_PAGES; i++)
+		fake.pages[i] = i < CACHED_PAGES && was_cached(pattern, i) ? FAKE_CLEAN :
+									     FAKE_ABSENT;
+}
+
+static const struct {
+	uint64_t off, len;
+} cached_ranges[] = {
+	{ 0, CACHED_FILE }, { 1, 1 }, { 4095, 2 }, { 4096, 4096 }, { 5000, 3 * CHUNK },
+	{ 12288, 2 * CHUNK + 1 }, { CHUNK - 1, 6 * CHUNK + 4098 }, { 7 * CHUNK + 9, 4000 },
+};
+
+static void reads_leave_the_page_cache_as_it_was(void **state)
+{
+	unsigned int how, pattern, i, page;
+
+	(void)state;
+	for (how = 0; how < 4; how++)
+		for (pattern = 0; pattern < PATTERNS; pattern++)
+			for (i = 0; i < COUNT(cached_ranges); i++) {
+				uint64_t f = cached_ranges[i].off, n = cached_ranges[i].len;
+
+				cached_binding(pattern, how & 1, how & 2);
+				assert_int_equal(move(false, f, 3, n), n);
+				assert_memory_equal(fake.file + f, fake.buffer + 3, n);
+				for (page = 0; page < FAKE_PAGES; page++)
+					assert_int_equal(fake.pages[page],
+							 page < CACHED_PAGES &&
+							 was_cached(pattern, page));
+				/* Where the kernel does it, nobody else has to. */
+				assert_int_equal(how & 1 ? fake.drops : 0, 0);
+				unbind();
+			}
+}
+
+/* What is behind the end cannot be cached, and is no reason to read page by page. */
+static void a_read_over_the_end_leaves_nothing_either(void **state)
+{
+	unsigned int page;
+
+	(void)state;
+	bounce_only_binding(CHUNK + 100, CACHED_FILE, true);
+	assert_int_equal(move(false, 10, 0, CACHED_FILE), CHUNK + 90);
+	for (page = 0; page < FAKE_PAGES; page++)
+		assert_int_equal(fake.pages[page], FAKE_ABSENT);
+	assert_in_range(fake.plain_ios, 2, 10);
+}
+
+/* Pages that are written in part stay for who writes the rest of them. */
+static void whole_pages_that_were_written_are_dropped(void **state)
+{
+	unsigned int how, pattern, i, page;
+
+	(void)state;
+	for (how = 0; how < 4; how++)
+		for (pattern = 0; pattern < PATTERNS; pattern++)
+			for (i = 0; i < COUNT(cached_ranges); i++) {
+				uint64_t f = cached_ranges[i].off, n = cached_ranges[i].len;
+
+				cached_binding(pattern, how & 1, how & 2);
+				assert_int_equal(move(true, f, 0, n), n);
+				assert_memory_equal(fake.file + f, fake.buffer, n);
+				for (page = 0; page < FAKE_PAGES; page++) {
+					uint64_t at = page * FAKE_PAGE, end = at + FAKE_PAGE;
+					bool in_part = at < f + n && end > f &&
+						       (at < f || end > f + n);
+
+					assert_int_equal(fake.pages[page] != FAKE_ABSENT,
+							 in_part || (page < CACHED_PAGES &&
+								     was_cached(pattern, page)));
+				}
+				unbind();
+			}
+}
+
+static void odd_ends_of_direct_writes_stay_in_the_page_cache(void **state)
+{
+	unsigned int page;
+
+	(void)state;
+	bounce_only_binding(CACHED_FILE, CACHED_FILE, false);
+	assert_int_equal(move(true, 5000, 0, 3 * CHUNK), 3 * CHUNK);
+	for (page = 0; page < FAKE_PAGES; page++)
+		assert_int_equal(fake.pages[page],
+				 page == 1 || page == (5000 + 3 * CHUNK) / FAKE_PAGE ?
+				 FAKE_DIRTY : FAKE_ABSENT);
+	assert_int_equal(fake.drops, 0);
+}
+
+/* It may be somebody else's. */
+static void what_cannot_be_asked_about_is_not_dropped(void **state)
+{
+	static const int errs[] = { EPERM, ENOSYS, EOPNOTSUPP };
+	unsigned int i, page;
+	bool write;
+
+	(void)state;
+	for (i = 0; i < COUNT(errs); i++)
+		for (write = false;; write = true) {
+			cached_binding(ONE, false, true);
+			fake.cachestat_errno = errs[i];
+			assert_int_equal(move(write, 0, 0, CACHED_FILE), CACHED_FILE);
+			for (page = 0; page < CACHED_PAGES; page++)
+				assert_int_not_equal(fake.pages[page], FAKE_ABSENT);
+			unbind();
+			if (write)
+				break;
+		}
+	/* Nor is what cannot be waited for, by whatever kind of file. */
+	cached_binding(NONE, false, true);
+	fake.cachestat_errno = 0;
+	fake.sync_range_errno = ESPIPE;
+	assert_int_equal(move(true, 0, 0, CACHED_FILE), CACHED_FILE);
+	assert_int_equal(result.error, 0);
+	assert_int_equal(fake.drops, 0);
+}
+
+/* As with O_DIRECT, what is counted has reached the drive. */
+static void bytes_that_are_not_written_back_do_not_count(void **state)
+{
+	bool ring;
+
+	(void)state;
+	for (ring = false;; ring = true) {
+		cached_binding(NONE, false, ring);
+		fake.lost_from = 3 * CHUNK + 4096;
+		fake.lost_to = fake.lost_from + 1;
+		fake.lost_errno = EIO;
+		assert_int_equal(move(true, 0, 0, CACHED_FILE), 3 * CHUNK);
+		assert_int_equal(result.error, EIO);
+		assert_int_equal(result.bounced_bytes, 3 * CHUNK);
+		assert_int_equal(move(true, 3 * CHUNK, 0, CHUNK), -EIO);
+		assert_int_equal(result.path, DMABUF_RW_PATH_NONE);
+		assert_int_equal(move(true, 0, 0, 3 * CHUNK), 3 * CHUNK);
+		assert_int_equal(result.error, 0);
+		unbind();
+		if (ring)
+			break;
+	}
+}
+
 /* ---- copy functions -------------------------------------------------------------------- */
 
 struct runtime {
@@ -894,6 +1070,12 @@ int main(void)
 		BOUNCE_TEST(forced_durability_reaches_every_write),
 		BOUNCE_TEST(open_modes_decide_the_directions),
 		BOUNCE_TEST(the_cpus_accesses_are_bracketed),
+		BOUNCE_TEST(reads_leave_the_page_cache_as_it_was),
+		BOUNCE_TEST(a_read_over_the_end_leaves_nothing_either),
+		BOUNCE_TEST(whole_pages_that_were_written_are_dropped),
+		BOUNCE_TEST(odd_ends_of_direct_writes_stay_in_the_page_cache),
+		BOUNCE_TEST(what_cannot_be_asked_about_is_not_dropped),
+		BOUNCE_TEST(bytes_that_are_not_written_back_do_not_count),
 		BOUNCE_TEST(a_copy_function_wins_over_the_mapping),
 		BOUNCE_TEST(an_error_of_the_copy_function_ends_the_transfer),
 		BOUNCE_TEST(only_the_odd_ends_of_a_transfer_bounce),
