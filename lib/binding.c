@@ -150,22 +150,33 @@ static int bounce_only(const struct dmabuf_rw_bounce_params *params,
 	return 0;
 }
 
-/* Gives a direct binding what it needs to bounce; without it, it cannot, which is fine. */
-static void add_bounce(struct dmabuf_rw_binding *b,
-		       const struct dmabuf_rw_bounce_params *params,
-		       const struct dmabuf_rw_info *info)
+/*
+ * Gives a direct binding what it needs to bounce. Where the buffer has nothing for it, it
+ * cannot, which is fine. 0, or -errno with @error filled.
+ */
+static int add_bounce(struct dmabuf_rw_binding *b,
+		      const struct dmabuf_rw_bounce_params *params,
+		      const struct dmabuf_rw_info *info, struct dmabuf_rw_error *error)
 {
-	if (dmabuf_rw_bounce_create(params, NULL, &b->bounce))
-		return;
-	if (!(info->flags & DMABUF_RW_INFO_REGULAR))
-		return;
-	b->bounce->scratch = dmabuf_rw_scratch_create(params->device_fd,
-						      b->bounce->plain_fd,
-						      info->file_bytes, b->file_align);
-	if (!b->bounce->scratch) {
-		dmabuf_rw_bounce_destroy(b->bounce);
-		b->bounce = NULL;
+	struct dmabuf_rw_error why;
+	int ret;
+
+	ret = dmabuf_rw_bounce_create(params, &why, &b->bounce);
+	if (!ret && b->bounce->can_write) {
+		b->bounce->pinned = info->flags & DMABUF_RW_INFO_REGULAR;
+		ret = dmabuf_rw_scratch_create(params->device_fd, b->bounce->plain_fd, info,
+					       &b->bounce->scratch);
+		if (ret) {
+			dmabuf_rw_bounce_destroy(b->bounce);
+			b->bounce = NULL;
+			dmabuf_rw_fail(&why, DMABUF_RW_CALL_BIND, -ret, 0, 0);
+		}
 	}
+	if (ret != -ENOMEM && ret != -EMFILE && ret != -ENFILE)
+		return 0;
+	if (error)
+		*error = why;
+	return ret;
 }
 
 DMABUF_RW_API int
@@ -232,8 +243,11 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 		close(fd);
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
 	}
-	if (o.allow_bounce)
-		add_bounce(b, &params, &info);
+	ret = o.allow_bounce ? add_bounce(b, &params, &info, o.error) : 0;
+	if (ret) {
+		dmabuf_rw_binding_destroy(b);
+		return ret;
+	}
 	if (sparse && !b->bounce) {
 		/* Its holes could not be read; say why not. */
 		dmabuf_rw_binding_destroy(b);

@@ -17,7 +17,8 @@
  * and only the bytes asked for are copied. Writes are O_DIRECT but for the bytes before
  * the first and after the last whole block, which go through the page cache; blocks are
  * at least a page, so no page of the cache has bytes that O_DIRECT writes. Where the file
- * refuses O_DIRECT everything goes through the page cache.
+ * refuses O_DIRECT everything goes through the page cache. What is bound has transfers that
+ * know LBAs and not pages, so there the odd bytes go by way of scratch memory (scratch.c).
  *
  * A read is complete when it is full or a read of its rest gave nothing: a short read by
  * itself does not mean the end of the file.
@@ -469,15 +470,14 @@ static bool ended(const struct run *r)
 	return false;
 }
 
-int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
-			 struct dmabuf_rw_progress *p, uint64_t end)
+/* Through the pool, whatever the offsets are. */
+static int run_pool(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+		    struct dmabuf_rw_progress *p, uint64_t end)
 {
 	struct run r = { .b = b, .t = t, .next = p->done, .end = end };
 	bool going = true;
 	int err = 0;
 
-	if (b->scratch && t->op == DMABUF_RW_OP_WRITE)
-		return -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, end);
 	r.lane = lane_get(b);
 	if (!r.lane)
 		return ENOMEM;
@@ -510,6 +510,38 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_tran
 	return err;
 }
 
+/*
+ * A write to what is bound. Its odd ends go by way of scratch memory, and so does all of
+ * it where there is no other way: a regular file takes no pwrite() while it is bound.
+ */
+static int write_bound(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+		       struct dmabuf_rw_progress *p, uint64_t end)
+{
+	uint64_t align = b->align ? b->align : 1;
+	uint64_t first = ALIGN_DOWN(t->file_off + p->done + align - 1, align);
+	uint64_t last = ALIGN_DOWN(t->file_off + end, align), low = end, high = end;
+	int err = 0;
+
+	if (!b->pinned && b->direct_fd >= 0 && first < last) {
+		low = first - t->file_off;
+		high = last - t->file_off;
+	}
+	if (p->done < low)
+		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, low);
+	if (!err && p->done == low && low < high)
+		err = run_pool(b, t, p, high);
+	if (!err && p->done == high && high < end)
+		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, end);
+	return err;
+}
+
+int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+			 struct dmabuf_rw_progress *p, uint64_t end)
+{
+	return b->scratch && t->op == DMABUF_RW_OP_WRITE ? write_bound(b, t, p, end) :
+							   run_pool(b, t, p, end);
+}
+
 /* ---- the file ---------------------------------------------------------------------- */
 
 static int reopen(int fd, int flags)
@@ -528,7 +560,9 @@ static uint32_t direct_align(int fd)
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) ||
 	    !(stx.stx_mask & STATX_DIOALIGN))
 		return MIN_ALIGN;
-	if (!stx.stx_dio_offset_align)
+	/* Pools are laid out in powers of two. */
+	if (!stx.stx_dio_offset_align ||
+	    stx.stx_dio_offset_align & (stx.stx_dio_offset_align - 1))
 		return 0;
 	return stx.stx_dio_offset_align > MIN_ALIGN ? stx.stx_dio_offset_align : MIN_ALIGN;
 }

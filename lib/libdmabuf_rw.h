@@ -265,7 +265,10 @@ int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
  * restart). On success the descriptor is the library's. -ENOTTY: not a binding.
  */
 int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding);
-/* Closes the descriptor. No transfer of a queue may be in flight on the binding. */
+/*
+ * Closes the descriptor. No transfer of a queue may be pending on it: reap
+ * them, or destroy the queue first.
+ */
 void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding);
 /* Stays the library's; dup() it to keep or to pass it. -1: the binding is bounce-only. */
 int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding);

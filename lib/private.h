@@ -126,6 +126,13 @@ struct dmabuf_rw_progress {
 int dmabuf_rw_run(const struct dmabuf_rw_binding *binding,
 		  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
+/*
+ * The same, but no signal ends it. Nor do a stop of the process, the freezer or a debugger,
+ * which interrupt system calls of threads that have all signals blocked, too.
+ */
+int dmabuf_rw_run_through(const struct dmabuf_rw_binding *binding,
+			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
+
 /* True if @err from the module may be made good by bouncing. */
 bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err);
 
@@ -215,6 +222,7 @@ struct dmabuf_rw_bounce {
 	bool can_read;		/* from file to buffer */
 	bool can_write;
 	bool regular;
+	bool pinned;		/* a bound regular file: takes no pwrite() */
 	uint32_t depth;
 	uint32_t chunk;
 
@@ -222,7 +230,7 @@ struct dmabuf_rw_bounce {
 	struct dmabuf_rw_lane *idle;	/* by @lock */
 	unsigned int nr_idle;		/* by @lock */
 
-	struct dmabuf_rw_scratch *scratch;	/* pinned regular files; else null; ours */
+	struct dmabuf_rw_scratch *scratch;	/* what is bound and writable; else null; ours */
 };
 
 /* Fills @error on failure, with the reason. */
@@ -254,12 +262,11 @@ uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 				     uint64_t file_off);
 
 /*
- * Scratch memory bound to a pinned regular file. Nothing is opened before the first
- * write that needs it. @device_fd is duplicated; @file_fd must outlive the scratch. Null
- * if there is no memory or descriptor for it.
+ * Scratch memory bound to what a binding with @info is bound to. It is made by the first
+ * write that needs it. The descriptors are duplicated. 0 or -errno.
  */
-struct dmabuf_rw_scratch *dmabuf_rw_scratch_create(int device_fd, int file_fd,
-						   uint64_t file_bytes, uint32_t align);
+int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_info *info,
+			     struct dmabuf_rw_scratch **scratch);
 void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch);
 /* As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. */
 int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,

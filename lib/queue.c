@@ -328,7 +328,7 @@ static int queue_pieces(struct dmabuf_rw_queue *q,
 
 	if (nr > DMABUF_RW_MAX_PIECES)
 		return -EMSGSIZE;
-	if (!pieces)
+	if (nr && !pieces)
 		return -EFAULT;
 	t.len = dmabuf_rw_sum_pieces(pieces, nr);
 	return queue_transfer(q, binding, &t, uring_op, user_data);
@@ -389,8 +389,12 @@ static int slot_result(struct dmabuf_rw_queue *q, struct slot *slot, int32_t res
 	*err = 0;
 	if (res <= 0) {
 		*err = -res;
-		return !dmabuf_rw_may_bounce(slot->job.binding, slot->job.transfer.op,
-					     -res) || give_to_workers(q, slot);
+		if (!dmabuf_rw_may_bounce(slot->job.binding, slot->job.transfer.op, -res))
+			return 1;
+		ret = give_to_workers(q, slot);
+		if (ret)
+			*err = -ret;
+		return !!ret;
 	}
 	if ((uint32_t)res > slot->left) {
 		*err = EPROTO;
@@ -540,7 +544,6 @@ static int64_t now_ns(void)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-
 static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline)
 {
 	struct __kernel_timespec ts;
@@ -595,31 +598,14 @@ static int wait_for_any(struct dmabuf_rw_queue *q, int64_t deadline)
 	return 0;
 }
 
-DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
-				       struct dmabuf_rw_completion *completions,
-				       unsigned int max, unsigned int min,
-				       const struct timespec *timeout)
+static int reap(struct dmabuf_rw_queue *queue, struct dmabuf_rw_completion *completions,
+		unsigned int max, unsigned int min, int64_t deadline)
 {
-	int64_t deadline = -1;
 	unsigned int n;
 	int ret;
 
-	if (is_foreign(queue))
-		return -EEXIST;
 	if (min > max)
 		min = max;
-	if (timeout) {
-		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
-		    timeout->tv_nsec > 999999999)
-			return -EINVAL;
-		deadline = now_ns();
-		if (timeout->tv_sec > INT32_MAX)
-			deadline = -1;
-		else
-			deadline += timeout->tv_sec * INT64_C(1000000000) +
-				    timeout->tv_nsec;
-	}
-
 	ret = submit_held(queue);
 	if (ret)
 		return ret;
@@ -652,10 +638,38 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 		if (ret < 0)
 			return n ? (int)n : kernel_errno(ret);
 	}
-	/* A short transfer may have been queued again while collecting. */
+	return n;
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
+				       struct dmabuf_rw_completion *completions,
+				       unsigned int max, unsigned int min,
+				       const struct timespec *timeout)
+{
+	int64_t deadline = -1;
+	int ret;
+
+	if (is_foreign(queue))
+		return -EEXIST;
+	if (timeout) {
+		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
+		    timeout->tv_nsec > 999999999)
+			return -EINVAL;
+		deadline = now_ns();
+		if (timeout->tv_sec > INT32_MAX)
+			deadline = -1;
+		else
+			deadline += timeout->tv_sec * INT64_C(1000000000) +
+				    timeout->tv_nsec;
+	}
+	ret = reap(queue, completions, max, min, deadline);
+	/*
+	 * A short transfer may have been queued again while collecting: it has been
+	 * submitted, so whatever ended this call must not leave its rest behind.
+	 */
 	if (io_uring_sq_ready(&queue->ring))
 		io_uring_submit(&queue->ring);
-	return n;
+	return ret;
 }
 
 DMABUF_RW_API int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
@@ -744,7 +758,7 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct slot *slot, int32_t re
 		rest = dmabuf_rw_may_bounce(job->binding, job->transfer.op, -res);
 	}
 	if (rest)
-		dmabuf_rw_run(job->binding, &job->transfer, &job->progress);
+		dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);
 	drop_slot(q, slot);
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * scratch.c - odd writes to a regular file that is bound.
+ * scratch.c - odd writes to a file or device that is bound.
  *
  * A bound file takes no pwrite(), and a drive without SGLs takes only whole LBAs from
  * aligned places of a buffer. So the bytes are copied into scratch memory, which is
  * bound to the same file, and written from there. Where a transfer begins or ends within
- * an LBA, that LBA is read into the scratch memory first.
+ * an LBA, that LBA is read into the scratch memory first. A bound device would take
+ * pwrite(), but by the page cache, which reads and writes a whole page: LBAs that another
+ * transfer may be writing directly at that time.
  *
  * Between reading such an LBA and writing it, nobody else may write its other bytes. Two
  * writes that do not overlap but share an LBA are both odd there, so both come this way;
@@ -17,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,9 +37,10 @@ static pthread_mutex_t edge_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct dmabuf_rw_scratch {
 	int device_fd;		/* ours */
-	int file_fd;
+	int file_fd;		/* ours */
 	uint64_t file_bytes;	/* a bound file's size does not change */
 	uint32_t align;
+	int unable;		/* the errno where there is no scratch memory */
 
 	pthread_mutex_t lock;
 	int fd;			/* the scratch's binding, by @lock; -1: none yet */
@@ -97,9 +101,9 @@ static int make_ready(struct dmabuf_rw_scratch *s)
 	if (fd >= 0)
 		close(fd);
 fail:
-	/* Whatever scratch memory fails for, the file's state is why it is needed. */
+	/* Whatever scratch memory fails for, why it is needed is what can be mended. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
-	       -ret : ETXTBSY;
+	       -ret : s->unable;
 }
 
 /* Moves @len bytes; returns how many, and the errno that ended it. */
@@ -205,27 +209,55 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *s,
 	}
 	pthread_mutex_unlock(&s->lock);
 	/* The odd end of a file, which can be written in no way while it is bound. */
-	return err == EDOM ? -ETXTBSY : -err;
+	return err == EDOM ? -s->unable : -err;
 }
 
-struct dmabuf_rw_scratch *dmabuf_rw_scratch_create(int device_fd, int file_fd,
-						   uint64_t file_bytes, uint32_t align)
+/* Of a file that is open for writing only, LBAs have to be read all the same. */
+static int open_file(int file_fd)
+{
+	int flags = fcntl(file_fd, F_GETFL), fd;
+	char path[32];
+
+	if (flags >= 0 && (flags & O_ACCMODE) == O_WRONLY) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	return fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_info *info,
+			     struct dmabuf_rw_scratch **scratch)
 {
 	struct dmabuf_rw_scratch *s = calloc(1, sizeof(*s));
+	int ret;
 
 	if (!s)
-		return NULL;
+		return -ENOMEM;
 	s->device_fd = fcntl(device_fd, F_DUPFD_CLOEXEC, 0);
 	if (s->device_fd < 0) {
-		free(s);
-		return NULL;
+		ret = -errno;
+		goto free_scratch;
 	}
-	s->file_fd = file_fd;
-	s->file_bytes = file_bytes;
-	s->align = align;
+	s->file_fd = open_file(file_fd);
+	if (s->file_fd < 0) {
+		ret = -errno;
+		goto close_device;
+	}
+	s->file_bytes = info->file_bytes;
+	s->align = info->file_align ? info->file_align : 1;
+	s->unable = info->flags & DMABUF_RW_INFO_REGULAR ? ETXTBSY : EDOM;
 	s->fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
-	return s;
+	*scratch = s;
+	return 0;
+
+close_device:
+	close(s->device_fd);
+free_scratch:
+	free(s);
+	return ret;
 }
 
 void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch)
@@ -236,6 +268,7 @@ void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch)
 		close(scratch->fd);
 		dmabuf_rw_view_close(&scratch->view);
 	}
+	close(scratch->file_fd);
 	close(scratch->device_fd);
 	pthread_mutex_destroy(&scratch->lock);
 	free(scratch);

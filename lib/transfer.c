@@ -169,3 +169,14 @@ int dmabuf_rw_run(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_tran
 			stop = t->len;
 	}
 }
+
+int dmabuf_rw_run_through(const struct dmabuf_rw_binding *b,
+			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p)
+{
+	int err;
+
+	do {
+		err = dmabuf_rw_run(b, t, p);
+	} while (err == EINTR);
+	return err;
+}

@@ -76,7 +76,7 @@ static void announce(struct dmabuf_rw_workers *w)
 
 static void run_job(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
 {
-	job->err = dmabuf_rw_run(job->binding, &job->transfer, &job->progress);
+	job->err = dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);
 	pthread_mutex_lock(&w->lock);
 	append(&w->done, job);
 	pthread_mutex_unlock(&w->lock);

@@ -288,6 +288,8 @@ int __wrap_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, long);
 	va_end(ap);
+	if (cmd == F_DUPFD_CLOEXEC && fake.dup_errno)
+		return fail_with(fake.dup_errno);
 	if (fd < FIRST_FD) {
 		ret = __real_fcntl(fd, cmd, arg);
 		if (cmd == F_DUPFD_CLOEXEC) {

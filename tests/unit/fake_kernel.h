@@ -57,6 +57,7 @@ struct fake_kernel {
 	/* the file and the buffer without the module, set by the test */
 	int reopen_errno;		/* through /proc/self/fd */
 	int direct_errno;		/* the same, with O_DIRECT */
+	int dup_errno;			/* F_DUPFD_CLOEXEC */
 	int mmap_errno;			/* mapping the buffer */
 	int pool_errno;			/* mapping memory of one's own */
 	int udmabuf_errno;		/* opening /dev/udmabuf */

@@ -986,6 +986,53 @@ static void an_odd_write_to_a_bound_file_changes_nothing_around_it(void **state)
 	}
 }
 
+/*
+ * The page cache would read and write all of an odd LBA's page, with LBAs in it that another
+ * transfer may be writing directly.
+ */
+static void an_odd_write_to_a_bound_device_touches_its_own_lbas_only(void **state)
+{
+	static const struct {
+		uint64_t file_off, buf_off, len;
+		bool direct;	/* some of it goes by O_DIRECT */
+	} cases[] = {
+		{ 0, 0, 5000, false }, { 5120, 4, 1000, false }, { 513, 1, 100, false },
+		/* Where the buffer does not fit, whole blocks need no scratch memory. */
+		{ 100, 7, 3 * CHUNK, true }, { 4096, 1, CHUNK, true },
+		{ 512, 1, 3584, false }, { 512, 1, 3584 + 4096 + 1, true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		uint64_t f = cases[i].file_off, b = cases[i].buf_off, n = cases[i].len;
+
+		mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+		fake.direct_ios = 0;
+		assert_int_equal(move(true, f, b, n), n);
+		assert_memory_equal(fake.file + f, fake.buffer + b, n);
+		expect_file_untouched(0, f);
+		expect_file_untouched(f + n, 8 * CHUNK);
+		assert_int_equal(fake.plain_ios, 0);
+		assert_int_equal(fake.direct_ios != 0, cases[i].direct);
+		unbind();
+	}
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+	fake.udmabuf_errno = ENOENT;
+	assert_int_equal(move(true, 1, 0, 100), -EDOM);
+	expect_file_untouched(0, 8 * CHUNK);
+}
+
+static void want_of_memory_or_descriptors_is_no_silent_lack_of_bouncing(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	fake.dup_errno = EMFILE;
+	assert_int_equal(bind_bounce(NULL), -EMFILE);
+	assert_int_equal(bind_error.err, EMFILE);
+	fake.dup_errno = 0;
+}
+
 static void a_bound_file_does_not_grow_by_bouncing(void **state)
 {
 	(void)state;
@@ -1087,6 +1134,8 @@ int main(void)
 		BOUNCE_TEST(other_errors_of_the_drive_do_not_bounce),
 		BOUNCE_TEST(a_read_over_the_end_of_a_bound_file_stays_direct),
 		BOUNCE_TEST(an_odd_write_to_a_bound_file_changes_nothing_around_it),
+		BOUNCE_TEST(an_odd_write_to_a_bound_device_touches_its_own_lbas_only),
+		BOUNCE_TEST(want_of_memory_or_descriptors_is_no_silent_lack_of_bouncing),
 		BOUNCE_TEST(a_bound_file_does_not_grow_by_bouncing),
 		BOUNCE_TEST(the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot),
 		BOUNCE_TEST(without_scratch_memory_an_odd_write_is_refused),

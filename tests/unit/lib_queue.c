@@ -138,6 +138,24 @@ static void a_short_run_is_continued_before_it_completes(void **state)
 	dmabuf_rw_queue_destroy(q);
 }
 
+static void a_short_run_is_continued_when_the_queue_is_destroyed_before_it_is_reaped(void **state)
+{
+	struct dmabuf_rw_completion done[2];
+	struct dmabuf_rw_queue *q = new_queue(2, DMABUF_RW_QUEUE_IOPOLL);
+
+	(void)state;
+	fake_fill(65536, 65536);
+	fake.max_move = 1000;
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 100, 200, 3999, 0, 5), 0);
+	assert_int_equal(dmabuf_rw_queue_submit(q), 0);
+	/* Sees the first 1000 bytes; the kernel has the rest when it returns. */
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 2, 0, NULL), 0);
+	assert_int_equal(fake.transfers, 1);
+	assert_int_equal(fake.in_flight, 1);
+	dmabuf_rw_queue_destroy(q);
+	assert_memory_equal(fake.buffer + 200, fake.file + 100, 3999);
+}
+
 static void pieces_are_continued_from_the_middle(void **state)
 {
 	static const struct dmabuf_rw_piece pieces[] = {
@@ -512,6 +530,7 @@ int main(void)
 		TRANSFER_TEST(asking_for_more_than_is_pending_does_not_hang),
 		TRANSFER_TEST(reaping_waits_until_the_minimum_is_there),
 		TRANSFER_TEST(a_short_run_is_continued_before_it_completes),
+		TRANSFER_TEST(a_short_run_is_continued_when_the_queue_is_destroyed_before_it_is_reaped),
 		TRANSFER_TEST(pieces_are_continued_from_the_middle),
 		TRANSFER_TEST(a_write_from_pieces_arrives_in_order),
 		TRANSFER_TEST(a_transfer_beyond_the_buffer_is_refused_whole),

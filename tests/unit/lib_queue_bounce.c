@@ -229,9 +229,13 @@ static void destroy_while_bouncing(bool noticed)
 	if (noticed)
 		assert_int_equal(dmabuf_rw_queue_reap(q, &done, 1, 1, &soon), 0);
 	assert_int_equal(dmabuf_rw_queue_write(q, binding, 8193, 7, 100, 0, 3), 0);
+	/* A stop of the process interrupts threads that have all signals blocked. */
+	fake.interrupts = noticed ? 3 : 0;
+	fake.io_interrupts = 3;
 	assert_int_equal(__real_pthread_create(&opener, NULL, open_later, &g), 0);
 	dmabuf_rw_queue_destroy(q);
 	pthread_join(opener, NULL);
+	assert_int_equal(fake.interrupts, 0);
 	assert_memory_equal(fake.file + 1, fake.buffer, 100);
 	assert_memory_equal(fake.file + 4097, fake.buffer + 7, 100);
 	assert_int_equal(fake.file[8193], fake_file_byte(8193));
