@@ -99,6 +99,8 @@ struct kind {
 	unsigned int sqe_flags;
 };
 
+#define DEFER_TASKRUN	7
+
 static const struct kind kinds[] = {
 	{ "plain", 0, 0 },
 	{ "async", 0, IOSQE_ASYNC },
@@ -107,7 +109,7 @@ static const struct kind kinds[] = {
 	{ "sqe128", IORING_SETUP_SQE128, 0 },
 	{ "cqe32", IORING_SETUP_CQE32, 0 },
 	{ "sqe128_cqe32", IORING_SETUP_SQE128 | IORING_SETUP_CQE32, 0 },
-	{ "defer_taskrun", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0 },
+	[DEFER_TASKRUN] = { "defer_taskrun", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0 },
 	{ "coop_taskrun", IORING_SETUP_COOP_TASKRUN, 0 },
 };
 
@@ -458,6 +460,66 @@ static void submitter_gets_back_at_once(const void *arg)
 }
 
 /*
+ * The buffer is on its way to another place, and what it holds arrives when the test says so.
+ * Whoever maps it waits for that. If submitting did, it would be for ever.
+ */
+static void submission_does_not_wait_for_the_buffer(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = 16 * MiB, .nr_pattern = 2,
+				    .pattern = { 4096, 256 * KiB }, .gap = 4096 };
+	struct dmabuf_rw_piece pieces[2] = { { MiB, 64 * KiB }, { 2 * MiB, 64 * KiB } };
+	const u64 at[] = { AT, AT + 64 * KiB, AT + 128 * KiB, AT + 256 * KiB, AT + 16 * MiB };
+	u64 len[] = { 4096, 4096, 128 * KiB, 128 * KiB, 0 };
+	const struct kind *k = arg;
+	struct io_uring_cqe *cqe;
+	unsigned int seen = 0;
+	u64 which;
+
+	open_all("priv512", 8, k->ring_flags);
+	close(binding);
+	buf_create_mock(&buf, &args);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	/* More commands than are made without sleeping. */
+	len[4] = 17ULL * info.max_cmd_bytes;
+	CHECK(4 * MiB + len[4] <= args.bytes, "%u", info.max_cmd_bytes);
+	disk_fill(&disk, AT, MiB, 1, 0);
+	disk_fill(&disk, at[4], len[4], 3, 0);
+	buf_fill(&buf, 0, args.bytes, 2, 0);
+	OK(mock_invalidate(&buf, MOCK_INV_MOVE | MOCK_INV_FORCE | MOCK_INV_GATE, NULL));
+
+	drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_READ, at[0], 0, len[0], 0);
+	drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_WRITE, at[1], 64 * KiB, len[1],
+		 0);
+	drw_prepv(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_READV, at[2], pieces, 2, 0);
+	drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_WRITE, at[3], 3 * MiB, len[3],
+		 0);
+	drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_READ, at[4], 4 * MiB, len[4],
+		 0);
+	for (u64 i = 0; i < ARRAY_SIZE(len); i++)
+		ring.sq.sqes[i].user_data = i;
+	CHECK_EQ(io_uring_submit(&ring), ARRAY_SIZE(len));
+	CHECK_EQ(io_uring_peek_cqe(&ring, &cqe), -EAGAIN);
+	SYS(ioctl(mock_device(), MOCK_IOC_OPEN_GATE, &buf.fd));
+	for (size_t i = 0; i < ARRAY_SIZE(len); i++) {
+		s64 res = reap(&which);
+
+		CHECK_EQ(res, len[which], "%llu", (unsigned long long)which);
+		seen |= 1U << which;
+	}
+	CHECK_EQ(seen, 0x1f);
+	buf_check(&buf, 0, 4096, 1, 0);
+	disk_check(&disk, at[1], len[1], 2, 64 * KiB);
+	buf_check(&buf, MiB, 64 * KiB, 1, 128 * KiB);
+	buf_check(&buf, 2 * MiB, 64 * KiB, 1, 192 * KiB);
+	disk_check(&disk, at[3], len[3], 2, 3 * MiB);
+	buf_check(&buf, 4 * MiB, len[4], 3, 0);
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.remaps, 1);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+/*
  * Every third of 32 reads is one that is refused with @err. @bad_off: its place in the
  * buffer, or BUF_BYTES: as that of a good one.
  */
@@ -565,6 +627,10 @@ static void add(void)
 	}
 	TEST(cancel_gives_one_completion_each);
 	TEST(submitter_gets_back_at_once);
+	test_add(submission_does_not_wait_for_the_buffer, &kinds[0],
+		 "submission_does_not_wait_for_the_buffer.%s", kinds[0].name);
+	test_add(submission_does_not_wait_for_the_buffer, &kinds[DEFER_TASKRUN],
+		 "submission_does_not_wait_for_the_buffer.%s", kinds[DEFER_TASKRUN].name);
 	TEST(refused_ring_results_do_not_disturb_good_ones);
 	TEST(unaligned_ring_transfers_do_not_disturb_others);
 	TEST(unaligned_ring_results_without_SGLs_are_EDOM);

@@ -107,12 +107,15 @@ struct mock_fault {
 #define MOCK_INV_REVOKE	(1U << 3)	/* map gives ENODEV from now on */
 #define MOCK_INV_RESTORE (1U << 4)	/* undo REVOKE; no notification */
 #define MOCK_INV_FORCE	(1U << 5)	/* even if the buffer is pinned */
+#define MOCK_INV_GATE	(1U << 6)	/* with MOVE: the content arrives after OPEN_GATE */
 
 /*
  * struct mock_invalidate - notify all importers now, and change the buffer
  * @flags:	MOCK_INV_*
  * @fence_ms:	with MOVE: the content arrives only after this time, under a fence of
- *		kernel usage that importers have to wait for
+ *		kernel usage that importers have to wait for; with GATE ignored, as the
+ *		fence is there until MOCK_IOC_OPEN_GATE, for which all other requests about
+ *		the buffer wait
  * @mapped:	out: mappings of the left arena when the callbacks had returned
  * @still_mapped: out: the same after waiting up to two seconds for the unmaps
  * @callback_us: out: time that the importers' callbacks took
@@ -164,5 +167,6 @@ struct mock_query {
 #define MOCK_IOC_INVALIDATE	_IOWR('K', 0x44, struct mock_invalidate)
 #define MOCK_IOC_STORM		_IOW('K', 0x45, struct mock_storm)
 #define MOCK_IOC_QUERY		_IOWR('K', 0x46, struct mock_query)
+#define MOCK_IOC_OPEN_GATE	_IOW('K', 0x47, __s32)	/* the buffer's descriptor */
 
 #endif /* DMABUF_RW_MOCK_H */

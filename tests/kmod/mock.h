@@ -82,11 +82,15 @@ struct mock_buf {
 
 	/*
 	 * A move whose content is still to come; @fill_from says so. While it does,
-	 * @arena stays as it is, and the work may read it without the lock.
+	 * @arena stays as it is, and the work may read it without the lock. While
+	 * @gate_closed, which is opened without the lock, the work has not been
+	 * scheduled.
 	 */
 	struct delayed_work fill_work;
 	struct dma_fence *fill_fence;
 	struct mock_arena *fill_from;
+	bool gate_closed;
+	wait_queue_head_t gate;	/* for @gate_closed to change */
 
 	/* Storm; under storm_lock, which is taken before the reservation lock. */
 	struct mutex storm_lock;
@@ -126,6 +130,7 @@ int mock_invalidate(struct mock_buf *buf, struct mock_invalidate *req);
 int mock_storm_set(struct mock_buf *buf, u32 flags, u32 period_us);
 int mock_wait_filled_and_lock(struct mock_buf *buf);
 void mock_fill_work(struct work_struct *work);
+void mock_open_gate(struct mock_buf *buf);
 void mock_move_release(struct mock_buf *buf);
 
 /* mock_main.c */

@@ -67,6 +67,7 @@ static struct mock_buf *buf_new(const struct mock_create *args)
 	buf->args = *args;
 	INIT_LIST_HEAD(&buf->left);
 	init_waitqueue_head(&buf->unmapped);
+	init_waitqueue_head(&buf->gate);
 	INIT_DELAYED_WORK(&buf->fill_work, mock_fill_work);
 	mutex_init(&buf->storm_lock);
 
@@ -263,6 +264,10 @@ static long buf_request(unsigned int cmd, void __user *user)
 		break;
 	case MOCK_IOC_QUERY:
 		ret = mock_query(buf, &req.query);
+		break;
+	case MOCK_IOC_OPEN_GATE:
+		mock_open_gate(buf);
+		ret = 0;
 		break;
 	default:
 		ret = -ENOTTY;

@@ -9,12 +9,14 @@
  * in what it reads.
  *
  * A move with a delay gives the importers a fence of kernel usage; the content arrives
- * in the new arena just before that fence signals.
+ * in the new arena just before that fence signals. The delay is a time, or ends when the
+ * test opens the gate, so that it can tell what happened before from what happened after.
  *
  * Locks: see mock.h. Importers wait for the fence under the reservation lock, so nothing
  * that comes before its signal may take that lock or allocate. Copying needs neither: the
  * arenas of a delayed move are fixed until the work has run, since every other request
- * waits for it (mock_wait_filled_and_lock()), without the lock.
+ * waits for it (mock_wait_filled_and_lock()), without the lock. Opening the gate is what
+ * they all wait for, so it takes no lock.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -103,10 +105,22 @@ void mock_fill_work(struct work_struct *work)
 	dma_resv_unlock(buf->dmabuf->resv);
 }
 
+/* Let the content come that a move has kept back; nothing if none is. */
+void mock_open_gate(struct mock_buf *buf)
+{
+	if (!xchg(&buf->gate_closed, false))
+		return;
+	schedule_delayed_work(&buf->fill_work, 0);
+	wake_up_all(&buf->gate);
+}
+
 /* Take the reservation lock at a moment at which no delayed content is due. */
 int mock_wait_filled_and_lock(struct mock_buf *buf)
 {
 	for (;;) {
+		/* Who maps it waits for the gate with the lock. */
+		if (wait_event_killable(buf->gate, !READ_ONCE(buf->gate_closed)))
+			return -EINTR;
 		dma_resv_lock(buf->dmabuf->resv, NULL);
 		if (!buf->fill_from)
 			return 0;
@@ -137,7 +151,8 @@ static struct dma_fence *new_fence(struct mock_buf *buf)
 
 static int invalidate_locked(struct mock_buf *buf, struct mock_invalidate *req)
 {
-	bool move = req->flags & MOCK_INV_MOVE;
+	bool move = req->flags & MOCK_INV_MOVE, gate = req->flags & MOCK_INV_GATE;
+	bool delayed = gate || req->fence_ms;
 	struct mock_arena *to = NULL, *from = buf->arena;
 	struct dma_fence *fence = NULL;
 	ktime_t start;
@@ -159,7 +174,7 @@ static int invalidate_locked(struct mock_buf *buf, struct mock_invalidate *req)
 		if (IS_ERR(to))
 			return PTR_ERR(to);
 	}
-	if (move && req->fence_ms) {
+	if (move && delayed) {
 		fence = new_fence(buf);
 		if (IS_ERR(fence)) {
 			mock_arena_put(to);
@@ -194,7 +209,10 @@ static int invalidate_locked(struct mock_buf *buf, struct mock_invalidate *req)
 	buf->fill_from = from;
 	buf->fill_fence = fence;
 	dma_resv_add_fence(buf->dmabuf->resv, fence, DMA_RESV_USAGE_KERNEL);
-	schedule_delayed_work(&buf->fill_work, msecs_to_jiffies(req->fence_ms));
+	if (gate)
+		WRITE_ONCE(buf->gate_closed, true);
+	else
+		schedule_delayed_work(&buf->fill_work, msecs_to_jiffies(req->fence_ms));
 	return 0;
 }
 
@@ -215,7 +233,9 @@ int mock_invalidate(struct mock_buf *buf, struct mock_invalidate *req)
 	int ret;
 
 	if (req->flags & ~(MOCK_INV_MOVE | MOCK_INV_RAM | MOCK_INV_BAR | MOCK_INV_REVOKE |
-			   MOCK_INV_RESTORE | MOCK_INV_FORCE))
+			   MOCK_INV_RESTORE | MOCK_INV_FORCE | MOCK_INV_GATE))
+		return -EINVAL;
+	if (req->flags & MOCK_INV_GATE && !(req->flags & MOCK_INV_MOVE))
 		return -EINVAL;
 	req->mapped = 0;
 	req->still_mapped = 0;
@@ -286,6 +306,7 @@ void mock_move_release(struct mock_buf *buf)
 	u64 bad;
 
 	mock_storm_set(buf, 0, 0);
+	mock_open_gate(buf);
 	/* With no delayed content due this does nothing. */
 	flush_delayed_work(&buf->fill_work);
 
