@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
@@ -338,6 +339,58 @@ static void on_md(const void *arg)
 	CHECK_EQ(sh("mdadm --stop /dev/md1"), 0);
 }
 
+/* What has blocks on the disk as ext4 has, of a file system whose promises nobody has looked at. */
+struct other {
+	const char *type;
+	const char *module;	/* NULL: what knows ext4 */
+	const char *mkfs;
+};
+
+static void other_file_system(const void *arg)
+{
+	const struct other *o = arg;
+	struct disk d;
+
+	disk_open(&d, ROLE);
+	close(d.fd);
+	buf_create(&buf, &exporter_mock_scattered, FILE_BYTES);
+	if (o->module && sh("modprobe %s", o->module))
+		skip("this kernel has no module %s", o->module);
+	CHECK_EQ(sh("%s %s", o->mkfs, d.path), 0);
+	if (sh("mkdir -p /tmp/fs.other && mount -t %s %s /tmp/fs.other", o->type, d.path))
+		skip("this kernel does not mount %s", o->type);
+	fd = SYS(open("/tmp/fs.other/f", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	file_fill(fd, 0, FILE_BYTES, 1);
+	SYS(fsync(fd));
+	refused_fd(o->type, fd, 0, ENOTBLK, DMABUF_RW_REASON_FILESYSTEM);
+	refused_fd(o->type, fd, DMABUF_RW_BIND_SPARSE, ENOTBLK, DMABUF_RW_REASON_FILESYSTEM);
+	file_fill(fd, 0, FILE_BYTES, 2);
+	file_check(fd, 0, FILE_BYTES, 2);
+	close(fd);
+	SYS(unlink("/tmp/fs.other/f"));
+	CHECK_EQ(sh("umount /tmp/fs.other"), 0);
+}
+
+/* What was taken for the binding by then is given back. */
+static void full_descriptor_table(const void *arg)
+{
+	struct rlimit before, limit;
+
+	open_all(arg, "", "");
+	fd = file_make(&fs, "f", FILE_BYTES, 1);
+	drw_device();
+	SYS(getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	limit.rlim_cur = SYS(dup(0));
+	close(limit.rlim_cur);
+	SYS(setrlimit(RLIMIT_NOFILE, &limit));
+	refused_fd("no descriptor left", fd, 0, EMFILE, DMABUF_RW_REASON_NONE);
+	CHECK(!file_is_pinned(fd));
+	SYS(setrlimit(RLIMIT_NOFILE, &before));
+	bindable("descriptors left");
+	fs_finish(&fs);
+}
+
 static void swap_files(const void *arg)
 {
 	open_all(arg, "", "");
@@ -407,6 +460,12 @@ static void add(void)
 		{ "xfs", "-b size=1024" }, { "xfs", "-b size=2048" },
 	};
 
+	static const struct other others[] = {
+		{ "ext2", NULL, "/usr/sbin/mke2fs -q -F -t ext2 -b 4096" },
+		{ "ext3", NULL, "/usr/sbin/mke2fs -q -F -t ext3 -b 4096" },
+		{ "vfat", "vfat", "busybox mkdosfs" },
+	};
+
 	fs_program();
 	test_limit(60);
 	for (size_t i = 0; i < FS_KINDS; i++) {
@@ -416,9 +475,13 @@ static void add(void)
 		TEST_OF_KIND_NAMED(i, on_loop, "files_on_loop_devices_are_ENOTBLK");
 		TEST_OF_KIND_NAMED(i, on_device_mapper, "files_on_device_mapper_are_ENOTBLK");
 		TEST_OF_KIND_NAMED(i, on_md, "files_on_md_are_ENOTBLK");
+		TEST_OF_KIND_NAMED(i, full_descriptor_table, "full_descriptor_table_is_EMFILE");
 		TEST_OF_KIND_NAMED(i, swap_files, "swap_files_are_ETXTBSY");
 		TEST_OF_KIND_NAMED(i, rights, "only_who_may_change_it_may_bind_it");
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		test_add(other_file_system, &others[i], "files_on_%s_are_ENOTBLK",
+			 others[i].type);
 	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++)
 		test_add(small_blocks, &blocks[i], "blocks_below_a_page_are_refused.%s.%s",
 			 blocks[i].kind, strpbrk(blocks[i].mkfs, "12"));
