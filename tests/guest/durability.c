@@ -16,11 +16,10 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "trace.h"
 
 #define BUF_BYTES	(4 * MiB)
 #define AT		(16 * MiB)
-#define TRACING		"/sys/kernel/tracing"
-#define SETUP_CMD	TRACING "/events/nvme/nvme_setup_cmd"
 /* Control bits of a Write command's dword 12, as the trace event prints them. */
 #define FUA_BIT		0x4000
 
@@ -64,38 +63,16 @@ static void forced_writes_arrive(const void *arg)
 	}
 }
 
-static void trace_start(void)
+/* Ends the trace; Write commands seen, and how many of them had the bit. */
+static void count_writes(unsigned int *writes, unsigned int *forced)
 {
-	if (access(TRACING "/trace", F_OK))
-		sh("mount -t tracefs none " TRACING);
-	if (access(SETUP_CMD "/enable", F_OK))
-		skip("this kernel has no trace event nvme:nvme_setup_cmd");
-	OK(spit("0", TRACING "/tracing_on"));
-	sh("echo >" TRACING "/trace");
-	OK(spit("1", SETUP_CMD "/enable"));
-	OK(spit("1", TRACING "/tracing_on"));
-}
+	static struct trace_event events[256];
+	unsigned int nr = trace_stop(events, ARRAY_SIZE(events));
 
-/* Write commands seen, and how many of them had the bit. */
-static void trace_stop(unsigned int *writes, unsigned int *forced)
-{
-	char line[512], *p;
-	FILE *f;
-
-	OK(spit("0", TRACING "/tracing_on"));
-	OK(spit("0", SETUP_CMD "/enable"));
-	f = fopen(TRACING "/trace", "r");
-	CHECK(f, "%s", strerror(errno));
-	*writes = *forced = 0;
-	while (fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "nvme_cmd_write "))
-			continue;
-		p = strstr(line, "ctrl=0x");
-		CHECK(p, "%s", line);
-		++*writes;
-		*forced += strtoul(p + 5, NULL, 16) & FUA_BIT ? 1 : 0;
-	}
-	fclose(f);
+	*writes = trace_count(events, nr, true);
+	*forced = 0;
+	for (unsigned int i = 0; i < nr; i++)
+		*forced += !events[i].end && events[i].control & FUA_BIT;
 }
 
 static void drive_is_told_to_force(const void *arg)
@@ -103,20 +80,20 @@ static void drive_is_told_to_force(const void *arg)
 	unsigned int writes, forced;
 
 	open_all("priv512");
-	trace_start();
+	trace_start(&disk);
 	CHECK_EQ(drw_write(binding, AT, 0, 2 * MiB), 2 * MiB);
 	CHECK_EQ(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, AT, 0, 4096, 0), 4096);
-	trace_stop(&writes, &forced);
+	count_writes(&writes, &forced);
 	CHECK(writes >= 2, "%u", writes);
 	CHECK_EQ(forced, 0, "of %u writes", writes);
 
 	/* All commands of a long transfer, not only the first or the last. */
-	trace_start();
+	trace_start(&disk);
 	CHECK_EQ(drw_io(binding, DMABUF_RW_OP_WRITE, AT, 0, 4 * MiB, DMABUF_RW_IO_FUA),
 		 4 * MiB);
 	CHECK_EQ(drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE, AT, 0, 4096,
 			     DMABUF_RW_IO_FUA), 4096);
-	trace_stop(&writes, &forced);
+	count_writes(&writes, &forced);
 	CHECK(writes >= 4 * MiB / info.max_cmd_bytes + 1, "%u", writes);
 	CHECK_EQ(forced, writes);
 }
