@@ -11,11 +11,12 @@ configurations differ in kernel, IOMMU and kernel parameters.
                                       information, 2: 4 KiB + 64 B interleaved
   zoned    drw-zoned                  1: 4 KiB LBA, 8 MiB zones
   plug     drw-plug                   1: 512 B LBA; behind a port, can be unplugged
+  big      drw-big                    1: 512 B LBA, BIG_MB; a hole but for what is written
 
 and ivshmem-plain, a PCI device whose BAR 2 is BAR_MB of prefetchable memory.
 
 priv and mp disks carry an MBR: partition 1 begins at 1 MiB and has 96 MiB,
-partition 2 begins ODD_LBA blocks after its end and has 64 MiB. Disks have DISK_MB;
+partition 2 begins ODD_LBA blocks after its end and has 64 MiB. These disks have DISK_MB;
 everything from FREE_MB on belongs to no partition.
 """
 
@@ -25,6 +26,7 @@ import struct
 DISK_MB = 512
 SMALL_MB = 64
 PLUG_MB = 128
+BIG_MB = 160 * 1024
 BAR_MB = 128
 ODD_LBA = 3
 FREE_MB = 256
@@ -82,6 +84,7 @@ DISKS = (
     Disk("meta4k", SMALL_MB, 4096, False),
     Disk("zoned", SMALL_MB, 4096, False),
     Disk("plug512", PLUG_MB, 512, False),
+    Disk("big512", BIG_MB, 512, False),
 )
 
 
@@ -149,6 +152,8 @@ def devices(directory, volatile=()):
                 **{"zoned": "on", "zoned.zone_size": "8M"})
     args += _port("portP", 8)
     args += ["-device", "nvme,id=plug,serial=drw-plug,bus=portP,drive=plug512"]
+    args += ["-device", "nvme,id=big,serial=drw-big,bus=pcie.0,addr=a"]
+    args += _ns("big", "big512", 1, 512, shared="off")
     args += ["-object", f"memory-backend-ram,id=bar,size={BAR_MB}M,share=on"]
     args += ["-device", "ivshmem-plain,memdev=bar,bus=pcie.0,addr=9"]
     return args
