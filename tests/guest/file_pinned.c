@@ -7,7 +7,6 @@
 #include <linux/ext4.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/fsverity.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -657,101 +656,6 @@ static void the_file_system_grows_while_transfers_run(const void *arg)
 	fs_finish(&fs);
 }
 
-/* ---- attributes ----------------------------------------------------------------------- */
-
-static int change_flags(int f, unsigned int set, unsigned int clear)
-{
-	int flags;
-
-	SYS(ioctl(f, FS_IOC_GETFLAGS, &flags));
-	flags = (flags & ~clear) | set;
-	return ioctl(f, FS_IOC_SETFLAGS, &flags) ? -errno : 0;
-}
-
-/* Whatever becomes of the attempt, a transfer gives the file's bytes or says why not. */
-static void attributes_may_change_while_bound(const void *arg)
-{
-	static const struct {
-		const char *what;
-		unsigned int flag;
-		bool ext4_only;
-	} cases[] = {
-		{ "immutable", FS_IMMUTABLE_FL },
-		{ "append-only", FS_APPEND_FL },
-		{ "data journal", FS_JOURNAL_DATA_FL, true },
-		{ "sync", FS_SYNC_FL },
-	};
-
-	open_all(arg);
-	/* A single file's data goes to the journal only without delayed allocation. */
-	if (!fs_is_xfs(&fs)) {
-		fs_unmount(&fs);
-		CHECK_EQ(fs_mount(&fs, "nodelalloc"), 0);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		int ret;
-		s64 n;
-
-		if (cases[i].ext4_only && fs_is_xfs(&fs))
-			continue;
-		fd = file_make(&fs, "f", FILE_BYTES, TAG);
-		binding = OK(drw_bind(buf.fd, fd));
-		ret = change_flags(fd, cases[i].flag, 0);
-		buf_fill(&buf, 0, FILE_BYTES, 99, 0);
-		n = drw_read(binding, 0, 0, FILE_BYTES);
-		note("%s: %s, then a read gives %lld", cases[i].what,
-		     ret ? strerror(-ret) : "set", (long long)n);
-		if (cases[i].flag == FS_JOURNAL_DATA_FL && !ret) {
-			CHECK_EQ(n, -EMEDIUMTYPE);
-			buf_check(&buf, 0, FILE_BYTES, 99, 0);
-			FAILS(drw_write(binding, 0, 0, FILE_BYTES), EMEDIUMTYPE);
-			FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, 0, 0, 4096, 0),
-			      EMEDIUMTYPE);
-		} else {
-			CHECK_EQ(n, FILE_BYTES, "%s", cases[i].what);
-			buf_check(&buf, 0, FILE_BYTES, TAG, 0);
-		}
-		close(binding);
-		OK(change_flags(fd, 0, cases[i].flag));
-		file_check(fd, 0, FILE_BYTES, TAG);
-		binding = OK(drw_bind(buf.fd, fd));
-		check_transfers(TAG);
-		close(binding);
-		close(fd);
-		SYS(unlink(fs_path(&fs, "f")));
-	}
-	fs_finish(&fs);
-}
-
-static void verity_may_come_while_bound(const void *arg)
-{
-	struct fsverity_enable_arg enable = {
-		.version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .block_size = 4096,
-	};
-	int ret;
-	s64 n;
-
-	fs_make(&fs, "ext4", ROLE, 0, "-O verity", "");
-	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
-	close(file_make(&fs, "f", FILE_BYTES, TAG));
-	/* It wants a file that nobody has open for writing. */
-	fd = fs_open(&fs, "f", O_RDONLY);
-	binding = OK(drw_bind(buf.fd, fd));
-	check_transfers(TAG);
-	ret = ioctl(fd, FS_IOC_ENABLE_VERITY, &enable) ? errno : 0;
-	note("enabling verity on a bound file: %s", ret ? strerror(ret) : "allowed");
-	if (ret == EOPNOTSUPP || ret == ENOTTY)
-		skip("this kernel has no fs-verity");
-	n = drw_read(binding, 0, 0, FILE_BYTES);
-	CHECK_EQ(n, ret ? (s64)FILE_BYTES : -EMEDIUMTYPE);
-	close(binding);
-	if (ret)
-		SYS(ioctl(fd, FS_IOC_ENABLE_VERITY, &enable));
-	file_check(fd, 0, FILE_BYTES, TAG);
-	close(fd);
-	fs_finish(&fs);
-}
-
 /* ---- who holds it ---------------------------------------------------------------------- */
 
 static void only_the_last_unbind_lets_go(const void *arg)
@@ -857,11 +761,9 @@ static void add(void)
 		TEST_OF_KIND(i, an_emergency_remount_ends_writes_and_no_reads);
 		TEST_OF_KIND(i, writes_wait_for_the_thaw_and_reads_do_not);
 		TEST_OF_KIND(i, the_file_system_grows_while_transfers_run);
-		TEST_OF_KIND(i, attributes_may_change_while_bound);
 		TEST_OF_KIND(i, only_the_last_unbind_lets_go);
 		TEST_OF_KIND(i, a_killed_process_lets_go);
 	}
-	TEST(verity_may_come_while_bound);
 }
 
 const struct program program = { "file_pinned", add };
