@@ -5,7 +5,8 @@
  *
  * The drive is told to report reads of deallocated blocks as errors (Error Recovery
  * feature, DULBE: NVM Command Set Specification, section 4.1.3.2), which gives an error at
- * a place of the test's choice.
+ * a place of the test's choice. Those that an emulated drive cannot be made to give are
+ * injected, where the kernel can do that.
  */
 #include <linux/fs.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "trace.h"
 
 #define BUF_BYTES	(4 * MiB)
 #define AT		(16 * MiB)
@@ -197,6 +199,215 @@ static void errors_leave_nothing_behind(const void *arg)
 	in_child(move_after_error, priv_ctrls);
 }
 
+/* ---- other errors ------------------------------------------------------------------ */
+
+/*
+ * What a BIND has to prove takes an LBA that can be read. The first one, the middle and the
+ * last are tried, and here none of them can be.
+ */
+static void bind_to_unreadable_drive(void)
+{
+	const u64 places[] = { 0, ROUND_DOWN(disk.bytes / 2, MiB), disk.bytes - MiB };
+	struct dmabuf_rw_bind why;
+	u64 range[2] = { 0, MiB };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		range[0] = places[i];
+		SYS(ioctl(disk.fd, BLKDISCARD, range));
+	}
+	for (int i = 0; i < 2; i++) {
+		FAILS(drw_bind_why(buf.fd, disk.fd, 0, &why), EPROTO);
+		CHECK_EQ(why.reason, DMABUF_RW_REASON_DRIVER);
+		CHECK_EQ(why.detail, 0);
+		mock_check_clean(&buf);
+	}
+	/* One is enough. */
+	range[0] = places[1];
+	disk_fill(&disk, range[0], MiB, 1, 0);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	CHECK_EQ(drw_read(binding, range[0], 0, MiB), MiB);
+	buf_check(&buf, 0, MiB, 1, 0);
+	FAILS(drw_read(binding, 0, 0, 4096), ENODATA);
+	close(binding);
+	SYS(ioctl(disk.fd, BLKDISCARD, range));
+}
+
+static void drive_of_which_nothing_can_be_read_is_EPROTO(const void *arg)
+{
+	static const char *const ctrls[] = { "DRW_BIG_PCI", NULL };
+
+	disk_open(&disk, "big512");
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	in_child(bind_to_unreadable_drive, ctrls);
+	/* Without the feature it reads as zeros. */
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	CHECK_EQ(drw_read(binding, 0, 0, 4096), 4096);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+/* Read commands of a transfer, and what came of it. */
+static unsigned int count_reads(bool use_ring, s64 *result)
+{
+	static struct trace_event events[64];
+	unsigned int nr;
+
+	trace_start(&disk);
+	*result = use_ring ? drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0, 4096, 0)
+			   : drw_read(binding, AT, 0, 4096);
+	nr = trace_stop(events, ARRAY_SIZE(events));
+	return trace_count(events, nr, false);
+}
+
+/*
+ * The emulated drive refuses to move data to or from its own registers, by Data Transfer Error
+ * and a word that it is no use to try again.
+ */
+static void other_errors_are_EIO_at_once(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = 8192 };
+	struct mock_fault registers = { .addr = MOCK_ADDR_FIXED };
+	struct dmabuf_rw_bind why;
+	char words[64];
+	s64 n;
+
+	disk_open(&disk, "priv512");
+	drw_ring(&ring, 4, 0);
+	/* First and last address of BAR 0. */
+	snprintf(words, sizeof(words), "%s", slurp("/sys/bus/pci/devices/%s/resource",
+						   machine_var("DRW_PRIV_PCI")));
+	registers.addr_base = strtoull(words, NULL, 16);
+	CHECK(registers.addr_base, "%s", words);
+	buf_create_mock(&buf, &args);
+	OK(mock_fault(&buf, registers));
+	binding = drw_bind_why(buf.fd, disk.fd, 0, &why);
+	if (binding == -EADDRNOTAVAIL && why.reason == DMABUF_RW_REASON_NOT_TRANSLATED)
+		skip("the IOMMU does not let the drive at its registers");
+	OK(binding);
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.mem_class, DMABUF_RW_CLASS_BAR);
+	CHECK_EQ(info.bar_pci, info.nvme_pci);
+	for (int use_ring = 0; use_ring <= 1; use_ring++) {
+		CHECK_EQ(count_reads(use_ring, &n), 1);
+		CHECK_EQ(n, -EIO);
+	}
+	FAILS(drw_write(binding, AT, 0, 4096), EIO);
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.errors, 3);
+	CHECK_EQ(info.reads + info.writes, 0);
+	close(binding);
+
+	/* The drive has taken no harm. */
+	OK(mock_fault(&buf, (struct mock_fault){}));
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	disk_fill(&disk, AT, 4096, 1, 0);
+	CHECK_EQ(count_reads(false, &n), 1);
+	CHECK_EQ(n, 4096);
+	buf_check(&buf, 0, 4096, 1, 0);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+/* ---- injected status ----------------------------------------------------------------- */
+
+/* Let the next @times commands end with @status; only kernels built for debugging can. */
+static void inject(u32 status, bool do_not_retry, int times)
+{
+	const char *const dir = "/sys/kernel/debug/%s/fault_inject/%s";
+	const struct {
+		const char *file;
+		int value;
+	} values[] = {
+		/* An injected failure is no splat. */
+		{ "verbose", 0 }, { "interval", 1 }, { "probability", 100 }, { "space", 0 },
+		{ "status", status }, { "dont_retry", do_not_retry }, { "times", times },
+	};
+	char text[16];
+
+	if (!slurp(dir, disk.name, "status")[0])
+		skip("this kernel cannot inject status codes");
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		snprintf(text, sizeof(text), "%d", values[i].value);
+		OK(spit(text, dir, disk.name, values[i].file));
+	}
+}
+
+static void status_of_the_drive_becomes_an_errno(const void *arg)
+{
+	/* Status code type and code (include/linux/nvme.h), all of which are not to be repeated. */
+	static const struct {
+		u32 status;
+		int err;
+	} codes[] = {
+		{ 0x002, EIO },		/* Invalid Field */
+		{ 0x006, EIO },		/* Internal Error */
+		{ 0x020, EIO },		/* Namespace is Write Protected */
+		{ 0x080, EIO },		/* LBA Out of Range */
+		{ 0x081, ENOSPC },	/* Capacity Exceeded */
+		{ 0x083, EBADE },	/* Reservation Conflict */
+		{ 0x181, EILSEQ },	/* Invalid Protection Information */
+		{ 0x182, EPERM },	/* Attempted Write to Read Only Range */
+		{ 0x280, ENODATA },	/* Write Fault */
+		{ 0x281, ENODATA },	/* Unrecovered Read Error */
+		{ 0x282, EILSEQ },	/* End-to-end Guard Check Error */
+		{ 0x283, EILSEQ },	/* End-to-end Application Tag Check Error */
+		{ 0x284, EILSEQ },	/* End-to-end Reference Tag Check Error */
+		{ 0x286, ENODATA },	/* Access Denied */
+		{ 0x287, ENODATA },	/* Deallocated or Unwritten Logical Block */
+	};
+
+	disk_open(&disk, "priv512");
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	drw_ring(&ring, 4, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		for (int op = DMABUF_RW_OP_READ; op <= DMABUF_RW_OP_WRITE; op++) {
+			s64 n;
+
+			inject(codes[i].status, true, 1);
+			n = drw_io(binding, op, AT, 0, 4096, 0);
+			CHECK_EQ(n, -codes[i].err, "status %#x, op %d", codes[i].status, op);
+			inject(codes[i].status, true, 1);
+			n = drw_ring_io(&ring, binding, op, AT, 0, 4096, 0);
+			CHECK_EQ(n, -codes[i].err, "status %#x, op %d by ring",
+				 codes[i].status, op);
+			/* It was one command's. */
+			CHECK_EQ(drw_io(binding, op, AT, 0, 4096, 0), 4096);
+		}
+	}
+	close(binding);
+	mock_check_clean(&buf);
+}
+
+/* Errors of a path, and those that the drive does not say never to repeat. */
+static void status_that_may_pass_is_repeated(const void *arg)
+{
+	static const u32 codes[] = { 0x006, 0x082, 0x022, 0x300, 0x370, 0x371 };
+
+	disk_open(&disk, "priv512");
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	drw_ring(&ring, 4, 0);
+	disk_fill(&disk, AT, 64 * KiB, 1, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		for (int use_ring = 0; use_ring <= 1; use_ring++) {
+			buf_fill(&buf, 0, 64 * KiB, 2, 0);
+			inject(codes[i], false, 3);
+			CHECK_EQ(use_ring ? drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0,
+							64 * KiB, 0)
+					  : drw_read(binding, AT, 0, 64 * KiB), 64 * KiB,
+				 "status %#x", codes[i]);
+			buf_check(&buf, 0, 64 * KiB, 1, 0);
+		}
+	}
+	/* One time too often. */
+	inject(0x006, false, 6);
+	FAILS(drw_read(binding, AT, 0, 4096), EIO);
+	CHECK_EQ(drw_read(binding, AT, 0, 4096), 4096);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
 /* ---- format ---------------------------------------------------------------------- */
 
 static void format_drive(u32 lba)
@@ -261,6 +472,10 @@ static void add(void)
 	TEST(error_in_a_vectored_transfer);
 	TEST(error_in_a_polled_transfer);
 	TEST(errors_leave_nothing_behind);
+	TEST(drive_of_which_nothing_can_be_read_is_EPROTO);
+	TEST(other_errors_are_EIO_at_once);
+	TEST(status_of_the_drive_becomes_an_errno);
+	TEST(status_that_may_pass_is_repeated);
 	TEST(reformatted_namespace_is_EMEDIUMTYPE);
 }
 
