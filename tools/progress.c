@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * progress.c - one line on stderr that says how far a transfer is; and clocks.
+ *
+ * On a terminal the line must fit into a row: what goes on in the next one stays there when
+ * the line is drawn again. The bar gives way first.
  */
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,6 +14,9 @@
 #include "tool.h"
 
 #define BAR_CELLS	24
+#define BAR_CELLS_MIN	4
+#define ROW		80	/* where the terminal does not say it */
+#define LINE		256
 #define REDRAW_NS	INT64_C(100000000)
 #define NS_PER_S	1000000000.0
 
@@ -57,25 +64,51 @@ void progress_begin(struct progress *p, bool shown, const char *verb, uint64_t t
 	};
 }
 
+/* How long the line may be. */
+static size_t room(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size))
+		return LINE - 1;
+	/* In the last column the cursor may already be on its way to the next row. */
+	return size.ws_col ? size.ws_col - 1 : ROW - 1;
+}
+
+/* "[####....] ", of as many cells as fit beside @used other characters. */
+static void format_bar(char bar[BAR_CELLS + 4], double part, size_t used)
+{
+	size_t have = room(), frame = strlen("[] "), cells;
+
+	bar[0] = 0;
+	if (have < used + frame + BAR_CELLS_MIN)
+		return;
+	cells = have - used - frame;
+	if (cells > BAR_CELLS)
+		cells = BAR_CELLS;
+	bar[0] = '[';
+	memset(bar + 1, '.', cells);
+	memset(bar + 1, '#', part * cells);
+	strcpy(bar + 1 + cells, "] ");
+}
+
 static void draw(struct progress *p, uint64_t done, uint32_t path, int64_t now)
 {
 	double elapsed = (now - p->begin_ns) / NS_PER_S;
 	double rate = elapsed > 0 ? done / elapsed : 0;
-	unsigned int cells = p->total ? done * (double)BAR_CELLS / p->total : BAR_CELLS;
-	char bar[BAR_CELLS + 1], have[24], want[24], speed[24];
+	double part = p->total ? (double)done / p->total : 1;
+	char bar[BAR_CELLS + 4], have[24], want[24], speed[24], text[LINE], line[LINE], left[32] = "";
 	long eta = rate > 0 ? (p->total - done) / rate + 0.5 : 0;
 
-	memset(bar, '.', BAR_CELLS);
-	memset(bar, '#', cells);
-	bar[BAR_CELLS] = 0;
-	fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s/s  %s  ", p->verb, bar,
-		p->total ? done * 100.0 / p->total : 100.0,
-		size_format(done, have, sizeof(have)),
-		size_format(p->total, want, sizeof(want)),
-		size_format(rate, speed, sizeof(speed)), dmabuf_rw_path_name(path));
 	if (rate > 0 && done < p->total)
-		fprintf(stderr, "ETA %ld:%02ld", eta / 60, eta % 60);
-	fprintf(stderr, "\033[K");
+		snprintf(left, sizeof(left), "  ETA %ld:%02ld", eta / 60, eta % 60);
+	snprintf(text, sizeof(text), "%3.0f%%  %s of %s  %s/s  %s%s", part * 100,
+		 size_format(done, have, sizeof(have)),
+		 size_format(p->total, want, sizeof(want)),
+		 size_format(rate, speed, sizeof(speed)), dmabuf_rw_path_name(path), left);
+	format_bar(bar, part, strlen(p->verb) + 1 + strlen(text));
+	snprintf(line, sizeof(line), "%s %s%s", p->verb, bar, text);
+	fprintf(stderr, "\r%.*s\033[K", (int)room(), line);
 	fflush(stderr);
 	p->last_ns = now;
 }
