@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -76,9 +77,20 @@ int session_open_buffer(struct session *s, struct report *report, const char *bu
 int session_open_file(struct session *s, struct report *report, const char *file,
 		      int open_flags)
 {
+	static const struct dmabuf_rw_error no_file = {
+		.call = DMABUF_RW_CALL_BIND,
+		.err = ENOTBLK,
+		.reason = DMABUF_RW_REASON_NOT_BLOCK,
+	};
+	struct stat st;
 	int err;
 
 	s->file_name = file;
+	/* To be opened for reading, a pipe would wait for who writes to it. */
+	if ((open_flags & O_ACCMODE) == O_RDONLY && !stat(file, &st) && S_ISFIFO(st.st_mode)) {
+		report_error(report, file, &no_file);
+		return STATUS_REFUSED;
+	}
 	s->file_fd = open(file, open_flags | O_CLOEXEC);
 	if (s->file_fd >= 0)
 		return STATUS_OK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static void slurp(const char *path, char *text, size_t len)
 	unlink(path);
 }
 
-/* Runs the command with the arguments; fills out and err; returns the exit status. */
+/* Runs the command with the arguments; fills out and err; its exit status, 124 if it hangs. */
 static int run(const char *arguments)
 {
 	char command[2048], out_path[] = "/tmp/lib_tool-out-XXXXXX";
@@ -41,8 +42,8 @@ static int run(const char *arguments)
 	assert_true(fds[0] >= 0 && fds[1] >= 0);
 	close(fds[0]);
 	close(fds[1]);
-	snprintf(command, sizeof(command), TOOL " %s >%s 2>%s </dev/null", arguments,
-		 out_path, err_path);
+	snprintf(command, sizeof(command), "timeout 60 " TOOL " %s >%s 2>%s </dev/null",
+		 arguments, out_path, err_path);
 	status = system(command);
 	slurp(out_path, out, sizeof(out));
 	slurp(err_path, err, sizeof(err));
@@ -162,6 +163,29 @@ static void a_file_that_is_not_there_is_status_1_and_named(void **state)
 	assert_non_null(strstr(err, "No such file"));
 }
 
+/* Nobody is at its other end, and nobody is waited for. */
+static void a_pipe_is_refused_at_once(void **state)
+{
+	char dir[] = "/tmp/lib_tool-XXXXXX", path[64], arguments[128];
+	static const char *const options[] = { "", "--allow-bounce", "-o json" };
+	size_t i;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	for (i = 0; i < COUNT(options); i++) {
+		snprintf(arguments, sizeof(arguments), "load %s --into udmabuf:4K %s", path,
+			 options[i]);
+		assert_int_equal(run(arguments), 3);
+		assert_non_null(strstr(err, path));
+		assert_non_null(strstr(err, "not a regular file"));
+		assert_true(!!strstr(out, "\"reason_name\":\"NOT_BLOCK\"") == (i == 2));
+	}
+	unlink(path);
+	rmdir(dir);
+}
+
 static void without_the_module_the_sentence_says_how_to_load_it(void **state)
 {
 	struct json_object *root, *error, *value;
@@ -200,6 +224,7 @@ int main(void)
 		cmocka_unit_test(every_option_in_the_help_is_known),
 		cmocka_unit_test(wrong_usage_is_status_2_and_says_what_is_wrong),
 		cmocka_unit_test(a_file_that_is_not_there_is_status_1_and_named),
+		cmocka_unit_test(a_pipe_is_refused_at_once),
 		cmocka_unit_test(without_the_module_the_sentence_says_how_to_load_it),
 		cmocka_unit_test(the_version_is_printed),
 	};
