@@ -248,10 +248,8 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 		if (info->file_align && part->len < file_room && !r->o.allow_bounce)
 			part->len -= part->len % info->file_align;
 	}
-	/* A file that is not bound grows. */
-	if (part->len > file_room &&
-	    !(r->write && info->flags & DMABUF_RW_INFO_BOUNCE_ONLY &&
-	      info->flags & DMABUF_RW_INFO_REGULAR)) {
+	/* Not even where a file could grow, because it is not bound, is it made to. */
+	if (part->len > file_room) {
 		report_fail(&r->report, "%s has only %llu bytes after the offset, and %llu "
 			    "were asked for", input->name, (unsigned long long)file_room,
 			    (unsigned long long)part->len);
