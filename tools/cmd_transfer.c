@@ -396,6 +396,8 @@ static void put_parts(const struct run *r)
 		json_put_u64(o, "bytes", part->gapless);
 		json_put_u64(o, "direct_bytes", part->direct_bytes);
 		json_put_u64(o, "bounced_bytes", part->bounced_bytes);
+		json_put_string(o, "path", dmabuf_rw_path_name(path_of(part->direct_bytes,
+								       part->bounced_bytes)));
 		if (input->refusal.err)
 			json_object_object_add(o, "not_direct", json_of_error(&input->refusal));
 		json_object_array_add(files, o);
