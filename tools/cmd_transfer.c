@@ -46,6 +46,26 @@ static const char *pair_name(const struct run *r, const struct input *input, cha
 
 /* ---- opening and binding ---------------------------------------------------------- */
 
+/*
+ * Binding a file keeps others from changing it, so the module wants to see that this user
+ * may change it: by owning it, or by having it open for writing.
+ */
+static void reopen_to_bind(int *fd)
+{
+	struct stat st;
+	char path[32];
+	int again;
+
+	if (!geteuid() || fstat(*fd, &st) || !S_ISREG(st.st_mode) || st.st_uid == geteuid())
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	if (again < 0)
+		return;
+	close(*fd);
+	*fd = again;
+}
+
 static int open_input(struct run *r, struct input *input)
 {
 	int flags = r->write ? O_RDWR : O_RDONLY, status;
@@ -57,6 +77,8 @@ static int open_input(struct run *r, struct input *input)
 	status = session_open_file(s, &r->report, input->name, flags);
 	input->fd = s->file_fd;
 	s->file_fd = -1;
+	if (!status && !r->write)
+		reopen_to_bind(&input->fd);
 	return status;
 }
 
