@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * command.c - the dmabuf-rw command as users run it: what it moves, what it says, and
- * what it exits with.
- *
- * A buffer that the test itself looks at is handed to the command as fd:N. The command
- * speaks JSON here, so that a sentence may change and its facts may not.
+ * command.c - the dmabuf-rw command as users run it on disks: what it moves, what it says,
+ * and what it exits with. Files have a program of their own, file_command.
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,86 +19,7 @@
 #include "buf.h"
 #include "data.h"
 #include "disk.h"
-
-#define TOOL	"/usr/bin/dmabuf-rw"
-
-static char out[65536], err[8192];
-
-static void take(const char *path, char *text, size_t size)
-{
-	int fd = SYS(open(path, O_RDONLY | O_CLOEXEC));
-	ssize_t n = SYS(read(fd, text, size - 1));
-
-	text[n] = 0;
-	close(fd);
-}
-
-/* Runs a shell command; its exit status, with what it printed in out and err. */
-static int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *fmt, ...)
-{
-	char line[1024], command[1200];
-	va_list ap;
-	int status;
-
-	if (access(TOOL, X_OK))
-		skip("the command is not in this machine");
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	snprintf(command, sizeof(command), "{ %s; } >/tmp/out 2>/tmp/err", line);
-	status = system(command);
-	take("/tmp/out", out, sizeof(out));
-	take("/tmp/err", err, sizeof(err));
-	CHECK(WIFEXITED(status), "%s", line);
-	return WEXITSTATUS(status);
-}
-
-#define RUNS(status, ...)							\
-	do {									\
-		int got_ = run(__VA_ARGS__);					\
-										\
-		if (got_ != (status))						\
-			FAIL("status %d, not %d: %s", got_, status, err);	\
-	} while (0)
-
-/* What follows "key": in the JSON object; each key that is asked for is there once. */
-static const char *json(const char *key)
-{
-	static char value[1024];
-	char pattern[64];
-	const char *p;
-
-	snprintf(pattern, sizeof(pattern), "\"%s\":", key);
-	p = strstr(out, pattern);
-	CHECK(p, "no %s in %s", key, out);
-	p += strlen(pattern);
-	if (*p == '"')
-		snprintf(value, sizeof(value), "%.*s", (int)strcspn(p + 1, "\""), p + 1);
-	else
-		snprintf(value, sizeof(value), "%.*s", (int)strcspn(p, ",}\n"), p);
-	return value;
-}
-
-#define JSON_IS(key, want)							\
-	do {									\
-		if (strcmp(json(key), want))					\
-			FAIL("%s is %s, not %s", key, json(key), want);		\
-	} while (0)
-
-static u64 json_u64(const char *key)
-{
-	return strtoull(json(key), NULL, 10);
-}
-
-/* A name for the buffer that children can open. */
-static const char *inherited(const struct buf *buf)
-{
-	static char name[16];
-
-	snprintf(name, sizeof(name), "fd:%d", (int)SYS(dup(buf->fd)));
-	return name;
-}
+#include "tool.h"
 
 static void sha256_of_disk(const struct disk *disk, u64 off, u64 len, char *sum)
 {
@@ -358,45 +277,6 @@ static void a_mounted_device_is_not_written_to(const void *arg)
 	RUNS(0, TOOL " store %s --from udmabuf:64K", disk.path);
 }
 
-/* What load says of a file, beside what an ordinary program finds in it. */
-static void loads_like_cat(const char *file, const char *range, const char *path)
-{
-	char want[65] = "";
-	FILE *p;
-
-	RUNS(0, "tail -c +124 %s | head -c 300001 >/tmp/part", file);
-	p = popen("sha256sum /tmp/part", "r");
-	CHECK(p && fscanf(p, "%64s", want) == 1);
-	pclose(p);
-	RUNS(0, TOOL " load %s --into udmabuf:1M %s --allow-bounce --verify --checksum -o json",
-	     file, range);
-	JSON_IS("path", path);
-	JSON_IS("sha256", want);
-}
-
-static void files_go_direct_and_others_bounce_if_allowed(const void *arg)
-{
-	struct disk disk;
-
-	disk_open(&disk, "priv512p1");
-	CHECK_EQ(sh("mkfs.ext4 -q -F -b 4096 %s", disk.path), 0);
-	SYS(mkdir("/tmp/files", 0700));
-	SYS(mount(disk.path, "/tmp/files", "ext4", 0, NULL));
-	CHECK_EQ(sh("head -c 500001 /dev/urandom >/tmp/files/a && cp /tmp/files/a /tmp/a"), 0);
-	loads_like_cat("/tmp/files/a", "--range 123:300001", "direct");
-	loads_like_cat("/tmp/a", "--range 123:300001", "bounced");
-
-	/* A new file, and then a shorter one in its place, come in one step. */
-	for (int bytes = 400003; bytes > 0; bytes -= 400000) {
-		RUNS(0, TOOL " store /tmp/files/b --from udmabuf:1M --length %d --verify -o json",
-		     bytes);
-		JSON_IS("path", "direct");
-		CHECK_EQ(sh("test $(stat -c %%s /tmp/files/b) = %d", bytes), 0);
-		CHECK_EQ(sh("test $(ls /tmp/files | wc -l) = 3"), 0, "something is left over");
-	}
-	SYS(umount("/tmp/files"));
-}
-
 static void progress_is_drawn_when_asked_for(const void *arg)
 {
 	struct disk disk;
@@ -407,6 +287,77 @@ static void progress_is_drawn_when_asked_for(const void *arg)
 	CHECK(strstr(err, "direct"), "%s", err);
 	RUNS(0, TOOL " load %s --into udmabuf:4M", disk.path);
 	CHECK(!err[0], "%s", err);
+}
+
+/* As much of a terminal as the command uses. */
+struct screen {
+	unsigned int columns, row, column;
+	char rows[24][128];
+};
+
+static void put(struct screen *s, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\r') {
+			s->column = 0;
+		} else if (text[i] == '\n') {
+			s->row++;
+		} else if (len - i >= 3 && !memcmp(text + i, "\033[K", 3)) {
+			memset(s->rows[s->row] + s->column, 0, s->columns - s->column);
+			i += 2;
+		} else {
+			if (s->column == s->columns) {
+				s->row++;
+				s->column = 0;
+			}
+			CHECK(s->row < ARRAY_SIZE(s->rows), "the screen is full");
+			s->rows[s->row][s->column++] = text[i];
+		}
+	}
+}
+
+/* Drawing it again leaves nothing of it elsewhere, however narrow the terminal is. */
+static void progress_stays_in_one_row_of_a_terminal(const void *arg)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = *(const unsigned short *)arg };
+	struct screen screen = { .columns = size.ws_col ?: 80 };
+	static char text[65536];
+	unsigned int lines = 0;
+	size_t len = 0;
+	struct disk disk;
+	int fd, status;
+	ssize_t n;
+	pid_t pid;
+
+	if (access(TOOL, X_OK))
+		skip("the command is not in this machine");
+	disk_open(&disk, "priv512");
+	pid = SYS(forkpty(&fd, NULL, NULL, &size));
+	if (!pid) {
+		execl(TOOL, TOOL, "load", disk.path, "--into", "udmabuf:1M", "--depth", "1",
+		      "--block-size", "64K", NULL);
+		_exit(98);
+	}
+	/* At the other end's close it says EIO. */
+	while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += n;
+	SYS(waitpid(pid, &status, 0));
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status), "%s", text);
+
+	put(&screen, text, len);
+	for (unsigned int i = 0; i < ARRAY_SIZE(screen.rows); i++) {
+		if (strncmp(screen.rows[i], "load ", 5))
+			continue;
+		lines++;
+		CHECK(strstr(screen.rows[i], "100%"), "%s", screen.rows[i]);
+		CHECK(!strstr(screen.rows[i], "ETA"), "%s", screen.rows[i]);
+		CHECK(!strncmp(screen.rows[i + 1], "loaded ", 7), "%s", screen.rows[i + 1]);
+	}
+	CHECK_EQ(lines, 1, "%s", text);
+	CHECK_EQ(screen.column, 0);
+	/* While it lasts, the first block at least, there is more to say. */
+	if (screen.columns >= 80)
+		CHECK(strstr(text, "load [#") && strstr(text, "iB/s  direct  ETA "), "%s", text);
 }
 
 static void bench_counts_what_it_moves(const void *arg)
@@ -436,44 +387,9 @@ static void bench_ends_after_its_time(const void *arg)
 	CHECK(strstr(out, "IOPS"), "%s", out);
 }
 
-/*
- * Runs the command without a shell, as another user if @uid is not 0, and sends it
- * @signal, if not 0, once it has drawn its progress; its exit status, with what it printed in out and err.
- */
-static int run_process(uid_t uid, int signal, const char *const *args)
+static bool has_read_some(pid_t pid, const void *arg)
 {
-	int status, fds[2];
-	struct stat st;
-	pid_t pid;
-
-	if (access(TOOL, X_OK))
-		skip("the command is not in this machine");
-	fds[0] = SYS(open("/tmp/out", O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-	fds[1] = SYS(open("/tmp/err", O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-	pid = SYS(fork());
-	if (!pid) {
-		dup2(fds[0], 1);
-		dup2(fds[1], 2);
-		if (uid && (setgid(uid) || setuid(uid)))
-			_exit(99);
-		execv(TOOL, (char *const *)args);
-		_exit(98);
-	}
-	if (signal) {
-		do {
-			usleep(10000);
-			SYS(fstat(fds[1], &st));
-		} while (!st.st_size && !waitpid(pid, &status, WNOHANG));
-		usleep(100000);
-		SYS(kill(pid, signal));
-	}
-	SYS(waitpid(pid, &status, 0));
-	close(fds[0]);
-	close(fds[1]);
-	take("/tmp/out", out, sizeof(out));
-	take("/tmp/err", err, sizeof(err));
-	CHECK(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return run_fdinfo(pid, "read-bytes") >= (s64)(64 * KiB);
 }
 
 struct interruption {
@@ -485,21 +401,22 @@ struct interruption {
 static void an_interrupted_load_tells_how_far_it_came(const void *arg)
 {
 	const struct interruption *how = arg;
-	const u64 len = 48 * MiB;
+	const u64 len = 4 * MiB;
 	struct disk disk;
 	struct buf buf;
+	pid_t pid;
 	u64 done;
 
 	disk_open(&disk, "priv512");
 	buf_create(&buf, &exporter_udmabuf, len);
 	disk_fill(&disk, 4 * MiB, len, 10, 0);
 	buf_fill(&buf, 0, len, 11, 0);
-	/* In blocks of 512 it takes seconds. */
-	CHECK_EQ(run_process(0, how->signal, (const char *const[]){
-			TOOL, "load", disk.path, "--into", inherited(&buf), "--offset", "4M",
-			"--block-size", "512", "--depth", how->depth, "--progress", "always",
-			"-o", "json", NULL }),
-		 130, "%s", err);
+	pid = run_start_stepped((const char *const[]){
+		TOOL, "load", disk.path, "--into", inherited(&buf), "--offset", "4M",
+		"--block-size", "512", "--depth", how->depth, "-o", "json", NULL });
+	CHECK(run_until(pid, has_read_some, NULL));
+	run_release(pid, how->signal);
+	CHECK_EQ(run_end(pid), 130, "%s", err);
 	done = json_u64("bytes");
 	CHECK(done < len, "it was done before the signal");
 	note("%llu of %llu bytes", (unsigned long long)done, (unsigned long long)len);
@@ -517,8 +434,8 @@ static void a_user_without_rights_is_told_of_the_group(const void *arg)
 
 	disk_open(&disk, "priv512");
 	SYS(chmod(disk.path, 0666));
-	status = run_process(65534, 0, (const char *const[]){
-			TOOL, "load", disk.path, "--into", "udmabuf:64K", "-o", "json", NULL });
+	status = run_end(run_start(65534, (const char *const[]){
+			TOOL, "load", disk.path, "--into", "udmabuf:64K", "-o", "json", NULL }));
 	SYS(chmod(disk.path, 0600));
 	CHECK_EQ(status, 1, "%s", err);
 	JSON_IS("errno_name", "EACCES");
@@ -535,6 +452,8 @@ static void add(void)
 	static const char *const bench_names[] = {
 		"randread", "read_jobs", "write", "randwrite_fua", "sqpoll",
 	};
+	/* 0: it does not say how many it has. */
+	static const unsigned short columns[] = { 80, 40, 0 };
 	static const struct interruption interruptions[] = {
 		{ "1", SIGINT }, { "16", SIGINT }, { "16", SIGTERM },
 	};
@@ -563,8 +482,10 @@ static void add(void)
 			 interruptions[i].signal == SIGINT ? "int" : "term",
 			 interruptions[i].depth);
 	TEST(a_user_without_rights_is_told_of_the_group);
-	TEST(files_go_direct_and_others_bounce_if_allowed);
 	TEST(progress_is_drawn_when_asked_for);
+	for (i = 0; i < ARRAY_SIZE(columns); i++)
+		test_add(progress_stays_in_one_row_of_a_terminal, &columns[i],
+			 "progress_stays_in_one_row_of_a_terminal.%u", columns[i]);
 	for (i = 0; i < ARRAY_SIZE(benches); i++)
 		test_add(bench_counts_what_it_moves, benches[i],
 			 "bench_counts_what_it_moves.%s", bench_names[i]);
