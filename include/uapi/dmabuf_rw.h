@@ -114,7 +114,9 @@
  *                   |           | poll queue (nvme.poll_queues=0)
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
  *   ENOLINK         | I/O       | no path to the namespace is left that works
- *   ETIMEDOUT       | I/O       | the drive did not answer in time
+ *   ETIMEDOUT       | I/O       | the drive did not answer in time. No kernel so far lets
+ *                   |           | it come to that: its NVMe driver cancels the command,
+ *                   |           | which is then repeated, and in the end gives ENOLINK
  *   EILSEQ          | I/O       | the drive reports a protection information error
  *   EBADE           | I/O       | the drive reports a reservation conflict
  *   EBUSY           | I/O       | write to a range that somebody holds in the page
