@@ -15,6 +15,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "fs.h"
 
 #define BUF_BYTES	(1 * MiB)
 #define AT		(16 * MiB)
@@ -125,6 +126,47 @@ static void bind_survives_each_failure(const void *arg)
 	CHECK(failed, "no failure reached bind");
 }
 
+/* A file that could not be bound is one that can be written to, and bound later. */
+static void bind_of_a_file_survives_each_failure(const void *arg)
+{
+	int nth, failed = 0, fd;
+	struct fs fs;
+
+	open_all("priv512");
+	fs_make(&fs, arg, "priv512p2", 0, "", "");
+	/* An odd end has a block of its own to be looked up. */
+	fd = file_make_fragmented(&fs, "f", BUF_BYTES - 100, 64 * KiB, 1);
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		bool injected;
+		int b;
+
+		arm(nth);
+		b = drw_bind(buf.fd, fd);
+		injected = disarm();
+		if (b >= 0) {
+			CHECK(file_is_pinned(fd), "number %d", nth);
+			CHECK_EQ(drw_read(b, 0, 0, BUF_BYTES), BUF_BYTES - 100);
+			buf_check(&buf, 0, BUF_BYTES - 100, 1, 0);
+			close(b);
+			if (!injected)
+				break;
+		} else {
+			CHECK(injected, "failed by itself: %d", b);
+			CHECK(b == -ENOMEM || b == -EREMOTEIO || b == -ENFILE || b == -EMFILE,
+			      "number %d: %d (%s)", nth, b, strerror(-b));
+			failed++;
+		}
+		CHECK(!file_is_pinned(fd), "number %d", nth);
+		file_fill(fd, 0, 8192, 1);
+		SYS(fsync(fd));
+		mock_check_clean(&buf);
+	}
+	note("%d allocations, of which %d made bind fail", nth - 1, failed);
+	CHECK(nth < MAX_NTH && failed > 3, "%d, %d", nth, failed);
+	close(fd);
+	fs_finish(&fs);
+}
+
 /* A transfer may fail for want of memory, or get round it; never end by half or wrong. */
 static void transfers_survive_each_failure(const void *arg)
 {
@@ -195,9 +237,12 @@ static void remapping_survives_each_failure(const void *arg)
 
 static void add(void)
 {
+	fs_program();
 	test_limit(300);
 	test_add(bind_survives_each_failure, "priv512", "bind_survives_each_failure.priv512");
 	test_add(bind_survives_each_failure, "mp512", "bind_survives_each_failure.mp512");
+	for (size_t i = 0; i < FS_KINDS; i++)
+		TEST_OF_KIND(i, bind_of_a_file_survives_each_failure);
 	test_add(transfers_survive_each_failure, NULL, "transfers_survive_each_failure.ioctl");
 	test_add(transfers_survive_each_failure, (void *)1,
 		 "transfers_survive_each_failure.io_uring");
