@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * large.c - what is large: a file of 100 GiB in a thousand extents, and transfers of 2 GiB.
+ * file_size.c - sizes near the top: a file of 100 GiB in a thousand extents, and transfers of
+ * as many bytes as one may move.
  *
  * The disk is larger than what holds its image, so next to nothing may be written to it: the
  * blocks of the files are allocated only, and reads of what was never written are free of cost.
@@ -214,4 +215,4 @@ static void add(void)
 		 "transfers_end_at_the_most_that_one_may_move.io_uring");
 }
 
-const struct program program = { "large", add };
+const struct program program = { "file_size", add };
