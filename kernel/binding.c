@@ -310,7 +310,8 @@ static int drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *in
 	info->file_extents = b->target.di->x.nr;
 	info->buf_align = drw_binding_buf_align(b);
 	info->max_cmd_bytes = cur->lim.max_bytes;
-	info->nvme_pci = drw_pci_id(cur->dd->dev);
+	info->nvme_pci = drw_pci_id(cur->dd->dev).id;
+	info->nvme_domain = drw_pci_id(cur->dd->dev).domain;
 	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats) +
 			       drw_inode_metadata(b->target.di);
 
@@ -336,7 +337,8 @@ static int drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *in
 	mapped = cur->map->sgt;
 	info->mem_class = mc->class;
 	info->bar = mc->bar;
-	info->bar_pci = mc->bar_pci;
+	info->bar_pci = mc->bar_pci.id;
+	info->bar_domain = mc->bar_pci.domain;
 	info->iommu = mc->iommu;
 	dma_resv_unlock(b->dmabuf->resv);
 	if (mapped)
@@ -439,9 +441,9 @@ static int drw_binding_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static void drw_show_pci(struct seq_file *m, const char *name, u32 id)
+static void drw_show_pci(struct seq_file *m, const char *name, u32 domain, u32 id)
 {
-	seq_printf(m, "%s:\t%04x:%02x:%02x.%u\n", name, id >> 16, id >> 8 & 0xff,
+	seq_printf(m, "%s:\t%04x:%02x:%02x.%u\n", name, domain, id >> 8 & 0xff,
 		   id >> 3 & 0x1f, id & 7);
 }
 
@@ -457,7 +459,7 @@ static void drw_binding_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "class:\t%s\n", class_names[info.mem_class]);
 	if (info.mem_class == DMABUF_RW_CLASS_BAR) {
 		seq_printf(m, "bar:\t%u\n", info.bar);
-		drw_show_pci(m, "bar-device", info.bar_pci);
+		drw_show_pci(m, "bar-device", info.bar_domain, info.bar_pci);
 	}
 	if (info.flags & DMABUF_RW_INFO_REGULAR) {
 		seq_puts(m, "file:\t");
@@ -467,7 +469,7 @@ static void drw_binding_show_fdinfo(struct seq_file *m, struct file *file)
 	} else {
 		seq_printf(m, "file:\t%pg\n", b->target.bdev);
 	}
-	drw_show_pci(m, "drive", info.nvme_pci);
+	drw_show_pci(m, "drive", info.nvme_domain, info.nvme_pci);
 	seq_printf(m, "paths:\t%u\n", info.paths);
 	seq_printf(m, "extents:\t%llu\n", info.extents);
 	seq_printf(m, "metadata-bytes:\t%llu\n", info.metadata_bytes);
@@ -572,7 +574,7 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 		goto err_free;
 	/* Nobody else knows of the binding yet, so its current path stays. */
 	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) &&
-	    !READ_ONCE(rcu_access_pointer(b->cur)->map->mc.device_memory)) {
+	    !READ_ONCE(rcu_dereference_protected(b->cur, true)->map->mc.device_memory)) {
 		why.reason = DMABUF_RW_REASON_NOT_DEVICE_MEMORY;
 		ret = -EXDEV;
 		goto err_free;

@@ -57,16 +57,26 @@ static int look_up(struct drw_inode *di, u64 bit)
 	return 1;
 }
 
-/* The inode has changed: whatever was known of its blocks may be wrong. */
-static void forget(struct drw_inode *di)
+/*
+ * The inode has changed: whatever was known of its blocks may be wrong. 0 or -EINTR.
+ *
+ * i_version changes before blocks do: fallocate() on ext4 counts it up first, and not again.
+ * With the inode locked nobody is between the two, so what is looked up from now on belongs to
+ * the version that is noted here, or to a later one.
+ */
+static int forget(struct drw_inode *di)
 {
 	lockdep_assert_held(&di->check_lock);
 
+	if (down_read_killable(&di->inode->i_rwsem))
+		return -EINTR;
 	WRITE_ONCE(di->version, DRW_NO_VERSION);
 	/* Pairs with the read barrier in drw_blocks_known(). */
 	smp_wmb();
 	memset(di->written, 0, drw_written_bytes(di->bytes));
 	smp_store_release(&di->version, inode_query_iversion(di->inode));
+	inode_unlock_shared(di->inode);
+	return 0;
 }
 
 /* What does not depend on the range. */
@@ -87,8 +97,11 @@ static int check_locked(struct drw_inode *di, u64 pos, u64 *len, u64 *version)
 	ret = check_inode(di);
 	if (ret)
 		return ret;
-	if (!inode_eq_iversion(di->inode, di->version))
-		forget(di);
+	if (!inode_eq_iversion(di->inode, di->version)) {
+		ret = forget(di);
+		if (ret)
+			return ret;
+	}
 	*version = di->version;
 
 	while (at < end) {

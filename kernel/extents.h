@@ -18,6 +18,10 @@
 #ifndef _DRW_EXTENTS_H
 #define _DRW_EXTENTS_H
 
+#ifdef __KERNEL__
+#include <linux/slab.h>
+#endif
+
 #include "pure.h"
 #include "../include/uapi/dmabuf_rw.h"
 
@@ -96,6 +100,16 @@ static inline struct drw_extents drw_extents_built(const struct drw_extents_buil
 }
 
 u32 drw_extents_find(const struct drw_extents *x, u64 off);
+
+#ifdef __KERNEL__
+/* Room for a table, for kvfree(); NULL also for one that is longer than can be. */
+static inline struct drw_extent *drw_extents_alloc(u32 nr)
+{
+	if (nr > INT_MAX / sizeof(struct drw_extent))
+		return NULL;
+	return kvmalloc_array(nr, sizeof(struct drw_extent), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+#endif
 
 /**
  * struct drw_pad - one run of bus addresses outside the buffer

@@ -13,12 +13,15 @@
  *  - whether the file's data is where its blocks are: in the journal or in the inode it is
  *    not. Such files cannot be opened for direct I/O, which statx() tells (STATX_DIOALIGN).
  */
+#include <linux/cred.h>
+#include <linux/hash.h>
 #include <linux/iversion.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/swap.h>
+#include <linux/uio.h>
 
 #include "../include/uapi/dmabuf_rw.h"
 #include "compat.h"
@@ -29,8 +32,12 @@
 
 #define DRW_MAX_FAILURES	10
 #define DRW_FAILURE_TIME	(10 * HZ)
-static atomic_t failures = ATOMIC_INIT(0);
-static unsigned long failed_at;
+
+/* Of the users of one hash value: one user's failures are not to be another's trouble. */
+static struct failures {
+	atomic_t nr;
+	unsigned long at;
+} failures[64];
 
 static DEFINE_MUTEX(drw_inodes_lock);
 static LIST_HEAD(drw_inodes);
@@ -60,6 +67,9 @@ struct block_device *drw_inode_bdev(struct file *file)
 {
 	struct inode *inode = file_inode(file);
 
+	/* Without swap nobody looks at S_SWAPFILE, and nothing would keep the blocks. */
+	if (!IS_ENABLED(CONFIG_SWAP))
+		return NULL;
 	if (strcmp(inode->i_sb->s_type->name, "ext4") && !is_xfs(inode))
 		return NULL;
 	return file->f_mapping->host == inode ? inode->i_sb->s_bdev : NULL;
@@ -110,6 +120,7 @@ static void free_swap_extents(struct swap_info_struct *sis)
 
 		rb_erase(rb, &sis->swap_extent_root);
 		kfree(rb_entry(rb, struct swap_extent, rb_node));
+		cond_resched();
 	}
 }
 
@@ -128,6 +139,7 @@ static int walk_swap_extents(struct swap_info_struct *sis, struct drw_extents_bu
 				      (u64)se->nr_pages << PAGE_SHIFT);
 		if (ret)
 			return ret;
+		cond_resched();
 	}
 	return 0;
 }
@@ -172,7 +184,7 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 	for (pass = 0; pass < 2; pass++) {
 		if (pass) {
 			b = (struct drw_extents_builder) {
-				.ext = kvmalloc_array(b.nr, sizeof(*b.ext), GFP_KERNEL_ACCOUNT),
+				.ext = drw_extents_alloc(b.nr),
 				.cap = b.nr,
 			};
 			if (!b.ext)
@@ -194,23 +206,32 @@ static int build_extents(struct drw_inode *di, struct swap_info_struct *sis, u64
 	return 0;
 }
 
+static struct failures *my_failures(void)
+{
+	return &failures[hash_32(__kuid_val(current_euid()), ilog2(ARRAY_SIZE(failures)))];
+}
+
 /*
  * ->swap_activate() writes the name of each file that it refuses to the kernel log. Anybody who
- * may bind could fill the log, so after a few failures in a row files are looked at block by
- * block for a while.
+ * may bind could fill the log, so after a few failures in a row a user's files are looked at
+ * block by block for a while.
  */
 static bool too_many_failures(void)
 {
-	return atomic_read(&failures) >= DRW_MAX_FAILURES &&
-	       time_before(jiffies, READ_ONCE(failed_at) + DRW_FAILURE_TIME);
+	struct failures *f = my_failures();
+
+	return atomic_read(&f->nr) >= DRW_MAX_FAILURES &&
+	       time_before(jiffies, READ_ONCE(f->at) + DRW_FAILURE_TIME);
 }
 
 static void count_failure(void)
 {
-	if (time_after(jiffies, READ_ONCE(failed_at) + DRW_FAILURE_TIME))
-		atomic_set(&failures, 0);
-	atomic_inc(&failures);
-	WRITE_ONCE(failed_at, jiffies);
+	struct failures *f = my_failures();
+
+	if (time_after(jiffies, READ_ONCE(f->at) + DRW_FAILURE_TIME))
+		atomic_set(&f->nr, 0);
+	atomic_inc(&f->nr);
+	WRITE_ONCE(f->at, jiffies);
 }
 
 /*
@@ -325,6 +346,8 @@ static int pin(struct drw_inode *di, struct file *file, bool sparse, u32 *reason
 	if (!di->written)
 		goto free;
 	di->stamp = 0;
+	/* Not now: the first transfer asks. */
+	di->read_at = di->write_at = jiffies - 1;
 	ret = 0;
 	goto out;
 
@@ -417,7 +440,8 @@ struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason)
 		if (!di->pins)
 			ret = pin(di, file, sparse, reason);
 		else
-			ret = check_regular(file, sparse, reason);
+			/* What it has holes in may have come behind its end since. */
+			ret = check_regular(file, true, reason);
 		if (!ret && di->sparse && !sparse && has_holes(di)) {
 			if (!di->pins)
 				unpin(di);
@@ -439,6 +463,7 @@ void drw_inode_put(struct drw_inode *di, struct file *file)
 	struct super_block *sb = di->inode->i_sb;
 
 	mutex_lock(&di->pin_lock);
+	drw_writers_forget(di, file);
 	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
 	if (drw_inode_regular(di) && di->stamp && (file->f_mode & FMODE_WRITE) &&
 	    sb_start_write_trylock(sb)) {
@@ -449,6 +474,43 @@ void drw_inode_put(struct drw_inode *di, struct file *file)
 		unpin(di);
 	mutex_unlock(&di->pin_lock);
 	drop(di);
+}
+
+/**
+ * drw_inode_ask() - ask the file system whether it still stands for its files
+ * @di: regular file
+ * @file: as what it was opened
+ * @write: for writing
+ *
+ * After it has found itself damaged, or has been told to stop, a file system has nothing done
+ * any more, but no flag of the superblock says so. Reading or writing nothing does: both file
+ * systems look at their state before anything else. O_DIRECT has it return before it takes a
+ * lock; the nonblocking buffered write, which neither knows, before it does anything.
+ *
+ * Return: as drw_inode_alive().
+ */
+int drw_inode_ask(struct drw_inode *di, struct file *file, bool write)
+{
+	unsigned long now = jiffies;
+	struct iov_iter nothing;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_flags = IOCB_NOWAIT | IOCB_DIRECT;
+	iov_iter_kvec(&nothing, ITER_DEST, NULL, 0, 0);
+	ret = file->f_op->read_iter(&iocb, &nothing);
+	if (ret == -EIO)
+		return -EIO;
+	if (write) {
+		iocb.ki_flags = IOCB_NOWAIT;
+		iov_iter_kvec(&nothing, ITER_SOURCE, NULL, 0, 0);
+		ret = file->f_op->write_iter(&iocb, &nothing);
+		if (ret == -EIO || ret == -EROFS)
+			return ret == -EIO ? -EIO : -EPERM;
+	}
+	WRITE_ONCE(*(write ? &di->write_at : &di->read_at), now);
+	return 0;
 }
 
 /* Memory that the file takes, in bytes. */

@@ -37,6 +37,7 @@
 #include <linux/fs.h>
 #include <linux/mutex.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "extents.h"
 
@@ -77,6 +78,12 @@
  * @a_ops: regular file: when it was pinned; a change means another journal mode
  * @holders: regular file: attempts of transfers that keep the blocks from being freed
  * @stamp: regular file: jiffies of the last update of its times for a write, 0: none
+ * @late_lock: regular file: protects @late_file
+ * @late_file: as what the file was opened for one of the writes since then, reference held;
+ *	NULL: there were none
+ * @late_work: updates the times for them; queued while there is @late_file
+ * @read_at: regular file: jiffies when its file system was last found to allow reading
+ * @write_at: likewise for writing
  */
 struct drw_inode {
 	struct list_head node;
@@ -101,12 +108,18 @@ struct drw_inode {
 	const struct address_space_operations *a_ops;
 	atomic_t holders;
 	unsigned long stamp;
+	spinlock_t late_lock;
+	struct file *late_file;
+	struct delayed_work late_work;
+	unsigned long read_at;
+	unsigned long write_at;
 };
 
 struct block_device *drw_inode_bdev(struct file *file);
 struct drw_inode *drw_inode_get(struct file *file, bool sparse, u32 *reason);
 void drw_inode_put(struct drw_inode *di, struct file *file);
 size_t drw_inode_metadata(const struct drw_inode *di);
+int drw_inode_ask(struct drw_inode *di, struct file *file, bool write);
 
 /* blocks.c */
 u64 drw_block_at(struct inode *inode, u64 pos);
@@ -124,6 +137,7 @@ enum drw_wait {
 #define DRW_NO_VERSION	U64_MAX
 
 void drw_writers_init(struct drw_inode *di);
+void drw_writers_forget(struct drw_inode *di, struct file *file);
 int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait);
 void drw_writers_end(struct drw_inode *di, bool odd);
 int drw_writers_restamp(struct drw_inode *di, struct file *file);
@@ -138,6 +152,23 @@ static inline size_t drw_written_bytes(u64 bytes)
 static inline bool drw_inode_regular(const struct drw_inode *di)
 {
 	return di->bdev;
+}
+
+/**
+ * drw_inode_alive() - does the file system still stand for its files?
+ * @di: regular file
+ * @file: as what it was opened
+ * @write: for writing
+ *
+ * Asked once a tick. Callable where sleeping is not allowed.
+ *
+ * Return: 0; -EIO if it has shut itself down, -EPERM if it only allows reading.
+ */
+static inline int drw_inode_alive(struct drw_inode *di, struct file *file, bool write)
+{
+	if (likely(READ_ONCE(*(write ? &di->write_at : &di->read_at)) == jiffies))
+		return 0;
+	return drw_inode_ask(di, file, write);
 }
 
 /* The inode lock of drw_blocks_hold() is no longer needed. */

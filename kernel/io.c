@@ -60,6 +60,7 @@ struct drw_io *drw_io_alloc(struct drw_binding *b, gfp_t gfp)
 	io->error = 0;
 	io->deadline = 0;
 	io->nomem = 0;
+	io->spare = NULL;
 	io->chain = NULL;
 	io->repeats = NULL;
 	io->path = NULL;
@@ -99,6 +100,8 @@ void drw_io_free(struct drw_io *io)
 		drw_binding_put_path(io->b, io->polled_path);
 	free_chain(&io->chain);
 	free_chain(&io->repeats);
+	if (io->spare)
+		kmem_cache_free(drw_cmd_cache, io->spare);
 	if (io->pc != &io->one)
 		kvfree(io->pc);
 	kmem_cache_free(drw_io_cache, io);
@@ -136,6 +139,17 @@ int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait)
 	return 0;
 }
 
+/*
+ * Wait for memory for one command, which the next attempt may use. That is memory of the same
+ * kind, and counted for the same group of processes, as what could not be had.
+ */
+bool drw_io_reserve(struct drw_io *io)
+{
+	if (!io->spare)
+		io->spare = kmem_cache_alloc(drw_cmd_cache, GFP_KERNEL);
+	return io->spare;
+}
+
 /* Let a transfer end @len bytes after its first LBA's beginning, and widen it to a whole LBA. */
 static void cut(struct drw_io *io, u64 len)
 {
@@ -151,7 +165,7 @@ static void cut(struct drw_io *io, u64 len)
 	io->len = len + io->tail;
 	/* Behind the end of a regular file there is nothing to be kept but zeros. */
 	io->rmw = io->op == DMABUF_RW_OP_WRITE &&
-		  (io->head || (io->tail && end != drw_target_bytes(t)));
+		  (io->head || (io->tail && !(drw_inode_regular(t->di) && end == t->di->bytes)));
 	io->tail_block = io->op == DMABUF_RW_OP_WRITE && drw_inode_regular(t->di) &&
 			 end > round_down(t->di->bytes, PAGE_SIZE);
 }
@@ -189,6 +203,9 @@ int drw_io_check(struct drw_io *io)
 	    ((io->len & file_mask) && (!drw_inode_regular(b->target.di) || end < size)))
 		return -EDOM;
 	ret = drw_target_recheck(&b->target);
+	if (!ret && drw_inode_regular(b->target.di))
+		ret = drw_inode_alive(b->target.di, b->target.file,
+				      io->op == DMABUF_RW_OP_WRITE);
 	if (ret)
 		return ret;
 
@@ -380,11 +397,15 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	ret = drw_plan(it, min(io->len - off, contiguous), &path->lim, &plan);
 	if (ret)
 		return ret;
+	if (!drw_target_has(t, sector, plan.bytes))
+		return -ENODEV;
 
 	if (off == io->base && !io->repeated) {
 		cmd = &io->first;
 	} else {
 		cmd = kmem_cache_alloc(drw_cmd_cache, GFP_NOWAIT | __GFP_NOWARN);
+		if (!cmd)
+			swap(cmd, io->spare);
 		if (!cmd)
 			return -ENOMEM;
 	}
@@ -657,6 +678,7 @@ void drw_io_run(struct drw_io *io)
 	/* A poller may be looking at the commands of the first attempt. */
 	io->repeated = io->error;
 	while (more) {
+		u64 before = io->base;
 		int ret;
 
 		init_completion(&io->wait);
@@ -671,6 +693,12 @@ void drw_io_run(struct drw_io *io)
 			drw_blocks_unlock(io->b->target.di);
 		}
 		io->repeated = true;
+		/* What went wrong before this has been overcome. */
+		if (io->base > before) {
+			io->deadline = 0;
+			io->transient = 0;
+			io->nomem = 0;
+		}
 		more = drw_io_again(io);
 	}
 	drw_io_end_write(io);

@@ -92,9 +92,11 @@ struct drw_cmd {
  * @lock: protects @fail_off and @error while commands are in flight
  * @fail_off: lowest byte that failed, or U64_MAX
  * @error: its negative errno
- * @deadline: when to give up looking for another path; 0: no path error yet
- * @nomem: repetitions for want of memory
- * @transient: repetitions after errors of the drive
+ * @deadline: when to give up looking for another path; 0: no path error since the last
+ *	progress
+ * @nomem: repetitions for want of memory since then
+ * @transient: repetitions after errors of the drive since then
+ * @spare: memory for one command, or NULL, for an attempt that gets none
  * @chain: commands of the first attempt, @first excluded; pollers walk it, so it only
  *	changes before the transfer is on its way
  * @repeats: commands of later attempts, which nobody polls for
@@ -140,6 +142,7 @@ struct drw_io {
 	unsigned long deadline;
 	unsigned int nomem;
 	unsigned int transient;
+	struct drw_cmd *spare;
 	struct drw_cmd *chain;
 	struct drw_cmd *repeats;
 	struct drw_polled on_map;
@@ -153,6 +156,7 @@ int drw_io_check(struct drw_io *io);
 int drw_io_begin(struct drw_io *io, bool nowait);
 void drw_io_end_write(struct drw_io *io);
 int drw_io_issue(struct drw_io *io, bool nowait);
+bool drw_io_reserve(struct drw_io *io);
 bool drw_io_needs_process(struct drw_io *io);
 void drw_io_run(struct drw_io *io);
 int drw_io_result(struct drw_io *io);

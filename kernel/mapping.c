@@ -109,7 +109,7 @@ static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
 		goto bad_mapping;
 
 	b = (struct drw_extents_builder) {
-		.ext = kvmalloc_array(b.nr, sizeof(*b.ext), GFP_KERNEL_ACCOUNT),
+		.ext = drw_extents_alloc(b.nr),
 		.cap = b.nr,
 	};
 	if (!b.ext)
@@ -176,6 +176,8 @@ static int drw_map_map_locked(struct drw_map *map, struct drw_why *why)
 	if (map->mapped_once)
 		WRITE_ONCE(map->remaps, map->remaps + 1);
 	map->mapped_once = true;
+	/* Pairs with the barrier in drw_map_acquire(). */
+	smp_wmb();
 	percpu_ref_reinit(&map->io_ref);
 	return 0;
 

@@ -123,8 +123,11 @@ static inline int drw_map_acquire(struct drw_map *map, bool nowait)
 {
 	struct drw_why why;
 
-	if (likely(percpu_ref_tryget_live(&map->io_ref)))
+	if (likely(percpu_ref_tryget_live(&map->io_ref))) {
+		/* Pairs with the barrier in drw_map_map_locked(): live means valid. */
+		smp_rmb();
 		return 0;
+	}
 	return nowait ? -EAGAIN : drw_map_acquire_slow(map, &why);
 }
 

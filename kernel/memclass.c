@@ -16,15 +16,32 @@
 #include "../include/uapi/dmabuf_rw.h"
 #include "memclass.h"
 
-/* domain << 16 | bus << 8 | devfn of a PCI function, 0 for another device. */
-u32 drw_pci_id(struct device *dev)
+/* Zeros for what is no PCI function. */
+struct drw_pci_id drw_pci_id(struct device *dev)
 {
 	struct pci_dev *pdev;
+	u32 domain;
 
 	if (!dev_is_pci(dev))
-		return 0;
+		return (struct drw_pci_id) { };
 	pdev = to_pci_dev(dev);
-	return (u32)pci_domain_nr(pdev->bus) << 16 | pci_dev_id(pdev);
+	domain = pci_domain_nr(pdev->bus);
+	return (struct drw_pci_id) {
+		.domain = domain,
+		.id = domain << 16 | pci_dev_id(pdev),
+	};
+}
+
+static bool same_pci_id(struct drw_pci_id a, struct drw_pci_id b)
+{
+	return a.domain == b.domain && a.id == b.id;
+}
+
+/* A BAR that has been given addresses. */
+static bool is_memory_bar(const struct resource *res)
+{
+	return (res->flags & IORESOURCE_MEM) && !(res->flags & IORESOURCE_UNSET) &&
+	       resource_size(res);
 }
 
 /**
@@ -49,7 +66,7 @@ struct walk {
 	phys_addr_t bar_start;
 	phys_addr_t bar_end;
 	u32 bar;
-	u32 bar_pci;
+	struct drw_pci_id bar_pci;
 };
 
 static bool find_bar(struct walk *w, phys_addr_t phys)
@@ -64,8 +81,7 @@ static bool find_bar(struct walk *w, phys_addr_t phys)
 		for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 			struct resource *res = &pdev->resource[i];
 
-			if (!(res->flags & IORESOURCE_MEM) || !resource_size(res) ||
-			    phys < res->start || phys > res->end)
+			if (!is_memory_bar(res) || phys < res->start || phys > res->end)
 				continue;
 			w->bar_start = res->start;
 			w->bar_end = res->end;
@@ -96,7 +112,8 @@ static bool is_ram(struct walk *w, phys_addr_t phys)
 static void classify(struct walk *w, phys_addr_t phys)
 {
 	struct drw_memclass *mc = w->mc;
-	u32 class, bar = 0, bar_pci = 0;
+	struct drw_pci_id bar_pci = { };
+	u32 class, bar = 0;
 
 	if (is_ram(w, phys)) {
 		class = DMABUF_RW_CLASS_RAM;
@@ -115,10 +132,11 @@ static void classify(struct walk *w, phys_addr_t phys)
 		mc->class = class;
 		mc->bar = bar;
 		mc->bar_pci = bar_pci;
-	} else if (mc->class != class || mc->bar != bar || mc->bar_pci != bar_pci) {
+	} else if (mc->class != class || mc->bar != bar ||
+		   !same_pci_id(mc->bar_pci, bar_pci)) {
 		mc->class = DMABUF_RW_CLASS_MIXED;
 		mc->bar = 0;
-		mc->bar_pci = 0;
+		mc->bar_pci = (struct drw_pci_id) { };
 	}
 }
 
@@ -156,7 +174,7 @@ static bool is_p2p_bus_address(struct walk *w, dma_addr_t addr, phys_addr_t *phy
 			struct resource *res = &peer->resource[i];
 			struct pci_dev *a, *b;
 
-			if (!(res->flags & IORESOURCE_MEM) || !resource_size(res))
+			if (!is_memory_bar(res))
 				continue;
 			pcibios_resource_to_bus(peer->bus, &region, res);
 			if (addr < region.start || addr > region.end)

@@ -46,7 +46,7 @@ static struct drw_nvme_request *rq_nvme(struct request *rq)
  * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
  * its format has changed since BIND, -EOPNOTSUPP if there is no poll queue.
  */
-struct request *drw_rq_alloc(const struct drw_target *t, struct gendisk *disk, u32 op,
+struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
 			     bool nowait, bool polled)
 {
 	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
@@ -61,8 +61,7 @@ struct request *drw_rq_alloc(const struct drw_target *t, struct gendisk *disk, u
 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;
-	else if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
-			  blk_get_integrity(disk)))
+	else if (unlikely(drw_target_format_changed(t, disk)))
 		ret = -EMEDIUMTYPE;
 	else if (unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
 		ret = -EOPNOTSUPP;
@@ -149,7 +148,7 @@ int drw_rq_error(struct request *rq, blk_status_t status)
 
 /* Scratch memory for probing: a page for the list, one for the reference, two for the test. */
 struct probe {
-	const struct drw_target *t;
+	struct drw_target *t;
 	struct gendisk *disk;
 	u64 sector;
 	u32 bytes;
@@ -334,7 +333,7 @@ static int probe_controller(struct probe *p)
  *
  * Return: 0, -EPROTO, -ENODEV, -EMEDIUMTYPE or -ENOMEM.
  */
-int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
+int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason)
 {
 	struct probe p = { .t = t, .disk = disk, .bytes = t->lba_bytes };

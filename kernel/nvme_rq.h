@@ -37,12 +37,12 @@ struct drw_rw {
 	union drw_dptr dptr;
 };
 
-struct request *drw_rq_alloc(const struct drw_target *t, struct gendisk *disk, u32 op,
+struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
 			     bool nowait, bool polled);
 void drw_rq_init(struct request *rq, const struct drw_rw *rw);
 int drw_rq_error(struct request *rq, blk_status_t status);
 
-int drw_nvme_probe(const struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
+int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason);
 
 #endif /* _DRW_NVME_RQ_H */

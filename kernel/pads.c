@@ -12,7 +12,7 @@
 /* Read an LBA of the file, the one that byte @off of a transfer is in. */
 static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
 {
-	const struct drw_target *t = &io->b->target;
+	struct drw_target *t = &io->b->target;
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
 		.nsid = t->nsid,

@@ -32,8 +32,7 @@ static bool wait_for_memory(struct drw_io *io)
 
 	if (++io->nomem > DRW_NOMEM_TRIES)
 		return false;
-	p = kmalloc(sizeof(struct drw_cmd), GFP_KERNEL);
-	kfree(p);
+	drw_io_reserve(io);
 	p = (void *)__get_free_page(GFP_KERNEL);
 	if (p)
 		free_page((unsigned long)p);

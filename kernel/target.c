@@ -62,16 +62,86 @@ static bool way_get(struct drw_way *way, struct gendisk *disk)
 	return true;
 }
 
+/*
+ * Bytes of metadata that each LBA has, or a negative errno. The block layer does not know:
+ * it has an integrity profile only for metadata in a buffer of its own. Of interleaved
+ * protection information the driver has the drive strip it, command by command, and nobody
+ * else sees it; yet a command that does not say so moves more bytes than its LBAs have. The
+ * driver shows the number in sysfs since 6.8 (drivers/nvme/host/sysfs.c), and there alone.
+ */
+static int metadata_bytes(struct gendisk *disk, gfp_t gfp)
+{
+	const struct attribute_group **group = disk_to_dev(disk)->groups;
+	struct device *dev = disk_to_dev(disk);
+	struct attribute **attr;
+	unsigned int bytes;
+	char *text;
+	int ret;
+
+	for (; group && *group; group++) {
+		for (attr = (*group)->attrs; attr && *attr; attr++) {
+			struct device_attribute *da = container_of(*attr, typeof(*da), attr);
+
+			if (strcmp((*attr)->name, "metadata_bytes"))
+				continue;
+			/* sysfs_emit() insists on a page. */
+			text = (char *)__get_free_page(gfp);
+			if (!text)
+				return -ENOMEM;
+			ret = da->show(dev, da, text);
+			if (ret >= 0)
+				ret = kstrtouint(text, 10, &bytes);
+			free_page((unsigned long)text);
+			return ret ?: min_t(unsigned int, bytes, INT_MAX);
+		}
+	}
+	return -EPROTO;
+}
+
+/**
+ * drw_target_format_changed() - has a bound namespace been given another format?
+ * @t: target
+ * @disk: a path to it, of which the caller holds a request, which keeps its format
+ *
+ * What takes longer than a comparison is looked at once a tick. Callable in any context.
+ *
+ * Return: true if its LBAs are no longer those that commands are made for.
+ */
+bool drw_target_format_changed(struct drw_target *t, struct gendisk *disk)
+{
+	unsigned long now = jiffies;
+
+	if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
+		     blk_get_integrity(disk)))
+		return true;
+	if (likely(READ_ONCE(t->format_at) == now))
+		return false;
+	/* Want of memory is no change: look again next time. */
+	switch (metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN)) {
+	case 0:
+		WRITE_ONCE(t->format_at, now);
+		fallthrough;
+	case -ENOMEM:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static int check_format(struct block_device *bdev, u32 *reason)
 {
 	u32 lba = bdev_logical_block_size(bdev);
+	int metadata = metadata_bytes(bdev->bd_disk, GFP_KERNEL);
 
+	if (metadata < 0) {
+		*reason = metadata == -ENOMEM ? DMABUF_RW_REASON_NONE : DMABUF_RW_REASON_DRIVER;
+		return metadata == -ENOMEM ? -ENOMEM : -EPROTO;
+	}
 	/*
-	 * The NVMe driver gives a namespace whose format it cannot serve, such as metadata
-	 * interleaved with the data, no capacity, and nothing else tells it from others. Its
-	 * blocks are longer than the LBA size says: not even the probe may read one.
+	 * No capacity is what the driver gives to a namespace that it cannot serve. Not even
+	 * the probe may read an LBA that is longer than it looks.
 	 */
-	if (blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk)) {
+	if (metadata || blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk)) {
 		*reason = DMABUF_RW_REASON_METADATA;
 		return -EMEDIUMTYPE;
 	}
@@ -80,7 +150,7 @@ static int check_format(struct block_device *bdev, u32 *reason)
 		return -EMEDIUMTYPE;
 	}
 	if (!is_power_of_2(lba) || lba < 512 || lba > DRW_PAGE_BYTES ||
-	    (bdev->bd_start_sect & ((lba >> SECTOR_SHIFT) - 1))) {
+	    ((bdev->bd_start_sect | bdev_nr_sectors(bdev)) & ((lba >> SECTOR_SHIFT) - 1))) {
 		*reason = DMABUF_RW_REASON_LBA_SIZE;
 		return -EMEDIUMTYPE;
 	}
@@ -125,8 +195,8 @@ int drw_target_may_write(const struct drw_target *t)
  * @sparse: a regular file may have holes
  * @reason: enum dmabuf_rw_reason, set on failure
  *
- * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -ENODEV, or an error of
- * drw_inode_get().
+ * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -EPROTO, -ENODEV, -ENOMEM, or an
+ * error of drw_inode_get().
  */
 int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason)
 {
@@ -190,6 +260,8 @@ int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *r
 	t->bdev = bdev;
 	t->nsid = nsid;
 	t->lba_bytes = bdev_logical_block_size(bdev);
+	/* Not now: the first request looks again. */
+	t->format_at = jiffies - 1;
 	return 0;
 }
 

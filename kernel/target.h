@@ -73,6 +73,7 @@ static inline void drw_way_put(struct drw_way *way)
  *	@file
  * @nsid: namespace identifier
  * @lba_bytes: LBA size at bind time
+ * @format_at: jiffies when the rest of the format was last found to be as at bind time
  * @multipath: @bdev belongs to a multipath head
  */
 struct drw_target {
@@ -81,12 +82,14 @@ struct drw_target {
 	struct block_device *bdev;
 	u32 nsid;
 	u32 lba_bytes;
+	unsigned long format_at;
 	bool multipath;
 };
 
 int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason);
 void drw_target_exit(struct drw_target *t);
 int drw_target_recheck(const struct drw_target *t);
+bool drw_target_format_changed(struct drw_target *t, struct gendisk *disk);
 int drw_target_may_write(const struct drw_target *t);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
 
@@ -106,6 +109,17 @@ static inline sector_t drw_target_locate(const struct drw_target *t, u64 pos, u6
 	if (drw_inode_regular(t->di))
 		pos = drw_inode_locate(t->di, pos, bytes);
 	return t->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
+}
+
+/*
+ * Is all of it on the disk or partition? The table of a regular file was right when it was
+ * bound; since then a partition may have been made smaller.
+ */
+static inline bool drw_target_has(const struct drw_target *t, sector_t sector, u32 bytes)
+{
+	sector_t end = sector - t->bdev->bd_start_sect + (bytes >> SECTOR_SHIFT);
+
+	return end <= bdev_nr_sectors(t->bdev);
 }
 
 /*

@@ -126,6 +126,13 @@ static void fast_to_slow(struct io_uring_cmd *ucmd)
 	go_on_in_work(io);
 }
 
+/* Is there anything left to do? */
+static bool fast_unfinished(struct drw_binding *b, const struct fast_pdu *fast)
+{
+	return fast->error || (fast->op == DMABUF_RW_OP_WRITE &&
+			       READ_ONCE(b->target.file->f_mapping->nrpages));
+}
+
 static DRW_URING_TASK_CB(fast_task_cb)
 {
 	unsigned int issue_flags;
@@ -133,8 +140,7 @@ static DRW_URING_TASK_CB(fast_task_cb)
 	struct drw_binding *b = drw_binding_from_file(ucmd->file);
 	struct fast_pdu *fast = fast_pdu(ucmd);
 
-	if (unlikely(fast->error || (fast->op == DMABUF_RW_OP_WRITE &&
-				      READ_ONCE(b->target.file->f_mapping->nrpages)))) {
+	if (unlikely(fast_unfinished(b, fast))) {
 		fast_to_slow(ucmd);
 		return;
 	}
@@ -156,7 +162,11 @@ static DRW_END_IO(fast_end_io, rq, status)
 		drw_writers_end(b->target.di, false);
 	drw_map_release(path->map);
 	drw_binding_put_path(b, path);
-	io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
+	/* Lazily only where the callback completes: a waiter for several is not woken by it. */
+	if (likely(!fast_unfinished(b, fast)))
+		io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
+	else
+		io_uring_cmd_complete_in_task(ucmd, fast_task_cb);
 	return RQ_END_IO_FREE;
 }
 
@@ -169,7 +179,7 @@ static DRW_END_IO(fast_end_io, rq, status)
 static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op, u64 pos,
 		       u64 buf_off, u32 len, u64 flags)
 {
-	const struct drw_target *t = &b->target;
+	struct drw_target *t = &b->target;
 	struct fast_pdu *fast = fast_pdu(ucmd);
 	u64 size = drw_target_bytes(t), ext_off, contiguous, version;
 	struct drw_inode *di = t->di;
@@ -190,7 +200,9 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 	if (regular && !drw_blocks_known(di, pos, len, &version))
 		return false;
 	rw.sector = drw_target_locate(t, pos, &contiguous);
-	if (len > contiguous)
+	if (len > contiguous || !drw_target_has(t, rw.sector, len))
+		return false;
+	if (regular && drw_inode_alive(di, t->file, op == DMABUF_RW_OP_WRITE))
 		return false;
 	if (op == DMABUF_RW_OP_WRITE) {
 		if (regular && pos + len > round_down(size, PAGE_SIZE))
@@ -279,8 +291,10 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	default:
 		return -ENOTTY;
 	}
+	/* io_uring has acted on the flags already, as it read them. */
 	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
-	    READ_ONCE(sqe->uring_cmd_flags) || READ_ONCE(sqe->splice_fd_in))
+	    READ_ONCE(sqe->uring_cmd_flags) || READ_ONCE(sqe->splice_fd_in) ||
+	    (ucmd->flags & IORING_URING_CMD_MASK))
 		return -EINVAL;
 	pos = READ_ONCE(sqe->addr);
 	len = READ_ONCE(sqe->len);

@@ -8,21 +8,26 @@
  * transfers on poll queues have to be polled for, whose owner may be who waits.
  *
  * For a regular file also: the file system is not frozen, and the file's times and
- * privileges have been dealt with, as by any write.
+ * privileges have been dealt with, as by any write; times to the second, or a second later.
  */
 #include <linux/cred.h>
 #include <linux/iversion.h>
 
 #include "dmadev.h"
 #include "inode.h"
+#include "io.h"
 
 /* How often a write of parts looks at poll queues while it waits. */
 #define DRW_WRITERS_POLL	max(HZ / 200, 1)
+
+static void late(struct work_struct *work);
 
 void drw_writers_init(struct drw_inode *di)
 {
 	mutex_init(&di->odd_lock);
 	init_waitqueue_head(&di->wait);
+	spin_lock_init(&di->late_lock);
+	INIT_DELAYED_WORK(&di->late_work, late);
 }
 
 static bool try_share(struct drw_inode *di)
@@ -141,6 +146,76 @@ static int stamp(struct drw_inode *di, struct file *file)
 	return 0;
 }
 
+/*
+ * Nobody can tell a file whose last writes have not been stamped from one that was not
+ * written, so they are stamped a little later.
+ */
+static void stamp_later(struct drw_inode *di, struct file *file)
+{
+	if (READ_ONCE(di->late_file))
+		return;
+	spin_lock(&di->late_lock);
+	if (!di->late_file) {
+		WRITE_ONCE(di->late_file, get_file(file));
+		queue_delayed_work(drw_wq, &di->late_work, HZ);
+	}
+	spin_unlock(&di->late_lock);
+}
+
+/* Take it, if it is @file or that is NULL. */
+static struct file *take_late_file(struct drw_inode *di, struct file *file)
+{
+	struct file *late_file;
+
+	spin_lock(&di->late_lock);
+	late_file = di->late_file;
+	if (file && late_file != file)
+		late_file = NULL;
+	else
+		WRITE_ONCE(di->late_file, NULL);
+	spin_unlock(&di->late_lock);
+	return late_file;
+}
+
+static void late(struct work_struct *work)
+{
+	struct drw_inode *di = container_of(to_delayed_work(work), struct drw_inode, late_work);
+	struct super_block *sb = di->inode->i_sb;
+	/* Writes from here on are later than this. */
+	struct file *file = take_late_file(di, NULL);
+
+	if (!file)
+		return;
+	if (!sb_start_write_trylock(sb)) {
+		stamp_later(di, file);
+	} else {
+		/* Where it fails the next write, or the last unbind, tries again. */
+		stamp(di, file);
+		sb_end_write(sb);
+	}
+	__fput_sync(file);
+}
+
+/**
+ * drw_writers_forget() - a binding goes
+ * @di: its file
+ * @file: as what it was opened, which is not kept open any longer
+ *
+ * The caller updates the times. May sleep.
+ */
+void drw_writers_forget(struct drw_inode *di, struct file *file)
+{
+	struct file *late_file;
+
+	cancel_delayed_work_sync(&di->late_work);
+	late_file = take_late_file(di, file);
+	if (late_file)
+		fput(late_file);
+	/* That of another binding, which is there to be waited for when it goes. */
+	else if (READ_ONCE(di->late_file))
+		queue_delayed_work(drw_wq, &di->late_work, HZ);
+}
+
 /**
  * drw_writers_restamp() - before a write is repeated after its inode has changed
  * @di: regular file
@@ -191,6 +266,8 @@ int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum dr
 		sb_end_write(sb);
 		goto put;
 	}
+	if (READ_ONCE(di->stamp) != (jiffies | 1))
+		stamp_later(di, file);
 	/* Lockdep: whoever ends the write has it from here on. */
 	__sb_writers_release(sb, SB_FREEZE_WRITE);
 	return 0;

@@ -60,9 +60,11 @@ DMABUF_RW_API const char *dmabuf_rw_path_name(unsigned int path)
 	return NAME_OF(names, path);
 }
 
-DMABUF_RW_API const char *dmabuf_rw_pci_name(uint32_t pci, char *buf, size_t len)
+DMABUF_RW_API const char *dmabuf_rw_pci_name(uint32_t domain, uint32_t pci, char *buf,
+					     size_t len)
 {
-	snprintf(buf, len, "%04x:%02x:%02x.%x", pci >> 16, pci >> 8 & 0xff,
+	/* An older kernel tells the domain in @pci only. */
+	snprintf(buf, len, "%04x:%02x:%02x.%x", domain | pci >> 16, pci >> 8 & 0xff,
 		 pci >> 3 & 0x1f, pci & 7);
 	return buf;
 }
@@ -80,7 +82,7 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 	};
 	const char *route = info->iommu < ARRAY_SIZE(routes) ?
 			    routes[info->iommu] : "by a route unknown to this library";
-	char drive[16], bar[16];
+	char drive[20], bar[20];
 	int n;
 
 	if (info->flags & DMABUF_RW_INFO_BOUNCE_ONLY) {
@@ -88,7 +90,7 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 			     "the CPU");
 		return n < 0 ? 0 : n;
 	}
-	dmabuf_rw_pci_name(info->nvme_pci, drive, sizeof(drive));
+	dmabuf_rw_pci_name(info->nvme_domain, info->nvme_pci, drive, sizeof(drive));
 	if (info->flags & DMABUF_RW_INFO_REVOKED) {
 		n = snprintf(buf, len,
 			     "no transfer is possible: the exporter has revoked the "
@@ -98,7 +100,7 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 
 	switch (info->mem_class) {
 	case DMABUF_RW_CLASS_BAR:
-		dmabuf_rw_pci_name(info->bar_pci, bar, sizeof(bar));
+		dmabuf_rw_pci_name(info->bar_domain, info->bar_pci, bar, sizeof(bar));
 		n = snprintf(buf, len,
 			     "peer to peer: the drive %s reaches BAR %u of %s %s", drive,
 			     info->bar, bar, route);

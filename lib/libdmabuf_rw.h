@@ -318,8 +318,8 @@ int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *binding,
 /* Names for values in struct dmabuf_rw_info: "RAM", "BAR"; "none", "translated". */
 const char *dmabuf_rw_class_name(unsigned int mem_class);
 const char *dmabuf_rw_iommu_name(unsigned int iommu);
-/* "dddd:bb:dd.f" of a PCI address in @info; @buf of at least 16 bytes. */
-const char *dmabuf_rw_pci_name(uint32_t pci, char *buf, size_t len);
+/* "dddd:bb:dd.f" of a PCI address and its domain in @info; @buf of at least 20 bytes. */
+const char *dmabuf_rw_pci_name(uint32_t domain, uint32_t pci, char *buf, size_t len);
 /*
  * Whether the transfers are peer to peer, over which way, and if not, why: a sentence.
  * Returns its length like snprintf().

@@ -116,14 +116,15 @@ static void show_pair(struct report *report, const struct session *s)
 	const struct dmabuf_rw_info *info = &s->info;
 	bool can_read = info->flags & DMABUF_RW_INFO_CAN_READ;
 	bool can_write = info->flags & DMABUF_RW_INFO_CAN_WRITE;
-	char text[512], size[24], pci[16];
+	char text[512], size[24], pci[20];
 
 	json_put_bool(report->root, "direct", true);
 	json_object_object_add(report->root, "binding", json_of_info(info));
 
 	print_row(report, "file", "%s: %s in blocks of %u, drive %s, %u %s%s", s->file_name,
 		  size_format(info->file_bytes, size, sizeof(size)), info->lba_bytes,
-		  dmabuf_rw_pci_name(info->nvme_pci, pci, sizeof(pci)), info->paths,
+		  dmabuf_rw_pci_name(info->nvme_domain, info->nvme_pci, pci, sizeof(pci)),
+		  info->paths,
 		  info->paths == 1 ? "path" : "paths",
 		  info->flags & DMABUF_RW_INFO_WRITE_CACHE ? ", volatile write cache" : "");
 	if (info->flags & DMABUF_RW_INFO_REGULAR)

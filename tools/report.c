@@ -166,11 +166,11 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 	json_put_string(o, "mem_class", dmabuf_rw_class_name(info->mem_class));
 	if (info->mem_class == DMABUF_RW_CLASS_BAR) {
 		json_put_u64(o, "bar", info->bar);
-		json_put_string(o, "bar_pci", dmabuf_rw_pci_name(info->bar_pci, text,
-								 sizeof(text)));
+		json_put_string(o, "bar_pci", dmabuf_rw_pci_name(info->bar_domain, info->bar_pci,
+								 text, sizeof(text)));
 	}
-	json_put_string(o, "nvme_pci", dmabuf_rw_pci_name(info->nvme_pci, text,
-							  sizeof(text)));
+	json_put_string(o, "nvme_pci", dmabuf_rw_pci_name(info->nvme_domain, info->nvme_pci,
+							  text, sizeof(text)));
 	json_put_string(o, "iommu", dmabuf_rw_iommu_name(info->iommu));
 	json_put_u64(o, "paths", info->paths);
 	json_put_u64(o, "extents", info->extents);

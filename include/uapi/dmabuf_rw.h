@@ -89,8 +89,9 @@
  *                   |           | module was built to expect; nothing was transferred
  *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
  *   EPERM           | I/O       | write to a device that has been set read-only, to a
- *                   |           | file system that has been remounted read-only, or to
- *                   |           | a file made immutable or append-only
+ *                   |           | file system that has been remounted read-only, or
+ *                   |           | has made itself so after an error, or to a file made
+ *                   |           | immutable or append-only
  *   ETXTBSY         | BIND, I/O | the file is a swap file, or the device to be written
  *                   |           | is in use as swap
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
@@ -123,7 +124,8 @@
  *                   |           | cache and that cannot be dropped from it, such as
  *                   |           | metadata of a mounted file system; or a file whose
  *                   |           | inode others change without end
- *   EIO             | I/O       | any other error status of the drive
+ *   EIO             | I/O       | any other error status of the drive, or the file's
+ *                   |           | file system has shut itself down
  *
  * EAGAIN never leaves the module to a synchronous caller. io_uring sees it when it
  * tries a command without blocking, and then runs the command from a worker.
@@ -312,7 +314,8 @@ enum dmabuf_rw_iommu {
  *		are split into commands that run together
  * @mem_class:	out: enum dmabuf_rw_class
  * @bar:	out: BAR number, if @mem_class is DMABUF_RW_CLASS_BAR
- * @bar_pci:	out: the BAR's device: domain << 16 | bus << 8 | devfn
+ * @bar_pci:	out: the BAR's device: domain << 16 | bus << 8 | devfn, where the lowest 16
+ *		bits of the domain fit
  * @nvme_pci:	out: the drive (the current path's), in the same form
  * @iommu:	out: enum dmabuf_rw_iommu
  * @paths:	out: paths to the namespace that are bound, 1 without multipath
@@ -326,6 +329,9 @@ enum dmabuf_rw_iommu {
  * @remaps:	out: times the buffer was mapped again after an invalidation
  * @failovers:	out: times a transfer moved to another path
  * @file_extents: out: merged extents of a regular file on its disk, else 0; since 1.1
+ * @bar_domain:	out: the whole domain of @bar_pci, which is above 65535 for what is behind
+ *		a volume management device (VMD); since 1.1
+ * @nvme_domain: out: likewise of @nvme_pci; since 1.1
  * @resv:	must be zero
  */
 struct dmabuf_rw_info {
@@ -354,7 +360,9 @@ struct dmabuf_rw_info {
 	__u64 remaps;
 	__u64 failovers;
 	__u64 file_extents;
-	__u64 resv[3];
+	__u32 bar_domain;
+	__u32 nvme_domain;
+	__u64 resv[2];
 };
 
 /*

@@ -254,6 +254,10 @@ static void a_description_says_whether_it_is_peer_to_peer(void **state)
 	dmabuf_rw_info_describe(&info, text, sizeof(text));
 	assert_string_equal(text, "peer to peer: the drive 0000:00:03.0 reaches BAR 2 of "
 			    "0001:42:1f.7 through the IOMMU's translation");
+	/* Behind a VMD domains have more than 16 bits. */
+	info.bar_domain = 0x10001;
+	dmabuf_rw_info_describe(&info, text, sizeof(text));
+	assert_non_null(strstr(text, "BAR 2 of 10001:42:1f.7 "));
 	info.mem_class = DMABUF_RW_CLASS_RAM;
 	dmabuf_rw_info_describe(&info, text, sizeof(text));
 	assert_non_null(strstr(text, "not peer to peer: the buffer is in system RAM"));
