@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * file_command.c - the dmabuf-rw command as users run it on files: what arrives where, what
- * it says, and that an old file stays as it was until the new one is complete, whatever
- * happens to the command, the drive or the buffer meanwhile.
+ * file_command.c - the dmabuf-rw command as users run it on files: what arrives where, by
+ * which way, and what it says. What becomes of files if it does not come to its end is tested
+ * in file_stopped.c.
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,97 +19,24 @@
 #define ROLE		"priv512p1"
 #define BUF_BYTES	(2 * MiB)
 #define OLD_BYTES	100001
-/* What the library writes of zeros at a time, and a store of several of that. */
-#define ZEROS		(4 * MiB)
-#define LONG		(3 * ZEROS - 4095)
-#define LONG_TEXT	"12578817"
 #define USER		65534
-/* For what the kernel does after a process has ended; a slow machine included. */
-#define PATIENCE_US	30000000ULL
 
 static struct fs fs;
 static struct buf buf;
+
+#define NAMES_ARE(want) CHECK(!strcmp(fs_names(&fs), want), "%s", fs_names(&fs))
 
 static const char *path(const char *name)
 {
 	return fs_path(&fs, name);
 }
 
-static void open_all(const char *kind, u64 buf_bytes)
+static void open_all(const char *kind)
 {
 	umask(022);
 	fs_make(&fs, kind, ROLE, 0, "", "");
-	buf_create(&buf, &exporter_udmabuf, buf_bytes);
-	buf_fill(&buf, 0, buf_bytes, 9, 0);
-}
-
-/* An ordinary program finds @bytes bytes in it that @tag has from @pos on, and no more. */
-static void file_is(const char *name, u64 bytes, u64 tag, u64 pos)
-{
-	u8 *got = data_alloc(bytes), *want = data_alloc(bytes);
-	int fd;
-
-	drop_caches();
-	fd = fs_open(&fs, name, O_RDONLY);
-	CHECK_EQ(file_bytes(fd), bytes, "%s", name);
-	file_get(fd, 0, got, bytes);
-	data_fill(want, bytes, tag, pos);
-	data_check(name, got, want, bytes, 0);
-	close(fd);
-	munmap(got, bytes);
-	munmap(want, bytes);
-}
-
-/* All names in the file system, one after the other, in their order. */
-static const char *names(void)
-{
-	static char text[512];
-	struct dirent **list;
-	int n = SYS(scandir(fs.dir, &list, NULL, alphasort));
-
-	text[0] = 0;
-	for (int i = 0; i < n; i++) {
-		const char *name = list[i]->d_name;
-
-		if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, "lost+found"))
-			continue;
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
-			 text[0] ? " " : "", name);
-	}
-	return text;
-}
-
-#define NAMES_ARE(want) CHECK(!strcmp(names(), want), "%s", names())
-
-static u64 free_bytes(void)
-{
-	struct statvfs st;
-
-	SYS(statvfs(fs.dir, &st));
-	return st.f_bfree * st.f_frsize;
-}
-
-/* What was given up is free again, but for what the file system needs for itself. */
-static void space_comes_back(u64 before, u64 given_up)
-{
-	u64 end = now_us() + PATIENCE_US;
-
-	while (free_bytes() + given_up / 4 < before) {
-		CHECK(now_us() < end, "%llu bytes were free, and now %llu",
-		      (unsigned long long)before, (unsigned long long)free_bytes());
-		usleep(10000);
-	}
-}
-
-/* Who was killed lets go of a binding a moment later. */
-static void gets_unbound(int fd)
-{
-	u64 end = now_us() + PATIENCE_US;
-
-	while (file_is_pinned(fd)) {
-		CHECK(now_us() < end, "it is still bound");
-		usleep(10000);
-	}
+	buf_create(&buf, &exporter_udmabuf, BUF_BYTES);
+	buf_fill(&buf, 0, BUF_BYTES, 9, 0);
 }
 
 /* ---- load -------------------------------------------------------------------------- */
@@ -138,7 +60,7 @@ static void files_and_ranges_of_them_fill_the_buffer(const void *kind)
 	const char *to;
 	u64 at = first;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	close(file_make(&fs, "a", 300001, 1));
 	close(file_make(&fs, "b", 400000, 2));
 	close(file_make(&fs, "c", 1, 3));
@@ -192,7 +114,7 @@ static void store_makes_a_new_file_of_any_length(const void *kind)
 	static const u64 lengths[] = { 1000003, 4096, 1, 0 };
 	struct stat st;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		RUNS(0, TOOL " store %s --from %s --length %llu --buf-offset 4099 --verify "
 		     "-o json", path("new"), inherited(&buf), (unsigned long long)lengths[i]);
@@ -203,7 +125,7 @@ static void store_makes_a_new_file_of_any_length(const void *kind)
 		CHECK_EQ(json_u64("bounced_bytes"), 0);
 		NAMES_ARE("new");
 		if (lengths[i])
-			file_is("new", lengths[i], 9, 4099);
+			file_is(&fs, "new", lengths[i], 9, 4099);
 		SYS(stat(path("new"), &st));
 		CHECK_EQ(st.st_size, lengths[i]);
 		CHECK_EQ(st.st_mode & 07777, 0644);
@@ -213,14 +135,14 @@ static void store_makes_a_new_file_of_any_length(const void *kind)
 	RUNS(0, "cd %s && " TOOL " store new --from %s --checksum", fs.dir, inherited(&buf));
 	CHECK(strstr(out, "stored new from fd:") && strstr(out, "/s, direct\n") &&
 	      strstr(out, "sha256 "), "%s", out);
-	file_is("new", BUF_BYTES, 9, 0);
+	file_is(&fs, "new", BUF_BYTES, 9, 0);
 	/* A link is taken for what it is, a name; what it leads to is another file. */
 	SYS(symlink("new", path("link")));
 	RUNS(0, TOOL " store %s --from %s --length 5", path("link"), inherited(&buf));
 	SYS(lstat(path("link"), &st));
 	CHECK(S_ISREG(st.st_mode));
-	file_is("link", 5, 9, 0);
-	file_is("new", BUF_BYTES, 9, 0);
+	file_is(&fs, "link", 5, 9, 0);
+	file_is(&fs, "new", BUF_BYTES, 9, 0);
 	fs_finish(&fs);
 }
 
@@ -235,7 +157,7 @@ static void the_old_file_is_replaced_in_one_step(const void *kind)
 	pid_t pid;
 	int fd, f;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	data_fill(old, OLD_BYTES, 1, 0);
 	data_fill(new, 70003, 9, 0);
 	fd = file_make(&fs, "f", OLD_BYTES, 1);
@@ -264,7 +186,7 @@ static void the_old_file_is_replaced_in_one_step(const void *kind)
 	CHECK_EQ(now.st_mode & 07777, 02750);
 	CHECK_EQ(now.st_nlink, 1);
 	NAMES_ARE("f");
-	file_is("f", 70003, 9, 0);
+	file_is(&fs, "f", 70003, 9, 0);
 	/* Who has it open still has the old one. */
 	SYS(fstat(fd, &st));
 	CHECK_EQ(st.st_nlink, 0);
@@ -280,7 +202,7 @@ static void in_place_changes_its_range_only(const void *kind)
 	struct stat st, now;
 	int fd;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	fd = file_make(&fs, "f", OLD_BYTES, 1);
 	SYS(fstat(fd, &st));
 	from = inherited(&buf);
@@ -317,313 +239,6 @@ static void in_place_changes_its_range_only(const void *kind)
 	fs_finish(&fs);
 }
 
-/* ---- what ends in the middle ---------------------------------------------------------- */
-
-/* Descriptors that the command has of files without a name; *@space: of the last one's. */
-static unsigned int nameless_files(pid_t pid, u64 *space)
-{
-	char dir[64], link[64], target[128];
-	struct dirent *entry;
-	unsigned int nr = 0;
-	struct stat st;
-	ssize_t n;
-	DIR *d;
-
-	snprintf(dir, sizeof(dir), "/proc/%d/fd", pid);
-	d = opendir(dir);
-	while (d && (entry = readdir(d))) {
-		snprintf(link, sizeof(link), "%s/%.16s", dir, entry->d_name);
-		n = readlink(link, target, sizeof(target) - 1);
-		target[MAX(n, 0)] = 0;
-		if (strncmp(target, fs.dir, strlen(fs.dir)) || !strstr(target, " (deleted)") ||
-		    stat(link, &st))
-			continue;
-		nr++;
-		*space = st.st_blocks * 512ULL;
-	}
-	if (d)
-		closedir(d);
-	return nr;
-}
-
-/* The new file has a second descriptor, through which the first zeros have gone. */
-static bool writes_zeros(pid_t pid, const void *arg)
-{
-	unsigned long long written = 0;
-	char path_io[64], line[64];
-	u64 space;
-	FILE *f;
-
-	if (nameless_files(pid, &space) < 2)
-		return false;
-	snprintf(path_io, sizeof(path_io), "/proc/%d/io", pid);
-	f = fopen(path_io, "re");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "wchar: %llu", &written);
-	if (f)
-		fclose(f);
-	return written >= ZEROS;
-}
-
-/* It has its space, and is not bound yet. */
-static bool has_space(pid_t pid, const void *arg)
-{
-	u64 space;
-
-	return nameless_files(pid, &space) && space >= LONG && run_fdinfo(pid, "writes") < 0;
-}
-
-static bool stores(pid_t pid, const void *arg)
-{
-	return run_fdinfo(pid, "write-bytes") > 0;
-}
-
-static bool loads(pid_t pid, const void *arg)
-{
-	return run_fdinfo(pid, "read-bytes") > 0;
-}
-
-/* The new file is complete, and has the name from which it will be renamed. */
-static bool is_named(pid_t pid, const void *arg)
-{
-	return strstr(names(), ".dmabuf-rw-");
-}
-
-/* In pieces so small and so few at a time that there is a middle. */
-static pid_t start_store(const char *name)
-{
-	return run_start_stepped((const char *const[]){ TOOL, "store", path(name), "--from",
-			inherited(&buf), "--length", LONG_TEXT, "--block-size", "64K",
-			"--depth", "2", "-o", "json", NULL });
-}
-
-static void old_file_is_as_it_was(int fd)
-{
-	struct stat st, now;
-
-	NAMES_ARE("f");
-	SYS(fstat(fd, &st));
-	SYS(stat(path("f"), &now));
-	CHECK_EQ(now.st_ino, st.st_ino);
-	file_is("f", OLD_BYTES, 1, 0);
-}
-
-/* While the new file gets its zeros: see dmabuf_rw_file_create(). */
-static bool (*zeros_moment(void))(pid_t pid, const void *arg)
-{
-	pid_t pid = start_store("g");
-	bool seen = run_until(pid, writes_zeros, NULL);
-
-	if (seen)
-		run_release(pid, SIGKILL);
-	CHECK_EQ(run_end(pid), seen ? 128 + SIGKILL : 0, "%s", err);
-	if (!seen)
-		SYS(unlink(path("g")));
-	note("the zeros are written by %s", seen ? "the command" : "the drive");
-	return seen ? writes_zeros : has_space;
-}
-
-static void end_a_store(bool (*moment)(pid_t pid, const void *arg), const char *says)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGKILL };
-	int fd = fs_open(&fs, "f", O_RDONLY);
-	u64 before = free_bytes();
-
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		pid_t pid = start_store("f");
-
-		CHECK(run_until(pid, moment, NULL), "no such moment; %s", err);
-		NAMES_ARE("f");
-		run_release(pid, signals[i]);
-		if (signals[i] == SIGKILL) {
-			CHECK_EQ(run_end(pid), 128 + SIGKILL);
-		} else {
-			CHECK_EQ(run_end(pid), 130, "%s", err);
-			CHECK(strstr(err, says) && strstr(err, "as it was"), "%s", err);
-			JSON_IS("status", "130");
-		}
-		old_file_is_as_it_was(fd);
-		/* Had anything kept the new one, bound or open, its space would be taken. */
-		space_comes_back(before, LONG);
-	}
-	close(fd);
-}
-
-static void a_store_that_is_ended_leaves_the_old_file(const void *kind)
-{
-	bool (*zeros)(pid_t pid, const void *arg);
-	int fd;
-
-	open_all(kind, LONG + 4095);
-	CHECK_EQ(LONG, atoi(LONG_TEXT));
-	zeros = zeros_moment();
-	fd = file_make(&fs, "f", OLD_BYTES, 1);
-	SYS(syncfs(fd));
-	close(fd);
-	end_a_store(zeros, zeros == writes_zeros ? "interrupted before anything was stored" :
-						   "interrupted; the first 0 of " LONG_TEXT);
-	end_a_store(stores, "interrupted; the first ");
-	fs_finish(&fs);
-}
-
-/* From when the new file has a name, there is nothing left that could be interrupted. */
-static void a_store_that_is_ended_at_its_last_step_is_complete(const void *kind)
-{
-	char left[64];
-	pid_t pid;
-	int fd;
-
-	open_all(kind, BUF_BYTES);
-	fd = file_make(&fs, "f", OLD_BYTES, 1);
-	for (int i = 0; i < 2; i++) {
-		pid = run_start_stepped((const char *const[]){ TOOL, "store", path("f"),
-				"--from", inherited(&buf), "--length", "70003", NULL });
-		CHECK(run_until(pid, is_named, NULL), "no such moment; %s", err);
-		file_is("f", OLD_BYTES, 1, 0);
-		run_release(pid, i ? SIGINT : SIGKILL);
-		if (i) {
-			CHECK_EQ(run_end(pid), 0, "%s", err);
-			break;
-		}
-		/* Only this can leave a name behind, and it is that of a whole file. */
-		CHECK_EQ(run_end(pid), 128 + SIGKILL);
-		file_is("f", OLD_BYTES, 1, 0);
-		CHECK_EQ(sscanf(names(), ".dmabuf-rw-%16[0-9a-f] f", left), 1, "%s", names());
-		CHECK_EQ(strlen(names()), strlen(".dmabuf-rw-0123456789abcdef f"));
-		snprintf(left, sizeof(left), "%.27s", names());
-		file_is(left, 70003, 9, 0);
-		SYS(unlink(path(left)));
-	}
-	NAMES_ARE("f");
-	file_is("f", 70003, 9, 0);
-	close(fd);
-	fs_finish(&fs);
-}
-
-static void a_load_that_is_ended_lets_the_file_go(const void *kind)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGKILL };
-	u64 done;
-	pid_t pid;
-	int fd;
-
-	open_all(kind, BUF_BYTES);
-	fd = file_make(&fs, "f", BUF_BYTES - 1, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		pid = run_start_stepped((const char *const[]){ TOOL, "load", path("f"),
-				"--into", inherited(&buf), "--block-size", "64K", "--depth", "2",
-				"-o", "json", NULL });
-		CHECK(run_until(pid, loads, NULL), "no such moment; %s", err);
-		CHECK(file_is_pinned(fd));
-		run_release(pid, signals[i]);
-		if (signals[i] == SIGKILL) {
-			CHECK_EQ(run_end(pid), 128 + SIGKILL);
-		} else {
-			CHECK_EQ(run_end(pid), 130, "%s", err);
-			CHECK(strstr(err, "interrupted; the first "), "%s", err);
-			done = json_u64("bytes");
-			CHECK(done && done < BUF_BYTES - 1, "%llu", (unsigned long long)done);
-			CHECK_EQ(json_range_u64(0, "bytes"), done);
-			buf_check(&buf, 0, done, 1, 0);
-		}
-		gets_unbound(fd);
-	}
-	file_is("f", BUF_BYTES - 1, 1, 0);
-	close(fd);
-	fs_finish(&fs);
-}
-
-static void a_store_into_a_full_file_system_leaves_the_old_file(const void *kind)
-{
-	u64 before;
-	int fd;
-
-	umask(022);
-	fs_make(&fs, kind, ROLE, 48 * MiB, "", "");
-	fd = file_make(&fs, "f", OLD_BYTES, 1);
-	SYS(syncfs(fd));
-	before = free_bytes();
-	CHECK(before < 64 * MiB);
-	RUNS(1, TOOL " store %s --from udmabuf:64M -o json", path("f"));
-	JSON_IS("errno_name", "ENOSPC");
-	CHECK(strstr(err, "/f: the file system has no space left"), "%s", err);
-	old_file_is_as_it_was(fd);
-	space_comes_back(before, before);
-	/* And goes on from there. */
-	RUNS(0, TOOL " store %s --from udmabuf:1M", path("f"));
-	NAMES_ARE("f");
-	close(fd);
-	fs_finish(&fs);
-}
-
-static void a_store_whose_buffer_goes_leaves_the_old_file(const void *kind)
-{
-	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = LONG + 4095 };
-	u64 before;
-	pid_t pid;
-	int fd;
-
-	umask(022);
-	fs_make(&fs, kind, ROLE, 0, "", "");
-	buf_create_mock(&buf, &args);
-	fd = file_make(&fs, "f", OLD_BYTES, 1);
-	SYS(syncfs(fd));
-	before = free_bytes();
-	pid = start_store("f");
-	CHECK(run_until(pid, stores, NULL), "no such moment; %s", err);
-	OK(mock_invalidate(&buf, MOCK_INV_REVOKE | MOCK_INV_FORCE, NULL));
-	run_release(pid, 0);
-	CHECK_EQ(run_end(pid), 1, "%s", err);
-	JSON_IS("errno_name", "ESTALE");
-	CHECK(json_u64("bytes") < LONG);
-	CHECK(strstr(err, "revoked") && strstr(err, "the file is as it was"), "%s", err);
-	old_file_is_as_it_was(fd);
-	space_comes_back(before, LONG);
-	close(fd);
-	fs_finish(&fs);
-}
-
-#define BAD	(1 * MiB)	/* what the drive does not give any more; a page of it */
-
-static void load_a_bad_file(void)
-{
-	RUNS(1, TOOL " load %s --into %s --block-size 64K -o json", path("f"), inherited(&buf));
-	JSON_IS("errno_name", "ENODATA");
-	CHECK_EQ(json_u64("bytes"), BAD);
-	CHECK(strstr(err, "medium error") && strstr(err, "the first 1048576 of 2097151 bytes"),
-	      "%s", err);
-	buf_check(&buf, 0, BAD, 1, 0);
-}
-
-static void a_drive_that_fails_ends_a_load_after_its_good_part(const void *kind)
-{
-	static const char *const ctrls[] = { "DRW_PRIV_PCI", NULL };
-	struct file_extent e;
-	u64 range[2];
-	int fd, status;
-
-	open_all(kind, BUF_BYTES);
-	fd = file_make(&fs, "f", BUF_BYTES - 1, 1);
-	CHECK(file_extent(fd, BAD, &e));
-	range[0] = e.at + BAD - e.pos;
-	range[1] = 4096;
-	SYS(ioctl(fs.disk.fd, BLKDISCARD, range));
-	if (!disk_set_dulbe(&fs.disk, ctrls, true))
-		skip("the drive does not report reads of deallocated blocks");
-	/* It outlives the test, so it is taken back whatever happens. */
-	if (!SYS(fork())) {
-		load_a_bad_file();
-		_exit(0);
-	}
-	SYS(wait(&status));
-	disk_set_dulbe(&fs.disk, ctrls, false);
-	if (status)
-		_exit(1);
-	gets_unbound(fd);
-	close(fd);
-	fs_finish(&fs);
-}
-
 /* ---- caches ------------------------------------------------------------------------- */
 
 /* Pages of the file that are in the page cache. */
@@ -649,7 +264,7 @@ static void the_page_cache_is_no_fuller_afterwards(const void *kind)
 	int fd;
 	u8 byte;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	close(file_make(&fs, "f", 1000003, 1));
 	drop_caches();
 	CHECK_EQ(cached("f"), 0);
@@ -697,7 +312,7 @@ static void what_is_not_direct_bounces_if_allowed_and_says_so(const void *kind)
 	const char *b;
 	int fd;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	make_tmpfile(len, 2);
 	close(file_make(&fs, "f", OLD_BYTES, 1));
 	b = inherited(&buf);
@@ -746,7 +361,7 @@ static void buffers_of_every_name_are_filled_and_stored(const void *kind)
 	char bar[64] = "", sum[65];
 	const char *buffers[] = { "udmabuf:1M", "heap:system:1M", NULL, bar };
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	buffers[2] = inherited(&buf);
 	close(file_make(&fs, "f", 1000003, 1));
 	RUNS(0, "sha256sum %s", path("f"));
@@ -807,13 +422,14 @@ static void what_cannot_be_used_is_refused_in_a_sentence(const void *kind)
 {
 	static const char *const not_files[] = { "/tmp/pipe", "/tmp/pipe --allow-bounce",
 						 "/proc/self/fd/0" };
-	const char *f, *b;
+	const char *b;
+	char f[64];
 	int status;
 
-	open_all(kind, BUF_BYTES);
+	open_all(kind);
 	close(file_make(&fs, "f", OLD_BYTES, 1));
 	close(fs_open(&fs, "empty", O_RDWR | O_CREAT));
-	f = path("f");
+	snprintf(f, sizeof(f), "%s", path("f"));
 	b = inherited(&buf);
 	if (mkfifo("/tmp/pipe", 0600) && errno != EEXIST)
 		FAIL("mkfifo: %s", strerror(errno));
@@ -848,7 +464,7 @@ static void what_cannot_be_used_is_refused_in_a_sentence(const void *kind)
 	if (status)
 		_exit(1);
 	NAMES_ARE("empty f");
-	file_is("f", OLD_BYTES, 1, 0);
+	file_is(&fs, "f", OLD_BYTES, 1, 0);
 	fs_finish(&fs);
 }
 
@@ -861,12 +477,6 @@ static void add(void)
 		TEST_OF_KIND(i, store_makes_a_new_file_of_any_length);
 		TEST_OF_KIND(i, the_old_file_is_replaced_in_one_step);
 		TEST_OF_KIND(i, in_place_changes_its_range_only);
-		TEST_OF_KIND(i, a_store_that_is_ended_leaves_the_old_file);
-		TEST_OF_KIND(i, a_store_that_is_ended_at_its_last_step_is_complete);
-		TEST_OF_KIND(i, a_load_that_is_ended_lets_the_file_go);
-		TEST_OF_KIND(i, a_store_into_a_full_file_system_leaves_the_old_file);
-		TEST_OF_KIND(i, a_store_whose_buffer_goes_leaves_the_old_file);
-		TEST_OF_KIND(i, a_drive_that_fails_ends_a_load_after_its_good_part);
 		TEST_OF_KIND(i, the_page_cache_is_no_fuller_afterwards);
 	}
 	/* Which of the two it is matters less here. */

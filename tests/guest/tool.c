@@ -7,13 +7,16 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data.h"
 #include "tool.h"
 
 char out[65536], err[8192];
@@ -144,9 +147,15 @@ pid_t run_start(uid_t uid, const char *const *args)
 
 pid_t run_start_stepped(const char *const *args)
 {
-	pid_t pid = start(0, true, args);
+	cpu_set_t one;
+	pid_t pid;
 	int status;
 
+	/* Only one of the two runs at a time, so an emulated machine is spared the wake-ups. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	SYS(sched_setaffinity(0, sizeof(one), &one));
+	pid = start(0, true, args);
 	/* It has stopped in execve(). */
 	SYS(waitpid(pid, &status, 0));
 	CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP, "status %#x", status);
@@ -223,4 +232,39 @@ s64 run_fdinfo(pid_t pid, const char *name)
 	if (dir)
 		closedir(dir);
 	return value;
+}
+
+/* ---- files as others see them ------------------------------------------------------- */
+
+void file_is(const struct fs *fs, const char *name, u64 bytes, u64 tag, u64 pos)
+{
+	u8 *got = data_alloc(bytes), *want = data_alloc(bytes);
+	int fd;
+
+	drop_caches();
+	fd = fs_open(fs, name, O_RDONLY);
+	CHECK_EQ(file_bytes(fd), bytes, "%s", name);
+	file_get(fd, 0, got, bytes);
+	data_fill(want, bytes, tag, pos);
+	data_check(name, got, want, bytes, 0);
+	close(fd);
+	munmap(got, bytes);
+	munmap(want, bytes);
+}
+
+const char *fs_names(const struct fs *fs)
+{
+	static char text[512];
+	struct dirent **list;
+	int n = SYS(scandir(fs->dir, &list, NULL, alphasort));
+
+	text[0] = 0;
+	for (int i = 0; i < n; i++) {
+		const char *name = list[i]->d_name;
+
+		if (strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "lost+found"))
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+				 text[0] ? " " : "", name);
+	}
+	return text;
 }

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "buf.h"
+#include "fs.h"
 #include "harness.h"
 
 #define TOOL	"/usr/bin/dmabuf-rw"
@@ -67,5 +68,10 @@ int run_end(pid_t pid);
 
 /* A line "@name:\tNUMBER" in the fdinfo of one of its bindings; -1 if it has none. */
 s64 run_fdinfo(pid_t pid, const char *name);
+
+/* The file, read from the disk, has the @bytes bytes that @tag has from @pos on, and no more. */
+void file_is(const struct fs *fs, const char *name, u64 bytes, u64 tag, u64 pos);
+/* All names in the directory, in their order, with a space between them. */
+const char *fs_names(const struct fs *fs);
 
 #endif
