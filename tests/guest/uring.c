@@ -627,10 +627,13 @@ static void add(void)
 	}
 	TEST(cancel_gives_one_completion_each);
 	TEST(submitter_gets_back_at_once);
+	/* Where one waits, it does so until it is killed. */
+	test_limit(30);
 	test_add(submission_does_not_wait_for_the_buffer, &kinds[0],
 		 "submission_does_not_wait_for_the_buffer.%s", kinds[0].name);
 	test_add(submission_does_not_wait_for_the_buffer, &kinds[DEFER_TASKRUN],
 		 "submission_does_not_wait_for_the_buffer.%s", kinds[DEFER_TASKRUN].name);
+	test_limit(90);
 	TEST(refused_ring_results_do_not_disturb_good_ones);
 	TEST(unaligned_ring_transfers_do_not_disturb_others);
 	TEST(unaligned_ring_results_without_SGLs_are_EDOM);
