@@ -8,17 +8,27 @@
  * gives it to the next boot in cut.log, whose other tests look at the files: each LBA must
  * hold the content after the last durable store to it, or after any later one that began.
  *
+ * Between batches other files are stored anew, as a user of the library does it: each is
+ * the one that was last committed, whole, or one whose store began later, whole.
+ *
  *   cut base		the files hold their first content, durably: the runner may cut
  *   cut begin N	the stores of batch N may arrive from now on
  *   cut forced N	those stores are durable (DMABUF_RW_IO_FUA)
  *   cut synced N	these and all earlier ones to the same files are (fsync)
+ *   cut store N	a file is being stored anew
+ *   cut stored N	it has been committed
+ *   cut flushed N	and the drive's cache was flushed once more, in case that it ignores
+ *			that the journal's last write is forced
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <libdmabuf_rw.h>
 
 #include "buf.h"
 #include "data.h"
@@ -34,6 +44,10 @@
 #define STORE_BYTES	(48 * KiB)
 #define SLOT		(64 * KiB)		/* of the buffer, for a store */
 #define CHURN_EVERY	6			/* batches */
+#define NEW_FILES	2			/* those that are stored anew */
+#define NEW_BYTES	(200 * KiB)
+#define NEW_EVERY	2			/* batches */
+#define TEMPORARY	".dmabuf-rw-"		/* what the library's names begin with */
 
 struct system {
 	const char *fs, *role, *mkfs;
@@ -56,6 +70,12 @@ struct batch {
 	struct store stores[MAX_STORES];
 };
 
+/* A file that is stored anew; number 0 is what it holds first. */
+struct new_file {
+	u32 system, file;
+	u64 number, bytes, tag;
+};
+
 /* One file system of a machine that runs. */
 struct mounted {
 	struct disk disk;
@@ -67,6 +87,7 @@ static struct mounted mounted[ARRAY_SIZE(systems)];
 static struct buf buf;
 static struct io_uring ring;
 static u8 *content;
+static struct dmabuf_rw_device *device;
 
 static u64 variable(const char *name)
 {
@@ -102,6 +123,30 @@ static void draw_batch(struct batch *b, u64 boot, u64 number)
 				 s->pos + s->len + 4096 <= b->stores[i].pos;
 		b->nr += apart;
 	}
+}
+
+static void fill_in(struct new_file *f, u64 boot, struct rng *rng)
+{
+	f->bytes = 1 + rng_below(rng, NEW_BYTES);
+	f->tag = boot << 48 | 0xffULL << 40 | f->number << 8 | f->system * NEW_FILES | f->file;
+}
+
+static void first_new(struct new_file *f, u64 boot, u32 system, u32 file)
+{
+	struct rng rng = { variable("DRW_CUT_SEED") + system * NEW_FILES + file };
+
+	*f = (struct new_file){ .system = system, .file = file };
+	fill_in(f, boot, &rng);
+}
+
+static void draw_new(struct new_file *f, u64 boot, u64 number)
+{
+	struct rng rng = { ~(variable("DRW_CUT_SEED") * 1000003 + boot * MAX_BATCHES + number) };
+
+	*f = (struct new_file){ .number = number,
+				.system = rng_below(&rng, ARRAY_SIZE(systems)),
+				.file = rng_below(&rng, NEW_FILES) };
+	fill_in(f, boot, &rng);
 }
 
 /* --- before the cut ------------------------------------------------------------------ */
@@ -141,6 +186,19 @@ static void start_system(const struct system *s, u64 boot)
 		CHECK_EQ(pwrite(m->fds[i], content, FILE_BYTES, 0), FILE_BYTES);
 		SYS(fsync(m->fds[i]));
 		m->bindings[i] = OK(drw_bind(buf.fd, m->fds[i]));
+	}
+	for (u32 i = 0; i < NEW_FILES; i++) {
+		struct new_file f;
+		char path[64];
+		int fd;
+
+		first_new(&f, boot, s->number, i);
+		snprintf(path, sizeof(path), "%s/anew%u", m->at, i);
+		fd = SYS(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+		data_fill(content, f.bytes, f.tag, 0);
+		CHECK_EQ(write(fd, content, f.bytes), f.bytes);
+		SYS(fsync(fd));
+		close(fd);
 	}
 	SYS(syncfs(m->fds[0]));
 	/* A flush, in case that the drive ignores that the journal's last write is forced. */
@@ -209,10 +267,34 @@ static void churn(u64 number)
 	m->bindings[file] = OK(drw_bind(buf.fd, m->fds[file]));
 }
 
+static void store_anew(u64 boot, u64 number)
+{
+	struct dmabuf_rw_binding *binding;
+	struct dmabuf_rw_file *file;
+	struct new_file f;
+	char path[64];
+
+	draw_new(&f, boot, number);
+	buf_fill(&buf, 0, f.bytes, f.tag, 0);
+	snprintf(path, sizeof(path), "%s/anew%u", mounted[f.system].at, f.file);
+	say("cut store %llu\n", (unsigned long long)number);
+	OK(dmabuf_rw_file_create(path, f.bytes, NULL, &file));
+	OK(dmabuf_rw_binding_create(device, buf.fd, dmabuf_rw_file_fd(file), NULL, &binding));
+	CHECK_EQ(dmabuf_rw_write(binding, 0, 0, f.bytes, 0, NULL), f.bytes);
+	dmabuf_rw_binding_destroy(binding);
+	OK(dmabuf_rw_file_commit(file));
+	say("cut stored %llu\n", (unsigned long long)number);
+	dmabuf_rw_file_close(file);
+	SYS(fsync(mounted[f.system].disk.fd));
+	say("cut flushed %llu\n", (unsigned long long)number);
+}
+
 static void stores_run_until_the_cut(const void *arg)
 {
 	u64 boot = variable("DRW_CUT_BOOT");
 	struct batch b;
+
+	OK(dmabuf_rw_device_open(NULL, &device));
 
 	content = data_alloc(FILE_BYTES);
 	buf_create(&buf, &exporter_udmabuf, MAX_STORES * SLOT);
@@ -225,6 +307,8 @@ static void stores_run_until_the_cut(const void *arg)
 		run_batch(&b, n);
 		if (n % CHURN_EVERY == 0)
 			churn(n);
+		if (n % NEW_EVERY == 0)
+			store_anew(boot, n);
 	}
 	FAIL("the machine was not cut");
 }
@@ -232,6 +316,7 @@ static void stores_run_until_the_cut(const void *arg)
 /* --- after the cut ------------------------------------------------------------------- */
 
 static bool forced[MAX_BATCHES], synced[MAX_BATCHES];
+static bool begun_new[MAX_BATCHES], durable_new[MAX_BATCHES];
 static bool trust_forced;
 
 /* Number of the last batch that began. */
@@ -252,6 +337,10 @@ static u64 read_log(void)
 			forced[number] = trust_forced;
 		else if (!strcmp(what, "synced"))
 			synced[number] = true;
+		else if (!strcmp(what, "store"))
+			begun_new[number] = true;
+		else if (!strcmp(what, "flushed") || (!strcmp(what, "stored") && trust_forced))
+			durable_new[number] = true;
 	}
 	fclose(f);
 	return last;
@@ -362,6 +451,112 @@ static void forced_stores_are_there(const void *arg)
 	compare_files(arg);
 }
 
+/* Is what @path names @f, whole? */
+static bool is_new(const char *path, const struct new_file *f)
+{
+	static u8 *cached, *disk, *want;
+	int fd = SYS(open(path, O_RDONLY | O_CLOEXEC));
+	int direct = SYS(open(path, O_RDONLY | O_DIRECT | O_CLOEXEC));
+	struct stat st;
+	bool same;
+
+	cached = cached ?: data_alloc(NEW_BYTES + 4096);
+	disk = disk ?: data_alloc(NEW_BYTES + 4096);
+	want = want ?: data_alloc(NEW_BYTES + 4096);
+	SYS(fstat(fd, &st));
+	same = st.st_size == (off_t)f->bytes;
+	if (same) {
+		CHECK_EQ(pread(direct, disk, ROUND_UP(f->bytes, 4096), 0), f->bytes);
+		CHECK_EQ(pread(fd, cached, NEW_BYTES, 0), f->bytes);
+		data_check("the cache", cached, disk, f->bytes, 0);
+		data_fill(want, f->bytes, f->tag, 0);
+		same = !memcmp(disk, want, f->bytes);
+	}
+	close(direct);
+	close(fd);
+	return same;
+}
+
+/* The file itself: the last one that is durable, or one that began later. */
+static void check_new(const struct mounted *m, const struct system *s, u32 file, u64 boot,
+		      u64 *durable)
+{
+	struct new_file f, last;
+	char path[64];
+	struct stat st;
+
+	first_new(&last, boot, s->number, file);
+	for (u64 n = NEW_EVERY; n < MAX_BATCHES; n += NEW_EVERY) {
+		draw_new(&f, boot, n);
+		if (durable_new[n] && f.system == s->number && f.file == file)
+			last = f;
+	}
+	*durable = last.number;
+	snprintf(path, sizeof(path), "%s/anew%u", m->at, file);
+	if (is_new(path, &last))
+		return;
+	for (u64 n = last.number + NEW_EVERY; n < MAX_BATCHES; n += NEW_EVERY) {
+		draw_new(&f, boot, n);
+		if (begun_new[n] && f.system == s->number && f.file == file && is_new(path, &f))
+			return;
+	}
+	SYS(stat(path, &st));
+	FAIL("%s of %llu bytes is neither the one that was committed as number %llu nor a later one",
+	     path, (unsigned long long)st.st_size, (unsigned long long)last.number);
+}
+
+/*
+ * What may be left of the last store: a file that was about to get its name. It is whole, and
+ * can be removed.
+ */
+static u32 check_temporaries(const struct mounted *m, u64 boot)
+{
+	struct dirent *entry;
+	DIR *d = opendir(m->at);
+	char path[320];
+	u32 nr = 0;
+
+	CHECK(d, "%s: %s", m->at, strerror(errno));
+	while ((entry = readdir(d))) {
+		bool known = false;
+
+		if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", m->at, entry->d_name);
+		for (u64 n = NEW_EVERY; n < MAX_BATCHES && !known; n += NEW_EVERY) {
+			struct new_file f;
+
+			draw_new(&f, boot, n);
+			known = begun_new[n] && !durable_new[n] && is_new(path, &f);
+		}
+		CHECK(known, "%s is nothing that was being stored", path);
+		SYS(unlink(path));
+		nr++;
+	}
+	closedir(d);
+	CHECK(nr <= 1, "%u temporary files", nr);
+	return nr;
+}
+
+static void stored_files_are_old_or_new(const void *arg)
+{
+	const struct system *s = arg;
+	struct mounted *m = &mounted[s->number];
+	u64 boot = variable("DRW_CUT_BOOT") - 1, durable[NEW_FILES];
+	u32 left;
+
+	/* Journals rely on it. Without it, a commit counts after the flush that follows it. */
+	trust_forced = variable("DRW_CUT_FORCED");
+	read_log();
+	mount_system(m, s);
+	for (u32 i = 0; i < NEW_FILES; i++)
+		check_new(m, s, i, boot, &durable[i]);
+	left = check_temporaries(m, boot);
+	SYS(umount(m->at));
+	note("last committed: %llu, %llu; %u temporary files",
+	     (unsigned long long)durable[0], (unsigned long long)durable[1], left);
+}
+
 static void mounts_and_checks_clean(const void *arg)
 {
 	const struct system *s = arg;
@@ -387,6 +582,8 @@ static void add(void)
 			 systems[i].fs);
 		test_add(forced_stores_are_there, &systems[i], "%s_has_what_was_forced",
 			 systems[i].fs);
+		test_add(stored_files_are_old_or_new, &systems[i],
+			 "%s_has_stored_files_old_or_new_as_a_whole", systems[i].fs);
 	}
 	test_add(stores_run_until_the_cut, NULL, "stores_run_until_the_cut");
 }
