@@ -398,7 +398,7 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	if (ret)
 		return ret;
 	if (!drw_target_has(t, sector, plan.bytes))
-		return -ENODEV;
+		return -EMEDIUMTYPE;
 
 	if (off == io->base && !io->repeated) {
 		cmd = &io->first;

@@ -142,7 +142,7 @@ static int stamp(struct drw_inode *di, struct file *file)
 	if (ret)
 		return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
 	/* Never 0. */
-	WRITE_ONCE(di->stamp, jiffies | 1);
+	WRITE_ONCE(di->stamp, jiffies ?: 1);
 	return 0;
 }
 
@@ -266,7 +266,8 @@ int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum dr
 		sb_end_write(sb);
 		goto put;
 	}
-	if (READ_ONCE(di->stamp) != (jiffies | 1))
+	/* Times are no finer than ticks. */
+	if (READ_ONCE(di->stamp) != jiffies)
 		stamp_later(di, file);
 	/* Lockdep: whoever ends the write has it from here on. */
 	__sb_writers_release(sb, SB_FREEZE_WRITE);

@@ -462,6 +462,50 @@ static void reformatted_namespace_is_EMEDIUMTYPE(const void *arg)
 	disk_relink("drw-plug", 1);
 }
 
+/*
+ * The LBA size is the same, there is capacity, and the block layer knows of no metadata: only
+ * the driver does.
+ */
+static void reformatted_to_interleaved_protection_is_EMEDIUMTYPE(const void *arg)
+{
+	const char *name;
+
+	disk_relink("drw-plug", 1);
+	disk_open(&disk, disk_exists("plug512") ? "plug512" : "plug4k");
+	if (disk.lba != 512)
+		format_drive(512);
+	disk_relink("drw-plug", 1);
+	disk_open(&disk, "plug512");
+	name = strrchr(realpath(disk.path, NULL), '/') + 1;
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	drw_ring(&ring, 4, 0);
+	CHECK_EQ(drw_write(binding, AT, 0, 4096), 4096);
+
+	/* Format 1 of the emulated drive: 512 bytes and 8 of metadata. */
+	CHECK_EQ(sh("nvme format %s --lbaf=1 --ms=1 --pi=1 --force", disk.path), 0);
+	for (int i = 0; i < 200 && atoi(slurp("/sys/block/%s/metadata_bytes", name)) != 8; i++)
+		usleep(20000);
+	CHECK_EQ(atoi(slurp("/sys/block/%s/metadata_bytes", name)), 8);
+	/* It is looked at once a tick. */
+	usleep(20000);
+	buf_fill(&buf, 0, 64 * KiB, 5, 0);
+	FAILS(drw_read(binding, AT, 0, 4096), EMEDIUMTYPE);
+	FAILS(drw_write(binding, AT, 0, 4096), EMEDIUMTYPE);
+	FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0, 4096, 0), EMEDIUMTYPE);
+	buf_check(&buf, 0, 64 * KiB, 5, 0);
+	FAILS(drw_bind(buf.fd, disk.fd), EMEDIUMTYPE);
+
+	CHECK_EQ(sh("nvme format %s --lbaf=0 --ms=0 --pi=0 --force", disk.path), 0);
+	for (int i = 0; i < 200 && atoi(slurp("/sys/block/%s/metadata_bytes", name)); i++)
+		usleep(20000);
+	usleep(20000);
+	CHECK_EQ(drw_read(binding, AT, 0, 512), 512);
+	close(binding);
+	mock_check_clean(&buf);
+	disk_relink("drw-plug", 1);
+}
+
 static void add(void)
 {
 	test_limit(90);
@@ -477,6 +521,7 @@ static void add(void)
 	TEST(status_of_the_drive_becomes_an_errno);
 	TEST(status_that_may_pass_is_repeated);
 	TEST(reformatted_namespace_is_EMEDIUMTYPE);
+	TEST(reformatted_to_interleaved_protection_is_EMEDIUMTYPE);
 }
 
 const struct program program = { "drive_errors", add };

@@ -233,6 +233,24 @@ static void interleaved_metadata_is_EMEDIUMTYPE(const void *arg)
 	refused("extended LBA", buf.fd, fd, 0, EMEDIUMTYPE, DMABUF_RW_REASON_METADATA);
 }
 
+/*
+ * With protection information the kernel serves such a namespace, by telling the drive in
+ * each command to strip it. Nothing of the block layer shows that.
+ */
+static void interleaved_protection_information_is_EMEDIUMTYPE(const void *arg)
+{
+	const char *role = arg;
+	struct disk d;
+
+	buf_create(&buf, &exporter_udmabuf, 64 * KiB);
+	disk_open(&d, role);
+	CHECK(d.bytes > 0, "%s has no capacity", role);
+	refused(role, buf.fd, d.fd, 0, EMEDIUMTYPE, DMABUF_RW_REASON_METADATA);
+	/* And still serves it. */
+	disk_fill(&d, MiB, 16384, 1, 0);
+	disk_check(&d, MiB, 16384, 1, 0);
+}
+
 static void rights_come_from_the_open_modes(const void *arg)
 {
 	static const struct exporter *e = &exporter_mock_scattered;
@@ -668,6 +686,10 @@ static void add(void)
 	TEST(nvme_without_pci_is_refused);
 	TEST(formats_that_cannot_be_served_are_EMEDIUMTYPE);
 	TEST(interleaved_metadata_is_EMEDIUMTYPE);
+	test_add(interleaved_protection_information_is_EMEDIUMTYPE, "pi512",
+		 "interleaved_protection_information_is_EMEDIUMTYPE.pi512");
+	test_add(interleaved_protection_information_is_EMEDIUMTYPE, "pi4k",
+		 "interleaved_protection_information_is_EMEDIUMTYPE.pi4k");
 	TEST(rights_come_from_the_open_modes);
 	TEST(exporters_refusal_is_EREMOTEIO);
 	TEST(mapping_that_is_too_short_is_EREMOTEIO);

@@ -249,10 +249,17 @@ static void times_change_with_writes_and_not_with_reads(const void *arg)
 		CHECK(after.st_mtime > 1000000000, "mtime %lld", (long long)after.st_mtime);
 		CHECK(!later(st.st_ctim, after.st_ctim), "ctime went back");
 		CHECK_EQ(after.st_size, FILE_BYTES);
-		/* Writes that come later are told, too, to the second. */
-		sleep(1);
-		usleep(200000);
+		/* One within the second is told a second later, with nothing else done. */
+		usleep(20000);
 		transfer(use_ring, DMABUF_RW_OP_WRITE, 8192, 0, 4096);
+		for (int i = 0; i < 200 && !later(st.st_mtim, after.st_mtim); i++) {
+			usleep(50000);
+			SYS(fstat(fd, &st));
+		}
+		CHECK(later(st.st_mtim, after.st_mtim), "mtime stays %lld.%09ld",
+		      (long long)st.st_mtime, st.st_mtim.tv_nsec);
+		after = st;
+		transfer(use_ring, DMABUF_RW_OP_WRITE, 12288, 0, 4096);
 		close(binding);
 		SYS(fstat(fd, &st));
 		CHECK(later(st.st_mtim, after.st_mtim), "mtime stays %lld.%09ld",

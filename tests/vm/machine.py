@@ -9,6 +9,8 @@ configurations differ in kernel, IOMMU and kernel parameters.
                                       heads, or two disks each with multipath off
   meta     drw-meta                   1: 512 B + 8 B metadata with protection
                                       information, 2: 4 KiB + 64 B interleaved
+  pi       drw-pi                     1: 512 B LBA, 2: 4 KiB LBA, with 8 B interleaved
+                                      protection information each
   zoned    drw-zoned                  1: 4 KiB LBA, 8 MiB zones
   plug     drw-plug                   1: 512 B LBA; behind a port, can be unplugged
   big      drw-big                    1: 512 B LBA, BIG_MB; a hole but for what is written
@@ -82,6 +84,8 @@ DISKS = (
     Disk("mp4k", DISK_MB, 4096, True),
     Disk("meta512", SMALL_MB, 512, False),
     Disk("meta4k", SMALL_MB, 4096, False),
+    Disk("pi512", SMALL_MB, 512, False),
+    Disk("pi4k", SMALL_MB, 4096, False),
     Disk("zoned", SMALL_MB, 4096, False),
     Disk("plug512", PLUG_MB, 512, False),
     Disk("big512", BIG_MB, 512, False),
@@ -147,6 +151,9 @@ def devices(directory, volatile=()):
     args += ["-device", "nvme,id=meta,serial=drw-meta,bus=pcie.0,addr=6"]
     args += _ns("meta", "meta512", 1, 512, shared="off", ms=8, pi=1)
     args += _ns("meta", "meta4k", 2, 4096, shared="off", ms=64, mset=1)
+    args += ["-device", "nvme,id=pi,serial=drw-pi,bus=pcie.0,addr=b"]
+    args += _ns("pi", "pi512", 1, 512, shared="off", ms=8, pi=1, mset=1)
+    args += _ns("pi", "pi4k", 2, 4096, shared="off", ms=8, pi=1, mset=1)
     args += ["-device", "nvme,id=zoned,serial=drw-zoned,bus=pcie.0,addr=7"]
     args += _ns("zoned", "zoned", 1, 4096, shared="off",
                 **{"zoned": "on", "zoned.zone_size": "8M"})
