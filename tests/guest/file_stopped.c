@@ -352,6 +352,25 @@ static void a_store_whose_buffer_goes_leaves_the_old_file(const void *kind)
 	fs_finish(&fs);
 }
 
+/* It is kept from being replaced, as from any other change. */
+static void a_store_over_a_bound_file_leaves_it(const void *kind)
+{
+	int fd, binding;
+
+	open_all(kind, BUF_BYTES);
+	fd = file_make(&fs, "f", OLD_BYTES, 1);
+	binding = OK(drw_bind(buf.fd, fd));
+	RUNS(1, TOOL " store %s --from %s -o json", path("f"), inherited(&buf));
+	JSON_IS("errno_name", "EPERM");
+	old_file_is_as_it_was(fd);
+	close(binding);
+	RUNS(0, TOOL " store %s --from %s", path("f"), inherited(&buf));
+	NAMES_ARE("f");
+	file_is(&fs, "f", BUF_BYTES, 9, 0);
+	close(fd);
+	fs_finish(&fs);
+}
+
 #define BAD	(1 * MiB)	/* what the drive does not give any more; a page of it */
 
 static void load_a_bad_file(void)
@@ -405,6 +424,7 @@ static void add(void)
 	}
 	/* Which of the two it is matters less here. */
 	TEST_OF_KIND(0, a_store_whose_buffer_goes_leaves_the_old_file);
+	TEST_OF_KIND(1, a_store_over_a_bound_file_leaves_it);
 	TEST_OF_KIND(1, a_drive_that_fails_ends_a_load_after_its_good_part);
 }
 
