@@ -227,9 +227,9 @@ static void a_store_that_is_ended_leaves_the_old_file(const void *kind)
 	SYS(syncfs(fd));
 	before = free_bytes();
 	zeros = zeros_moment();
+	/* Where the drive does it, that is one step, and the next thing is the transfer. */
 	end_a_store(zeros, zeros == writes_zeros ? "interrupted before anything was stored" :
-						   "interrupted; the first 0 of " LONG_TEXT,
-		    fd, before);
+						   "interrupted", fd, before);
 	end_a_store(stores, "interrupted; the first ", fd, before);
 	close(fd);
 	fs_finish(&fs);
