@@ -358,12 +358,31 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(EPROTO, NONE,
 	      "the module reported more bytes than were asked for",
 	      "install the module and the library from one release"),
+	ERRNO(EACCES, FILE,
+	      "this user may not make or replace files in that directory",
+	      "store where this user may write (ls -ld DIRECTORY), or as another user"),
 	ERRNO(EACCES, NONE,
 	      "the descriptors' open modes do not allow this: a read from the file needs "
 	      "the file open for reading and the buffer for writing, a write to the file "
 	      "needs the file open for writing, and binding a regular file needs it open "
 	      "for writing or owned by this user",
 	      "open the file O_RDWR, and export the buffer with O_RDWR"),
+	ERRNO(EPERM, FILE,
+	      "the file that is there cannot be replaced: it is immutable or append-only, "
+	      "bound to a buffer, or another user's in a directory where only owners may "
+	      "remove files",
+	      "take the attribute off (lsattr, chattr), end the binding (grep -l dmabuf_rw "
+	      "/proc/*/fdinfo/*), or store under another name"),
+	ERRNO(EROFS, FILE,
+	      "the file system is mounted read-only",
+	      "mount -o remount,rw, if it is meant to be written"),
+	ERRNO(EBUSY, FILE,
+	      "the name is in use as a mount point",
+	      "store under another name"),
+	ERRNO(EUCLEAN, FILE,
+	      "the new file has taken the old one's place, but it could not be seen to that "
+	      "its name outlasts a loss of power",
+	      "see the kernel log, and sync the file system before relying on it"),
 	ERRNO(EPERM, NONE,
 	      "the device has been set read-only, or its file system has been remounted "
 	      "read-only",

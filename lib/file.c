@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <linux/falloc.h>
@@ -118,6 +119,40 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 	return -EEXIST;
 }
 
+/* What an access control list is kept in; values as in linux/xattr.h, posix_acl_xattr.h. */
+#define ACL		"system.posix_acl_access"
+/* 8 bytes an entry, and nobody has as many as that. */
+#define ACL_MAX		16384
+
+/*
+ * The rights of the file that will be replaced. Nobody gets more than he had there: until
+ * here the file is its maker's alone, and where owner, group or list cannot be kept, what
+ * they had been given goes.
+ */
+static int take_rights(const struct dmabuf_rw_file *f, const struct stat *old)
+{
+	bool owner = !fchown(f->fd, old->st_uid, old->st_gid);
+	bool group = owner || !fchown(f->fd, -1, old->st_gid), keep;
+	mode_t mode = old->st_mode & 07777, narrow;
+	char path[32 + NAME_MAX], acl[ACL_MAX];
+	ssize_t n;
+
+	if (!owner)
+		mode &= ~S_ISUID;
+	if (!group)
+		mode &= ~S_ISGID;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", f->dir, f->name);
+	n = lgetxattr(path, ACL, acl, sizeof(acl));
+	/* With a list, the group's bits say what its members get at most, not the group. */
+	keep = group && n < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
+	narrow = (mode & ~070) | (mode & (mode & 07) << 3);
+	if (fchmod(f->fd, keep ? mode : narrow))
+		return -errno;
+	if (group && n > 0)
+		fsetxattr(f->fd, ACL, acl, n, 0);
+	return 0;
+}
+
 /* Zeros from the beginning to @end through @fd. */
 static int write_zeros(const struct dmabuf_rw_file *f, int fd, const char *zeros, uint64_t end)
 {
@@ -169,7 +204,7 @@ static int make_contents(const struct dmabuf_rw_file *f)
 	uint64_t whole = (f->bytes + BLOCK - 1) / BLOCK * BLOCK;
 	int ret = 0;
 
-	if (whole > INT64_MAX)
+	if (f->bytes > INT64_MAX - BLOCK)
 		return -EFBIG;
 	if (!whole)
 		return fsync(f->fd) ? -errno : 0;
@@ -220,15 +255,12 @@ DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 		goto fail;
 	}
 	replaces = replaces && S_ISREG(old.st_mode);
-	ret = open_file(f, o.mode ? o.mode : 0666);
+	/* A temporary name can be opened by others at once. */
+	ret = open_file(f, o.mode ? o.mode : replaces ? 0600 : 0666);
+	if (!ret && replaces && !o.mode)
+		ret = take_rights(f, &old);
 	if (ret)
 		goto fail;
-	if (replaces && !o.mode) {
-		/* Who may not give files away leaves them with the new owner. */
-		if (fchown(f->fd, old.st_uid, old.st_gid))
-			old.st_mode &= ~(S_ISUID | S_ISGID);
-		fchmod(f->fd, old.st_mode & 07777);
-	}
 	ret = make_contents(f);
 	if (ret)
 		goto fail;

@@ -501,8 +501,9 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  * struct dmabuf_rw_file_opts - how to make a file
  * @size:	sizeof(struct dmabuf_rw_file_opts)
  * @flags:	zero
- * @mode:	permissions, before the umask; 0: those of the file that is there already,
- *		else 0666
+ * @mode:	permissions, before the umask; 0: owner, permissions and access control list
+ *		of the file that is there already, as far as the caller may give them and
+ *		never more than that, else 0666
  * @resv:	zero
  * @error:	filled on failure, if not null
  * @interrupted: if not null, asked before every few MiB of zeros; if it returns other than
@@ -526,6 +527,8 @@ struct dmabuf_rw_file_opts {
  * has no name yet (or, where the file system wants one, a temporary one beginning with a
  * dot); what is at @path stays as it is until the file is committed. -EEXIST: something
  * other than a regular file or a symbolic link is there. -EINTR: a signal, or @interrupted.
+ *
+ * Other extended attributes, labels and further hard links of an old file stay with it.
  *
  * Writing the zeros costs as much as writing @bytes bytes, unless kernel, file system and
  * drive can do it by themselves (FALLOC_FL_WRITE_ZEROES).

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <libdmabuf_rw.h>
@@ -24,6 +25,12 @@ int __wrap_ftruncate(int fd, off_t len);
 ssize_t __wrap_pwrite(int fd, const void *mem, size_t len, off_t off);
 int __wrap_renameat(int from, const char *a, int to, const char *b);
 int __wrap_openat(int dir, const char *path, int flags, ...);
+int __wrap_fchown(int fd, uid_t uid, gid_t gid);
+int __wrap_fchmod(int fd, mode_t mode);
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
+int __real_fchown(int fd, uid_t uid, gid_t gid);
+int __real_fchmod(int fd, mode_t mode);
+int __real_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
 int __real_fallocate(int fd, int mode, off_t off, off_t len);
 int __real_ftruncate(int fd, off_t len);
 ssize_t __real_pwrite(int fd, const void *mem, size_t len, off_t off);
@@ -34,7 +41,9 @@ static char dir[] = "/tmp/lib_file-XXXXXX";
 static char path[64];
 /* Set by a test: what fails, and what was seen. */
 static int zeroes_errno, fallocate_errno, truncate_errno, write_errno, rename_errno;
-static int tmpfile_errno;
+static int tmpfile_errno, chmod_errno, setxattr_errno;
+static bool may_chown = true, may_chgrp = true;
+static int made_with;		/* the mode that a file was made with */
 static unsigned int truncate_tries;	/* that fail; then none does */
 static int64_t written;
 static bool zeroed;
@@ -90,7 +99,29 @@ int __wrap_openat(int at, const char *name, int flags, ...)
 		errno = tmpfile_errno;
 		return -1;
 	}
+	if (flags & O_CREAT)
+		made_with = mode;
 	return __real_openat(at, name, flags, mode);
+}
+
+int __wrap_fchown(int fd, uid_t uid, gid_t gid)
+{
+	if (uid == (uid_t)-1 ? may_chgrp : may_chown)
+		return __real_fchown(fd, uid, gid);
+	errno = EPERM;
+	return -1;
+}
+
+int __wrap_fchmod(int fd, mode_t mode)
+{
+	errno = chmod_errno;
+	return chmod_errno ? -1 : __real_fchmod(fd, mode);
+}
+
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags)
+{
+	errno = setxattr_errno;
+	return setxattr_errno ? -1 : __real_fsetxattr(fd, name, value, len, flags);
 }
 
 static unsigned int nr_names(void)
@@ -111,6 +142,8 @@ static int setup(void **state)
 	(void)state;
 	zeroes_errno = EOPNOTSUPP;
 	fallocate_errno = truncate_errno = write_errno = rename_errno = tmpfile_errno = 0;
+	chmod_errno = setxattr_errno = 0;
+	may_chown = may_chgrp = true;
 	truncate_tries = UINT_MAX;
 	written = 0;
 	zeroed = false;
@@ -366,6 +399,68 @@ static void permissions_are_those_asked_for(void **state)
 	umask(mask);
 }
 
+static mode_t mode_after_replacing(void)
+{
+	struct dmabuf_rw_file *file = create(3);
+	struct stat st;
+
+	assert_int_equal(dmabuf_rw_file_commit(file), 0);
+	dmabuf_rw_file_close(file);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void who_replaces_a_file_gives_nobody_more_than_they_had(void **state)
+{
+	struct dmabuf_rw_file *file;
+
+	(void)state;
+	put_old("old", 06775);
+	assert_int_equal(mode_after_replacing(), 06775);
+	/* The group is kept: only what was the owner's goes. */
+	put_old("old", 06764);
+	may_chown = false;
+	assert_int_equal(mode_after_replacing(), 02764);
+	/* It is not: it would be another one's. */
+	put_old("old", 06764);
+	may_chgrp = false;
+	assert_int_equal(mode_after_replacing(), 0744);
+	put_old("old", 0660);
+	assert_int_equal(mode_after_replacing(), 0600);
+	/* A temporary name is there for all to see from the first moment. */
+	tmpfile_errno = EOPNOTSUPP;
+	put_old("old", 0600);
+	assert_int_equal(mode_after_replacing(), 0600);
+	assert_int_equal(made_with, 0600);
+	chmod_errno = EPERM;
+	assert_int_equal(dmabuf_rw_file_create(path, 1, NULL, &file), -EPERM);
+	assert_int_equal(nr_names(), 1);
+}
+
+/* user::rw-, user:1:rw-, group::---, mask::rw-, other::---: fchmod() of 0660 gives no group it. */
+static void an_access_control_list_is_kept_or_its_members_lose_theirs(void **state)
+{
+	static const struct {
+		uint32_t version;
+		struct { uint16_t tag, perm; uint32_t id; } entries[5];
+	} acl = { 2, { { 0x01, 6, -1 }, { 0x02, 6, 1 }, { 0x04, 0, -1 }, { 0x10, 6, -1 },
+		       { 0x20, 0, -1 } } };
+	char got[sizeof(acl)];
+
+	(void)state;
+	put_old("old", 0600);
+	if (setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0)) {
+		assert_int_equal(errno, EOPNOTSUPP);
+		skip();
+	}
+	assert_int_equal(mode_after_replacing(), 0660);
+	assert_int_equal(getxattr(path, "system.posix_acl_access", got, sizeof(got)), sizeof(acl));
+	assert_memory_equal(got, &acl, sizeof(acl));
+	setxattr_errno = EPERM;
+	assert_int_equal(mode_after_replacing(), 0600);
+	assert_int_equal(getxattr(path, "system.posix_acl_access", got, sizeof(got)), -1);
+}
+
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -382,6 +477,8 @@ int main(void)
 		FILE_TEST(a_failed_renaming_leaves_no_trace),
 		FILE_TEST(a_failure_says_why_and_leaves_nothing),
 		FILE_TEST(permissions_are_those_asked_for),
+		FILE_TEST(who_replaces_a_file_gives_nobody_more_than_they_had),
+		FILE_TEST(an_access_control_list_is_kept_or_its_members_lose_theirs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
