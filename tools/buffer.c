@@ -292,6 +292,9 @@ int buffer_map(struct buffer *buffer, char *why)
 		return buffer_vfio_map(buffer, why);
 
 	map = mmap(NULL, buffer->size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
+	/* One that the exporter gave for reading only can be stored and looked at. */
+	if (map == MAP_FAILED && errno == EACCES)
+		map = mmap(NULL, buffer->size, PROT_READ, MAP_SHARED, buffer->fd, 0);
 	if (map == MAP_FAILED) {
 		err = errno;
 		return buffer_fail(why, err, "the buffer's exporter gives the CPU no view "

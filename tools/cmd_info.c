@@ -155,7 +155,9 @@ static int open_file(struct session *s, struct report *report, const char *file)
 {
 	int fd = open(file, O_RDWR | O_CLOEXEC);
 
-	if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
+	/* Also a disk that may not be written while it is mounted, and a program that runs. */
+	if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM || errno == EBUSY ||
+		       errno == ETXTBSY))
 		return session_open_file(s, report, file, O_RDONLY);
 	if (fd >= 0)
 		close(fd);

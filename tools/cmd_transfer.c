@@ -26,6 +26,7 @@ struct run {
 	struct session session;	/* device and buffer; the files are the inputs */
 	struct transfer_options o;
 	bool write;
+	uint32_t link_mode;	/* permissions of what store's link led to; else 0 */
 	struct dmabuf_rw_file *file;	/* the new file of store; else null */
 	uint64_t total;
 
@@ -114,17 +115,31 @@ static int bind_input(struct run *r, struct input *input)
 	return STATUS_OK;
 }
 
-/* True if store makes a new file: there is none, or a regular one. */
-static bool makes_file(const struct run *r)
+/*
+ * True if store makes a new file: there is none, or a regular one. A link to nothing is
+ * refused: it may be meant for a disk that is not there, and would become a file in memory.
+ */
+static bool makes_file(struct run *r, int *status)
 {
+	const char *name = r->o.inputs[0].name;
 	struct stat st;
 
 	if (!r->write || r->o.in_place)
 		return false;
-	return lstat(r->o.inputs[0].name, &st) ? errno == ENOENT :
-	       S_ISREG(st.st_mode) || (S_ISLNK(st.st_mode) &&
-				       (stat(r->o.inputs[0].name, &st) ||
-					S_ISREG(st.st_mode)));
+	if (lstat(name, &st))
+		return errno == ENOENT;
+	if (S_ISLNK(st.st_mode)) {
+		if (stat(name, &st)) {
+			report_fail(&r->report, "%s is a symbolic link to something that is not "
+				    "there (%s): remove the link, or store to what it is meant "
+				    "for", name, strerror(errno));
+			*status = STATUS_FAILED;
+			return false;
+		}
+		/* The link becomes a file, and is nobody's more than what it led to. */
+		r->link_mode = (st.st_mode & 0777) ? (st.st_mode & 0777) : 0600;
+	}
+	return S_ISREG(st.st_mode);
 }
 
 static int is_set(void *arg)
@@ -138,7 +153,7 @@ static int make_file(struct run *r)
 	struct dmabuf_rw_error error;
 	struct dmabuf_rw_file_opts opts = {
 		.size = sizeof(opts), .error = &error, .interrupted = is_set,
-		.arg = (void *)catch_signals(),
+		.arg = (void *)catch_signals(), .mode = r->link_mode,
 	};
 	struct input *input = &r->o.inputs[0];
 	struct part *part = &r->o.parts[0];
@@ -175,13 +190,16 @@ static int make_file(struct run *r)
 static int open_all(struct run *r)
 {
 	struct transfer_options *o = &r->o;
-	bool makes = makes_file(r);
 	struct buffer_spec spec;
 	char why[BUFFER_WHY];
 	unsigned int i;
 	int status = STATUS_OK;
+	bool makes;
 
 	session_init(&r->session);
+	makes = makes_file(r, &status);
+	if (status)
+		return status;
 	if (buffer_parse(o->buffer, &spec, why)) {
 		report_fail(&r->report, "%s", why);
 		return STATUS_USAGE;

@@ -15,20 +15,20 @@ static const struct command *const commands[] = {
 
 static volatile sig_atomic_t stop;
 
+/* The second one, of whichever kind, acts as usual. */
 static void on_signal(int sig)
 {
-	(void)sig;
+	if (stop) {
+		signal(sig, SIG_DFL);
+		raise(sig);
+	}
 	stop = 1;
 }
 
 volatile sig_atomic_t *catch_signals(void)
 {
-	/* No SA_RESTART: waits are to end. The second signal acts as usual. */
-	struct sigaction action = {
-		.sa_handler = on_signal,
-		.sa_flags = SA_RESETHAND,
-	};
-
+	/* No SA_RESTART: waits are to end. */
+	struct sigaction action = { .sa_handler = on_signal };
 	static const int signals[] = { SIGINT, SIGTERM };
 	struct sigaction old;
 	size_t i;

@@ -3,9 +3,11 @@
  * report.c - results and failures, as text for people or JSON for programs.
  *
  * With -o json, stdout carries exactly one JSON object, also after a failure, which is
- * then in its "error" member; sentences go to stderr in either format.
+ * then in its "error" member; sentences go to stderr in either format. Only a command line
+ * that cannot be understood gets no object: it may not have said which format is wanted.
  */
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
@@ -86,7 +88,7 @@ int report_end(struct report *report, int status)
 	}
 	json_object_put(report->root);
 	report->root = NULL;
-	if (fflush(stdout) && status == STATUS_OK) {
+	if ((fflush(stdout) || ferror(stdout)) && status == STATUS_OK) {
 		perror("dmabuf-rw: stdout");
 		status = STATUS_FAILED;
 	}
@@ -129,9 +131,52 @@ void json_put_bool(struct json_object *object, const char *key, bool value)
 	json_object_object_add(object, key, json_object_new_boolean(value));
 }
 
+/* Length of the character at @s in UTF-8 (RFC 3629, section 4), 0: it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	/* The second byte is what tells characters from longer ways to write them. */
+	static const struct {
+		unsigned char first, last, low, high, length;
+	} kinds[] = {
+		{ 0x01, 0x7f, 0x00, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (*s < kinds[i].first || *s > kinds[i].last)
+			continue;
+		if (s[1] < kinds[i].low || s[1] > kinds[i].high)
+			return 0;
+		for (j = 2; j < kinds[i].length; j++)
+			if (s[j] < 0x80 || s[j] > 0xbf)
+				return 0;
+		return kinds[i].length;
+	}
+	return 0;
+}
+
+/* JSON is UTF-8; names of files are any bytes, and a message may end within a character. */
 void json_put_string(struct json_object *object, const char *key, const char *value)
 {
-	json_object_object_add(object, key, json_object_new_string(value));
+	static const char replacement[] = "\xef\xbf\xbd";
+	char *text = malloc(3 * strlen(value) + 1), *to = text;
+	const char *s = value;
+
+	while (text && *s) {
+		size_t n = utf8_length((const unsigned char *)s);
+
+		memcpy(to, n ? s : replacement, n ? n : 3);
+		to += n ? n : 3;
+		s += n ? n : 1;
+	}
+	if (text)
+		*to = 0;
+	json_object_object_add(object, key, json_object_new_string(text ? text : ""));
+	free(text);
 }
 
 struct json_object *json_of_info(const struct dmabuf_rw_info *info)

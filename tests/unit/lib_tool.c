@@ -217,6 +217,39 @@ static void the_version_is_printed(void **state)
 	assert_memory_equal(out, "dmabuf-rw ", 10);
 }
 
+static void json_is_utf_8_whatever_a_file_is_called(void **state)
+{
+	struct json_object *root, *error, *value;
+
+	(void)state;
+	/* A whole character, parts of some, a longer way to write one, a surrogate. */
+	assert_int_equal(run("load -o json \"$(printf '/no/\\303\\244\\303\\377\\300\\200\\355\\240\\200.')\" "
+			     "--into udmabuf:4K"), 1);
+	root = json_tokener_parse(out);
+	assert_non_null(root);
+	assert_true(json_object_object_get_ex(root, "error", &error));
+	assert_true(json_object_object_get_ex(error, "message", &value));
+#define BAD "\xef\xbf\xbd"
+	assert_non_null(strstr(json_object_get_string(value),
+			       "/no/\xc3\xa4" BAD BAD BAD BAD BAD BAD BAD "."));
+	json_object_put(root);
+}
+
+static void a_store_through_a_link_to_nothing_is_refused(void **state)
+{
+	static const char link[] = "/tmp/lib_tool-link";
+	struct stat st;
+
+	(void)state;
+	unlink(link);
+	assert_int_equal(symlink("/dev/disk/by-id/gone", link), 0);
+	assert_int_equal(run("store /tmp/lib_tool-link --from udmabuf:4K --allow-bounce"), 1);
+	assert_non_null(strstr(err, "is a symbolic link to something that is not there"));
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	unlink(link);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -227,6 +260,8 @@ int main(void)
 		cmocka_unit_test(a_pipe_is_refused_at_once),
 		cmocka_unit_test(without_the_module_the_sentence_says_how_to_load_it),
 		cmocka_unit_test(the_version_is_printed),
+		cmocka_unit_test(json_is_utf_8_whatever_a_file_is_called),
+		cmocka_unit_test(a_store_through_a_link_to_nothing_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
