@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,10 @@
 
 #include "data.h"
 #include "fs.h"
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE	0x80
+#endif
 
 #define ROLE		"priv512p2"
 #define BYTES		(3 * MiB + 777)
@@ -119,8 +124,9 @@ static void check_cache_kept(void)
 }
 
 /* All of the file in one call, then by a queue in blocks, then a part. */
-static void load(enum way way, u64 block)
+static void load(enum way way)
 {
+	const u64 block = 256 * KiB;
 	struct dmabuf_rw_completion done;
 	u64 next = 0;
 
@@ -152,24 +158,16 @@ static void load_with_cache(enum way way)
 	for (int some = 0; some <= 1; some++) {
 		prepare_cache(some);
 		bind_file(way, fd);
-		load(way, 256 * KiB);
+		load(way);
 		dmabuf_rw_binding_destroy(binding);
 	}
 }
 
-static void direct_loads_leave_nothing(const void *arg)
+static void loads_leave_nothing(const void *arg)
 {
 	open_all(arg, "");
 	fd = file_make(&fs, "f", BYTES, 1);
 	load_with_cache(DIRECT);
-	close(fd);
-	finish();
-}
-
-static void bounced_loads_leave_nothing(const void *arg)
-{
-	open_all(arg, "");
-	fd = file_make(&fs, "f", BYTES, 1);
 	load_with_cache(BOUNCED);
 	close(fd);
 	finish();
@@ -188,11 +186,8 @@ static void loads_by_way_of_the_page_cache_leave_nothing(const void *arg)
 	finish();
 }
 
-/*
- * Runs @fn where there is no /proc. The descriptor is as the caller has made it, so nobody
- * but the test keeps the kernel from reading ahead.
- */
-static void without_proc(void (*fn)(void))
+/* Runs @fn in a process of its own, after @change has changed that. */
+static void in_child(void (*change)(void), void (*fn)(void))
 {
 	int status;
 	pid_t pid;
@@ -200,7 +195,7 @@ static void without_proc(void (*fn)(void))
 	fflush(stdout);
 	pid = SYS(fork());
 	if (!pid) {
-		SYS(chroot(fs.dir));
+		change();
 		fn();
 		fflush(stdout);
 		_exit(0);
@@ -209,6 +204,15 @@ static void without_proc(void (*fn)(void))
 	/* The child has said why. */
 	if (status)
 		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/*
+ * To where there is no /proc. The descriptor is as the caller has made it, so nobody but the
+ * test keeps the kernel from reading ahead.
+ */
+static void go_away_from_proc(void)
+{
+	SYS(chroot(fs.dir));
 }
 
 static void load_buffered(void)
@@ -224,8 +228,48 @@ static void loads_without_proc_leave_nothing(const void *arg)
 {
 	open_all(arg, "");
 	fd = file_make(&fs, "f", BYTES, 1);
-	without_proc(load_buffered);
+	in_child(go_away_from_proc, load_buffered);
 	close(fd);
+	finish();
+}
+
+static void become_nobody(void)
+{
+	SYS(setgid(65534));
+	SYS(setuid(65534));
+}
+
+static void load_once(void)
+{
+	bind_file(JOURNALED, fd);
+	CHECK_EQ(dmabuf_rw_read(binding, 0, 0, BYTES, 0, NULL), BYTES);
+	buf_check(&buf, 0, BYTES, 1, 0);
+	dmabuf_rw_binding_destroy(binding);
+}
+
+/* Who may not write to a file may not ask what of it is cached. */
+static void readers_without_rights_leave_nothing_where_the_kernel_helps(const void *arg)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	bool helps;
+	int own;
+
+	open_all("ext4", "data=journal");
+	own = file_make(&fs, "f", BYTES, 1);
+	SYS(fchmod(own, 0644));
+	fd = own;
+	prepare_cache(true);
+	fd = fs_open(&fs, "f", O_RDONLY);
+	helps = preadv2(fd, &iov, 1, BYTES, RWF_DONTCACHE) == 0;
+	in_child(become_nobody, load_once);
+	if (helps)
+		check_cache_after("a reader");
+	else
+		note("the file system does not know RWF_DONTCACHE: %u of %llu pages are cached",
+		     look(own, after), PAGES);
+	close(fd);
+	close(own);
 	finish();
 }
 
@@ -283,7 +327,7 @@ static void stores_without_proc_leave_nothing(const void *arg)
 {
 	open_all(arg, "");
 	fd = file_make(&fs, "f", BYTES, 1);
-	without_proc(store_buffered);
+	in_child(go_away_from_proc, store_buffered);
 	close(fd);
 	finish();
 }
@@ -318,14 +362,14 @@ static void add(void)
 	fs_program();
 	test_limit(60);
 	for (size_t i = 0; i < FS_KINDS; i++) {
-		TEST_OF_KIND(i, direct_loads_leave_nothing);
-		TEST_OF_KIND(i, bounced_loads_leave_nothing);
+		TEST_OF_KIND(i, loads_leave_nothing);
 		TEST_OF_KIND(i, loads_without_proc_leave_nothing);
 		TEST_OF_KIND(i, stores_leave_nothing);
 		TEST_OF_KIND(i, stores_without_proc_leave_nothing);
 		TEST_OF_KIND(i, new_files_are_not_cached);
 	}
 	TEST(loads_by_way_of_the_page_cache_leave_nothing);
+	TEST(readers_without_rights_leave_nothing_where_the_kernel_helps);
 }
 
 const struct program program = { "file_cache", add };

@@ -30,7 +30,7 @@
 #define FS_BYTES	(32 * MiB)
 #define BYTES		(MiB + 777)
 #define WHOLE_LBAS	(MiB + 3 * 512)
-#define ROUNDS		16
+#define ROUNDS		12
 
 #ifndef FALLOC_FL_WRITE_ZEROES
 #define FALLOC_FL_WRITE_ZEROES	0x80
@@ -165,8 +165,7 @@ static void lay_out(struct transfer *t)
 	t->nr = 3;
 }
 
-/* Copies the first @len bytes of the transfer between memory that looks like the buffer's and
- * memory that looks like the file's. */
+/* What the first @len bytes of a transfer do to the buffer's bytes or the file's. */
 static void copy(const struct transfer *t, u8 *buffer, u8 *file, u64 len)
 {
 	u64 done = 0;
