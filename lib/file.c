@@ -334,6 +334,8 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 	if (renameat(file->dir, file->temporary, file->dir, file->name))
 		return -errno;
 	file->committed = true;
+	/* Cutting it to its size has left the last page in the cache. */
+	posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return fsync(file->dir) ? -EUCLEAN : 0;
 }
 

@@ -76,8 +76,8 @@ class Machine:
 
     # --- what the session calls -------------------------------------------------------
 
-    def cut(self):
-        return False
+    def cut_at(self):
+        return None
 
     def deadline(self):
         return self._deadline

@@ -23,7 +23,8 @@ class Session:
     listener.line(text)      a line on the report port
     listener.console(bytes)  output on the serial console
     listener.deadline()      monotonic time at which to give up, or None
-    listener.cut()           is the machine to lose its power now?
+    listener.cut_at()        monotonic time at which the machine is to lose its power, or
+                             None. It does then, not when it has just said something.
     listener.last_seconds(n) it has passed: the next one is to be in n seconds, for
                              finding out where the processors are
     """
@@ -80,9 +81,13 @@ class Session:
 
     def _loop(self):
         while self._qemu.poll() is None:
-            if self._listener.cut():
-                self._qemu.kill()
-                return
+            wait = 0.2
+            cut_at = self._listener.cut_at()
+            if cut_at is not None:
+                wait = min(wait, cut_at - time.monotonic())
+                if wait <= 0:
+                    self._qemu.kill()
+                    return
             deadline = self._listener.deadline()
             if deadline is not None and time.monotonic() > deadline:
                 if self.timed_out:
@@ -95,7 +100,7 @@ class Session:
                 self._answer("the guest did not let the device go")
             while self._at and time.monotonic() > self._at[0][0]:
                 self._at.pop(0)[1]()
-            for key, _ in self._select.select(timeout=0.2):
+            for key, _ in self._select.select(timeout=wait):
                 self._ready(key.fileobj, *key.data)
 
     def _drain(self):
