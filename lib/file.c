@@ -41,6 +41,8 @@
  * ones, so that a drive that takes no SGLs can write its end as well.
  */
 #define BLOCK		4096
+/* Zeros that the file system writes at a time; a drive may take a second for them. */
+#define DRIVE_ZEROS	(UINT64_C(1) << 30)
 /* Zeros written at a time: enough for several of the drive's commands. */
 #define ZEROS		(4U << 20)
 #define NAME_TRIES	16
@@ -198,6 +200,20 @@ static int fill(const struct dmabuf_rw_file *f, uint64_t bytes)
 	return ret;
 }
 
+/* Where kernel, file system and drive can; else some -errno. */
+static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
+{
+	uint64_t off;
+
+	for (off = 0; off < end; off += DRIVE_ZEROS) {
+		if (off && f->interrupted && f->interrupted(f->arg))
+			return -EINTR;
+		if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, off, MIN(end - off, DRIVE_ZEROS)))
+			return -errno;
+	}
+	return 0;
+}
+
 /* Space with zeros in it, which the drive has been told. */
 static int make_contents(const struct dmabuf_rw_file *f)
 {
@@ -208,14 +224,14 @@ static int make_contents(const struct dmabuf_rw_file *f)
 		return -EFBIG;
 	if (!whole)
 		return fsync(f->fd) ? -errno : 0;
-	if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, 0, whole)) {
-		if (errno == EINTR || errno == ENOSPC || errno == EFBIG || errno == EDQUOT)
-			return -errno;
-		/* In one piece if possible, and no surprise by a full file system later. */
-		if (fallocate(f->fd, 0, 0, whole) && errno != EOPNOTSUPP && errno != ENOSYS)
-			return -errno;
+	/* In one piece if possible, and no surprise by a full file system later. */
+	if (fallocate(f->fd, 0, 0, whole) && errno != EOPNOTSUPP && errno != ENOSYS)
+		return -errno;
+	ret = let_drive_write_zeros(f, whole);
+	if (ret == -EINTR || ret == -ENOSPC || ret == -EDQUOT)
+		return ret;
+	if (ret)
 		ret = fill(f, whole);
-	}
 	if (!ret && fsync(f->fd))
 		ret = -errno;
 	return ret;
