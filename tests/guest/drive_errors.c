@@ -424,26 +424,36 @@ static void format_drive(u32 lba)
 	FAIL("the block size did not become %u", lba);
 }
 
-static void reformatted_namespace_is_EMEDIUMTYPE(const void *arg)
+/* A namespace that may be formatted, bound and working. */
+static void bind_to_format(void)
 {
-	int b;
-
 	disk_relink("drw-plug", 1);
-	/* A test that failed may have left the other format. */
+	/* A test that failed may have left another format. */
 	disk_open(&disk, disk_exists("plug512") ? "plug512" : "plug4k");
-	if (disk.lba != 512)
-		format_drive(512);
+	format_drive(512);
 	disk_relink("drw-plug", 1);
 	disk_open(&disk, "plug512");
 	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
 	binding = OK(drw_bind(buf.fd, disk.fd));
 	drw_ring(&ring, 4, 0);
 	CHECK_EQ(drw_write(binding, AT, 0, 4096), 4096);
+}
 
-	format_drive(4096);
+static void expect_transfers_refused(void)
+{
 	FAILS(drw_read(binding, AT, 0, 4096), EMEDIUMTYPE);
 	FAILS(drw_write(binding, AT, 0, 4096), EMEDIUMTYPE);
 	FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0, 4096, 0), EMEDIUMTYPE);
+}
+
+static void reformatted_namespace_is_EMEDIUMTYPE(const void *arg)
+{
+	int b;
+
+	bind_to_format();
+
+	format_drive(4096);
+	expect_transfers_refused();
 	/* As it is now it can be bound. */
 	b = OK(drw_bind(buf.fd, disk.fd));
 	OK(drw_info(b, &info));
@@ -470,18 +480,8 @@ static void reformatted_to_interleaved_protection_is_EMEDIUMTYPE(const void *arg
 {
 	const char *name;
 
-	disk_relink("drw-plug", 1);
-	disk_open(&disk, disk_exists("plug512") ? "plug512" : "plug4k");
-	if (disk.lba != 512)
-		format_drive(512);
-	disk_relink("drw-plug", 1);
-	disk_open(&disk, "plug512");
+	bind_to_format();
 	name = strrchr(realpath(disk.path, NULL), '/') + 1;
-	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
-	binding = OK(drw_bind(buf.fd, disk.fd));
-	drw_ring(&ring, 4, 0);
-	CHECK_EQ(drw_write(binding, AT, 0, 4096), 4096);
-
 	/* Format 1 of the emulated drive: 512 bytes and 8 of metadata. */
 	CHECK_EQ(sh("nvme format %s --lbaf=1 --ms=1 --pi=1 --force", disk.path), 0);
 	for (int i = 0; i < 200 && atoi(slurp("/sys/block/%s/metadata_bytes", name)) != 8; i++)
@@ -490,9 +490,7 @@ static void reformatted_to_interleaved_protection_is_EMEDIUMTYPE(const void *arg
 	/* It is looked at once a tick. */
 	usleep(20000);
 	buf_fill(&buf, 0, 64 * KiB, 5, 0);
-	FAILS(drw_read(binding, AT, 0, 4096), EMEDIUMTYPE);
-	FAILS(drw_write(binding, AT, 0, 4096), EMEDIUMTYPE);
-	FAILS(drw_ring_io(&ring, binding, DMABUF_RW_OP_READ, AT, 0, 4096, 0), EMEDIUMTYPE);
+	expect_transfers_refused();
 	buf_check(&buf, 0, 64 * KiB, 5, 0);
 	FAILS(drw_bind(buf.fd, disk.fd), EMEDIUMTYPE);
 

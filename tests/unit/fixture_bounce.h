@@ -104,6 +104,34 @@ static inline void mixed_binding(uint64_t file_bytes, uint64_t buf_bytes,
 	assert_int_equal(bind_bounce(NULL), 0);
 }
 
+#define CHUNK DMABUF_RW_BOUNCE_MIN_CHUNK
+
+static struct dmabuf_rw_result result;	/* of the last move() */
+
+static inline ssize_t move(bool write, uint64_t file_off, uint64_t buf_off, uint64_t len)
+{
+	result = (struct dmabuf_rw_result){ .size = sizeof(result) };
+	return (write ? dmabuf_rw_write : dmabuf_rw_read)(binding, file_off, buf_off, len, 0,
+							  &result);
+}
+
+/* What a range of the buffer, or of the file, holds if nothing was moved there. */
+static inline void expect_buffer_untouched(uint64_t from, uint64_t to)
+{
+	for (; from < to; from++)
+		if (fake.buffer[from] != fake_buffer_byte(from))
+			fail_msg("byte %llu of the buffer was touched",
+				 (unsigned long long)from);
+}
+
+static inline void expect_file_untouched(uint64_t from, uint64_t to)
+{
+	for (; from < to; from++)
+		if (fake.file[from] != fake_file_byte(from))
+			fail_msg("byte %llu of the file was touched",
+				 (unsigned long long)from);
+}
+
 #define BOUNCE_TEST(name) cmocka_unit_test_setup_teardown(name, bounce_setup, bounce_teardown)
 
 #endif

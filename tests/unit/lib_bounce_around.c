@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: MIT
+/*
+ * lib_bounce_around.c - what bouncing leaves alone: the page cache, and all that can go direct
+ * or belongs to others' transfers on bindings that bounce what the module refuses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fixture_bounce.h"
+
+/* ---- the page cache ------------------------------------------------------------------------ */
+
+#define CACHED_FILE (8 * CHUNK)
+#define CACHED_PAGES (CACHED_FILE / FAKE_PAGE)
+
+enum pattern { NONE, ALL, FIRST_HALF, ONE, EVERY_OTHER, RUNS, PATTERNS };
+
+static bool was_cached(enum pattern pattern, unsigned int page)
+{
+	switch (pattern) {
+	case ALL:
+		return true;
+	case FIRST_HALF:
+		return page < CACHED_PAGES / 2;
+	case ONE:
+		return page == CACHED_PAGES / 2 + 3;
+	case EVERY_OTHER:
+		return page % 2;
+	case RUNS:
+		return page / 5 % 3 == 1;
+	default:
+		return false;
+	}
+}
+
+/* A file that takes no O_DIRECT, of which others have cached what the pattern says. */
+static void cached_binding(enum pattern pattern, bool dontcache, bool ring)
+{
+	unsigned int i;
+
+	fake.ring_errno = ring ? 0 : EPERM;
+	fake.dontcache = dontcache;
+	bounce_only_binding(CACHED_FILE, CACHED_FILE + FAKE_PAGE, true);
+	assert_int_equal(fake.random_fds, 1);
+	fake.random_fds = fake.drops = 0;
+	for (i = 0; i < FAKE_PAGES; i++)
+		fake.pages[i] = i < CACHED_PAGES && was_cached(pattern, i) ? FAKE_CLEAN :
+									     FAKE_ABSENT;
+}
+
+static const struct {
+	uint64_t off, len;
+} cached_ranges[] = {
+	{ 0, CACHED_FILE }, { 1, 1 }, { 4095, 2 }, { 4096, 4096 }, { 5000, 3 * CHUNK },
+	{ 12288, 2 * CHUNK + 1 }, { CHUNK - 1, 6 * CHUNK + 4098 }, { 7 * CHUNK + 9, 4000 },
+};
+
+static void reads_leave_the_page_cache_as_it_was(void **state)
+{
+	unsigned int how, pattern, i, page;
+
+	(void)state;
+	for (how = 0; how < 4; how++)
+		for (pattern = 0; pattern < PATTERNS; pattern++)
+			for (i = 0; i < COUNT(cached_ranges); i++) {
+				uint64_t f = cached_ranges[i].off, n = cached_ranges[i].len;
+
+				cached_binding(pattern, how & 1, how & 2);
+				assert_int_equal(move(false, f, 3, n), n);
+				assert_memory_equal(fake.file + f, fake.buffer + 3, n);
+				for (page = 0; page < FAKE_PAGES; page++)
+					assert_int_equal(fake.pages[page],
+							 page < CACHED_PAGES &&
+							 was_cached(pattern, page));
+				/* Where the kernel does it, nobody else has to. */
+				assert_int_equal(how & 1 ? fake.drops : 0, 0);
+				unbind();
+			}
+}
+
+/* What is behind the end cannot be cached, and is no reason to read page by page. */
+static void a_read_over_the_end_leaves_nothing_either(void **state)
+{
+	unsigned int page;
+
+	(void)state;
+	bounce_only_binding(CHUNK + 100, CACHED_FILE, true);
+	assert_int_equal(move(false, 10, 0, CACHED_FILE), CHUNK + 90);
+	for (page = 0; page < FAKE_PAGES; page++)
+		assert_int_equal(fake.pages[page], FAKE_ABSENT);
+	assert_in_range(fake.plain_ios, 2, 10);
+}
+
+/* Pages that are written in part stay for who writes the rest of them. */
+static void whole_pages_that_were_written_are_dropped(void **state)
+{
+	unsigned int how, pattern, i, page;
+
+	(void)state;
+	for (how = 0; how < 4; how++)
+		for (pattern = 0; pattern < PATTERNS; pattern++)
+			for (i = 0; i < COUNT(cached_ranges); i++) {
+				uint64_t f = cached_ranges[i].off, n = cached_ranges[i].len;
+
+				cached_binding(pattern, how & 1, how & 2);
+				assert_int_equal(move(true, f, 0, n), n);
+				assert_memory_equal(fake.file + f, fake.buffer, n);
+				for (page = 0; page < FAKE_PAGES; page++) {
+					uint64_t at = page * FAKE_PAGE, end = at + FAKE_PAGE;
+					bool in_part = at < f + n && end > f &&
+						       (at < f || end > f + n);
+
+					assert_int_equal(fake.pages[page] != FAKE_ABSENT,
+							 in_part || (page < CACHED_PAGES &&
+								     was_cached(pattern, page)));
+				}
+				unbind();
+			}
+}
+
+static void odd_ends_of_direct_writes_stay_in_the_page_cache(void **state)
+{
+	unsigned int page;
+
+	(void)state;
+	bounce_only_binding(CACHED_FILE, CACHED_FILE, false);
+	assert_int_equal(move(true, 5000, 0, 3 * CHUNK), 3 * CHUNK);
+	for (page = 0; page < FAKE_PAGES; page++)
+		assert_int_equal(fake.pages[page],
+				 page == 1 || page == (5000 + 3 * CHUNK) / FAKE_PAGE ?
+				 FAKE_DIRTY : FAKE_ABSENT);
+	assert_int_equal(fake.drops, 0);
+}
+
+/* It may be somebody else's. */
+static void what_cannot_be_asked_about_is_not_dropped(void **state)
+{
+	static const int errs[] = { EPERM, ENOSYS, EOPNOTSUPP };
+	unsigned int i, page;
+	bool write;
+
+	(void)state;
+	for (i = 0; i < COUNT(errs); i++)
+		for (write = false;; write = true) {
+			cached_binding(ONE, false, true);
+			fake.cachestat_errno = errs[i];
+			assert_int_equal(move(write, 0, 0, CACHED_FILE), CACHED_FILE);
+			for (page = 0; page < CACHED_PAGES; page++)
+				assert_int_not_equal(fake.pages[page], FAKE_ABSENT);
+			unbind();
+			if (write)
+				break;
+		}
+	/* Nor is what cannot be waited for, by whatever kind of file. */
+	cached_binding(NONE, false, true);
+	fake.cachestat_errno = 0;
+	fake.sync_range_errno = ESPIPE;
+	assert_int_equal(move(true, 0, 0, CACHED_FILE), CACHED_FILE);
+	assert_int_equal(result.error, 0);
+	assert_int_equal(fake.drops, 0);
+}
+
+/* As with O_DIRECT, what is counted has reached the drive. */
+static void bytes_that_are_not_written_back_do_not_count(void **state)
+{
+	bool ring;
+
+	(void)state;
+	for (ring = false;; ring = true) {
+		cached_binding(NONE, false, ring);
+		fake.lost_from = 3 * CHUNK + 4096;
+		fake.lost_to = fake.lost_from + 1;
+		fake.lost_errno = EIO;
+		assert_int_equal(move(true, 0, 0, CACHED_FILE), 3 * CHUNK);
+		assert_int_equal(result.error, EIO);
+		assert_int_equal(result.bounced_bytes, 3 * CHUNK);
+		assert_int_equal(move(true, 3 * CHUNK, 0, CHUNK), -EIO);
+		assert_int_equal(result.path, DMABUF_RW_PATH_NONE);
+		assert_int_equal(move(true, 0, 0, 3 * CHUNK), 3 * CHUNK);
+		assert_int_equal(result.error, 0);
+		unbind();
+		if (ring)
+			break;
+	}
+}
+
+/* ---- direct where possible ---------------------------------------------------------------- */
+
+static void only_the_odd_ends_of_a_transfer_bounce(void **state)
+{
+	struct dmabuf_rw_stats stats = { .size = sizeof(stats) };
+	bool write;
+
+	(void)state;
+	for (write = false;; write = true) {
+		mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+		/* 100 bytes to the first LBA's end, 7 after the last one's beginning. */
+		assert_int_equal(move(write, 412, 100, 100 + 3 * CHUNK + 7),
+				 100 + 3 * CHUNK + 7);
+		assert_int_equal(result.path, DMABUF_RW_PATH_MIXED);
+		assert_int_equal(result.direct_bytes, 3 * CHUNK);
+		assert_int_equal(result.bounced_bytes, 107);
+		assert_memory_equal(fake.file + 412, fake.buffer + 100, 107 + 3 * CHUNK);
+		if (write) {
+			expect_file_untouched(0, 412);
+			expect_file_untouched(412 + 107 + 3 * CHUNK, 8 * CHUNK);
+		} else {
+			expect_buffer_untouched(0, 100);
+			expect_buffer_untouched(100 + 107 + 3 * CHUNK, 8 * CHUNK);
+		}
+		assert_int_equal(dmabuf_rw_binding_stats(binding, &stats), 0);
+		assert_int_equal(stats.mixed_transfers, 1);
+		assert_int_equal(stats.bounced_bytes, 107);
+		unbind();
+		if (write)
+			break;
+	}
+}
+
+static void where_the_buffer_does_not_fit_all_of_it_bounces(void **state)
+{
+	(void)state;
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+	assert_int_equal(move(false, 512, 3, 2 * CHUNK), 2 * CHUNK);
+	assert_int_equal(result.path, DMABUF_RW_PATH_BOUNCED);
+	assert_memory_equal(fake.file + 512, fake.buffer + 3, 2 * CHUNK);
+	assert_int_equal(move(false, 100, 200, 50), 50);
+	assert_int_equal(result.path, DMABUF_RW_PATH_BOUNCED);
+}
+
+static void odd_pieces_are_bounced_where_they_must(void **state)
+{
+	static const struct dmabuf_rw_piece pieces[] = {
+		{ 0, 1000 }, { 8192, CHUNK }, { 4096, 24 },
+	};
+
+	(void)state;
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 1);
+	assert_int_equal(dmabuf_rw_readv(binding, 12, pieces, 3, 0, NULL), CHUNK + 1024);
+	assert_memory_equal(fake.buffer, fake.file + 12, 1000);
+	assert_memory_equal(fake.buffer + 8192, fake.file + 1012, CHUNK);
+	assert_memory_equal(fake.buffer + 4096, fake.file + 1012 + CHUNK, 24);
+	expect_buffer_untouched(1000, 4096);
+	expect_buffer_untouched(4120, 8192);
+}
+
+static void never_written_ranges_are_read_through_memory(void **state)
+{
+	(void)state;
+	mixed_binding(32 * CHUNK, 32 * CHUNK, 512, 4);
+	fake.bad_errno = ENXIO;
+	fake.bad_from = CHUNK;
+	fake.bad_to = 2 * CHUNK;
+	assert_int_equal(move(false, 0, 0, 32 * CHUNK), 32 * CHUNK);
+	assert_int_equal(result.path, DMABUF_RW_PATH_MIXED);
+	assert_true(result.bounced_bytes >= CHUNK);
+	assert_true(result.direct_bytes >= 8 * CHUNK);
+	assert_memory_equal(fake.file, fake.buffer, 32 * CHUNK);
+}
+
+static void a_file_with_holes_goes_direct_where_it_has_blocks(void **state)
+{
+	struct dmabuf_rw_error why;
+	char path[64];
+	int fd;
+
+	(void)state;
+	fake_pair(32 * CHUNK, 32 * CHUNK);
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	fake.sparse = true;
+	fake.bad_errno = ENXIO;
+	fake.bad_from = CHUNK;
+	fake.bad_to = 2 * CHUNK;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fake.file_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), 0);
+	assert_int_equal(fake.bind.flags, DMABUF_RW_BIND_SPARSE);
+	assert_int_equal(fake.bind.reason, 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 0);
+	assert_int_equal(move(false, 0, 0, 32 * CHUNK), 32 * CHUNK);
+	assert_int_equal(result.path, DMABUF_RW_PATH_MIXED);
+	assert_memory_equal(fake.file, fake.buffer, 32 * CHUNK);
+	/* Where nobody can read the holes, or somebody may write them, it is not tried. */
+	fake.mmap_errno = EINVAL;
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), -EOPNOTSUPP);
+	assert_int_equal(bind_error.reason, DMABUF_RW_REASON_NO_CPU_ACCESS);
+	fake.mmap_errno = 0;
+	assert_int_equal(bind_bounce(NULL), 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 1);
+	assert_int_equal(why.reason, DMABUF_RW_REASON_HOLE);
+	/* A module that does not know it. */
+	fake.sparse = false;
+	assert_int_equal(bind_pair(device, fake.dmabuf_fd, fd, NULL), 0);
+	assert_int_equal(dmabuf_rw_binding_refusal(binding, &why), 1);
+	assert_int_equal(why.reason, DMABUF_RW_REASON_HOLE);
+	close(fd);
+}
+
+static void never_written_ranges_cannot_be_written(void **state)
+{
+	(void)state;
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+	fake.bad_errno = ENXIO;
+	fake.bad_from = CHUNK;
+	fake.bad_to = 2 * CHUNK;
+	assert_int_equal(move(true, 0, 0, 8 * CHUNK), CHUNK);
+	assert_int_equal(result.error, ENXIO);
+	assert_int_equal(result.path, DMABUF_RW_PATH_DIRECT);
+	expect_file_untouched(CHUNK, 8 * CHUNK);
+}
+
+static void other_errors_of_the_drive_do_not_bounce(void **state)
+{
+	static const int errs[] = { EIO, ENODATA, ESTALE, ENODEV, EACCES, ENOSPC, EINTR };
+	size_t i;
+
+	(void)state;
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+	fake.bad_from = CHUNK;
+	fake.bad_to = 2 * CHUNK;
+	for (i = 0; i < COUNT(errs); i++) {
+		fake.bad_errno = errs[i];
+		assert_int_equal(move(false, CHUNK, 0, CHUNK), -errs[i]);
+	}
+	assert_int_equal(fake.direct_ios + fake.plain_ios, 0);
+}
+
+static void a_read_over_the_end_of_a_bound_file_stays_direct(void **state)
+{
+	(void)state;
+	mixed_binding(10001, 65536, 512, 4);
+	assert_int_equal(move(false, 512, 4, 10001 - 512), 10001 - 512);
+	assert_int_equal(result.path, DMABUF_RW_PATH_DIRECT);
+	assert_int_equal(move(false, 0, 0, 65536), 10001);
+	assert_int_equal(result.error, 0);
+	assert_int_equal(result.path, DMABUF_RW_PATH_DIRECT);
+	/* Odd, and over it. */
+	assert_int_equal(move(false, 3, 1, 65535), 10001 - 3);
+	assert_int_equal(result.error, 0);
+}
+
+/* ---- odd writes to a bound regular file -------------------------------------------------- */
+
+static void an_odd_write_to_a_bound_file_changes_nothing_around_it(void **state)
+{
+	static const struct {
+		uint64_t file_off, buf_off, len;
+	} cases[] = {
+		{ 0, 0, 1 }, { 511, 5, 1 }, { 511, 5, 2 }, { 100, 7, 50 }, { 512, 3, 512 },
+		{ 513, 4, 511 }, { 1, 1, 2 << 20 }, { 700, 0, 3 << 20 }, { 4096, 1, 1 << 20 },
+		{ (4 << 20) + 512, 0, 489 }, { (4 << 20) + 999, 8, 2 },
+	};
+	const uint64_t size = (4 << 20) + 1001;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		uint64_t f = cases[i].file_off, b = cases[i].buf_off, n = cases[i].len;
+
+		mixed_binding(size, 8 << 20, 512, 4);
+		unbind();
+		fake.info_flags |= DMABUF_RW_INFO_REGULAR;
+		fake.pinned = true;
+		assert_int_equal(bind_bounce(NULL), 0);
+		assert_int_equal(move(true, f, b, n), n);
+		assert_memory_equal(fake.file + f, fake.buffer + b, n);
+		expect_file_untouched(0, f);
+		expect_file_untouched(f + n, size);
+		assert_int_equal(fake.direct_ios + fake.plain_ios, 0);
+		assert_int_equal(fake.open_syncs, 0);
+		unbind();
+	}
+}
+
+/*
+ * The page cache would read and write all of an odd LBA's page, with LBAs in it that another
+ * transfer may be writing directly.
+ */
+static void an_odd_write_to_a_bound_device_touches_its_own_lbas_only(void **state)
+{
+	static const struct {
+		uint64_t file_off, buf_off, len;
+		bool direct;	/* some of it goes by O_DIRECT */
+	} cases[] = {
+		{ 0, 0, 5000, false }, { 5120, 4, 1000, false }, { 513, 1, 100, false },
+		/* Where the buffer does not fit, whole blocks need no scratch memory. */
+		{ 100, 7, 3 * CHUNK, true }, { 4096, 1, CHUNK, true },
+		{ 512, 1, 3584, false }, { 512, 1, 3584 + 4096 + 1, true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		uint64_t f = cases[i].file_off, b = cases[i].buf_off, n = cases[i].len;
+
+		mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+		fake.direct_ios = 0;
+		assert_int_equal(move(true, f, b, n), n);
+		assert_memory_equal(fake.file + f, fake.buffer + b, n);
+		expect_file_untouched(0, f);
+		expect_file_untouched(f + n, 8 * CHUNK);
+		assert_int_equal(fake.plain_ios, 0);
+		assert_int_equal(fake.direct_ios != 0, cases[i].direct);
+		unbind();
+	}
+	mixed_binding(8 * CHUNK, 8 * CHUNK, 512, 4);
+	fake.udmabuf_errno = ENOENT;
+	assert_int_equal(move(true, 1, 0, 100), -EDOM);
+	expect_file_untouched(0, 8 * CHUNK);
+}
+
+static void want_of_memory_or_descriptors_is_no_silent_lack_of_bouncing(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	fake.dup_errno = EMFILE;
+	assert_int_equal(bind_bounce(NULL), -EMFILE);
+	assert_int_equal(bind_error.err, EMFILE);
+	fake.dup_errno = 0;
+}
+
+static void a_bound_file_does_not_grow_by_bouncing(void **state)
+{
+	(void)state;
+	mixed_binding(10001, 65536, 512, 4);
+	unbind();
+	fake.info_flags |= DMABUF_RW_INFO_REGULAR;
+	fake.pinned = true;
+	assert_int_equal(bind_bounce(NULL), 0);
+	assert_int_equal(move(true, 9999, 1, 100), 2);
+	assert_int_equal(result.error, ENOSPC);
+	assert_int_equal(result.path, DMABUF_RW_PATH_BOUNCED);
+	assert_int_equal(move(true, 10001, 1, 100), -ENOSPC);
+}
+
+static void the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	unbind();
+	fake.info_flags |= DMABUF_RW_INFO_REGULAR;
+	fake.pinned = true;
+	assert_int_equal(bind_bounce(NULL), 0);
+	/* As if the file had ended at an odd byte before that. */
+	fake.bad_errno = EDOM;
+	fake.bad_from = 65024;
+	fake.bad_to = 65536;
+	assert_int_equal(move(true, 64001, 1, 1500), 65024 - 64001);
+	assert_int_equal(result.error, ETXTBSY);
+	assert_memory_equal(fake.file + 64001, fake.buffer + 1, 65024 - 64001);
+	expect_file_untouched(65024, 65536);
+}
+
+static void without_scratch_memory_an_odd_write_is_refused(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	unbind();
+	fake.info_flags |= DMABUF_RW_INFO_REGULAR;
+	fake.pinned = true;
+	fake.udmabuf_errno = ENOENT;
+	assert_int_equal(bind_bounce(NULL), 0);
+	assert_int_equal(move(true, 1, 0, 100), -ETXTBSY);
+	fake.udmabuf_errno = EMFILE;
+	assert_int_equal(move(true, 1, 0, 100), -EMFILE);
+	expect_file_untouched(0, 65536);
+	/* It is tried again, and reading does without. */
+	fake.udmabuf_errno = 0;
+	assert_int_equal(move(false, 1, 0, 100), 100);
+	assert_int_equal(move(true, 1, 0, 100), 100);
+	fake.bad_errno = EIO;
+	fake.bad_from = 0;
+	fake.bad_to = 512;
+	assert_int_equal(move(true, 1, 0, 100), -EIO);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		BOUNCE_TEST(reads_leave_the_page_cache_as_it_was),
+		BOUNCE_TEST(a_read_over_the_end_leaves_nothing_either),
+		BOUNCE_TEST(whole_pages_that_were_written_are_dropped),
+		BOUNCE_TEST(odd_ends_of_direct_writes_stay_in_the_page_cache),
+		BOUNCE_TEST(what_cannot_be_asked_about_is_not_dropped),
+		BOUNCE_TEST(bytes_that_are_not_written_back_do_not_count),
+		BOUNCE_TEST(only_the_odd_ends_of_a_transfer_bounce),
+		BOUNCE_TEST(where_the_buffer_does_not_fit_all_of_it_bounces),
+		BOUNCE_TEST(odd_pieces_are_bounced_where_they_must),
+		BOUNCE_TEST(never_written_ranges_are_read_through_memory),
+		BOUNCE_TEST(a_file_with_holes_goes_direct_where_it_has_blocks),
+		BOUNCE_TEST(never_written_ranges_cannot_be_written),
+		BOUNCE_TEST(other_errors_of_the_drive_do_not_bounce),
+		BOUNCE_TEST(a_read_over_the_end_of_a_bound_file_stays_direct),
+		BOUNCE_TEST(an_odd_write_to_a_bound_file_changes_nothing_around_it),
+		BOUNCE_TEST(an_odd_write_to_a_bound_device_touches_its_own_lbas_only),
+		BOUNCE_TEST(want_of_memory_or_descriptors_is_no_silent_lack_of_bouncing),
+		BOUNCE_TEST(a_bound_file_does_not_grow_by_bouncing),
+		BOUNCE_TEST(the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot),
+		BOUNCE_TEST(without_scratch_memory_an_odd_write_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
