@@ -30,6 +30,8 @@
  *	  The share or the whole of drw_inode.writers > freeze protection of the superblock >
  *	  inode lock, shared > everything that an attempt takes. The first two are given back
  *	  in interrupt context when the last command of a transfer has ended.
+ *	  drw_inode.late_lock > (nothing). The work of late stamps only tries for the locks
+ *	  above, since it is waited for under pin_lock.
  */
 #ifndef _DRW_INODE_H
 #define _DRW_INODE_H
@@ -82,7 +84,8 @@
  * @late_file: as what the file was opened for one of the writes since then, reference held;
  *	NULL: there were none
  * @late_work: updates the times for them; queued while there is @late_file
- * @read_at: regular file: jiffies when its file system was last found to allow reading
+ * @read_at: regular file: jiffies when its file system was last found to allow reading; any
+ *	transfer's finding is as good as another's, so nothing protects it
  * @write_at: likewise for writing
  */
 struct drw_inode {

@@ -143,11 +143,10 @@ int drw_io_set_pieces(struct drw_io *io, u64 uaddr, u64 nr, bool nowait)
  * Wait for memory for one command, which the next attempt may use. That is memory of the same
  * kind, and counted for the same group of processes, as what could not be had.
  */
-bool drw_io_reserve(struct drw_io *io)
+void drw_io_reserve(struct drw_io *io)
 {
 	if (!io->spare)
 		io->spare = kmem_cache_alloc(drw_cmd_cache, GFP_KERNEL);
-	return io->spare;
 }
 
 /* Let a transfer end @len bytes after its first LBA's beginning, and widen it to a whole LBA. */
@@ -397,8 +396,9 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	ret = drw_plan(it, min(io->len - off, contiguous), &path->lim, &plan);
 	if (ret)
 		return ret;
+	/* A disk that is being removed loses its capacity first. */
 	if (!drw_target_has(t, sector, plan.bytes))
-		return -EMEDIUMTYPE;
+		return get_capacity(t->bdev->bd_disk) ? -EMEDIUMTYPE : -ENODEV;
 
 	if (off == io->base && !io->repeated) {
 		cmd = &io->first;
@@ -546,6 +546,10 @@ static int hold_blocks(struct drw_io *io, bool nowait)
 	u64 bytes = io->pos + io->len - io->tail - from;
 	int ret, rounds = 0;
 
+	/* Again: this may be after a long wait. */
+	ret = drw_inode_alive(di, io->b->target.file, io->op == DMABUF_RW_OP_WRITE);
+	if (ret)
+		return ret;
 	while ((ret = drw_blocks_hold(di, io->version, io->tail_block, nowait)) == -ESTALE) {
 		u64 written = bytes;
 

@@ -156,7 +156,7 @@ int drw_io_check(struct drw_io *io);
 int drw_io_begin(struct drw_io *io, bool nowait);
 void drw_io_end_write(struct drw_io *io);
 int drw_io_issue(struct drw_io *io, bool nowait);
-bool drw_io_reserve(struct drw_io *io);
+void drw_io_reserve(struct drw_io *io);
 bool drw_io_needs_process(struct drw_io *io);
 void drw_io_run(struct drw_io *io);
 int drw_io_result(struct drw_io *io);

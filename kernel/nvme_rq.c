@@ -44,7 +44,7 @@ static struct drw_nvme_request *rq_nvme(struct request *rq)
  * frozen, and so the format from changing; whatever was checked before a wait is stale.
  *
  * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
- * its format has changed since BIND, -EOPNOTSUPP if there is no poll queue.
+ * its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
  */
 struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
 			     bool nowait, bool polled)
@@ -61,11 +61,11 @@ struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;
-	else if (unlikely(drw_target_format_changed(t, disk)))
-		ret = -EMEDIUMTYPE;
-	else if (unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
-		ret = -EOPNOTSUPP;
 	else
+		ret = drw_target_check_format(t, disk);
+	if (!ret && unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
+		ret = -EOPNOTSUPP;
+	if (likely(!ret))
 		return rq;
 	blk_mq_free_request(rq);
 	return ERR_PTR(ret);

@@ -22,8 +22,8 @@ static struct address_space *io_mapping(struct drw_io *io)
  * @io: transfer, with at least one byte
  * @nowait: do not sleep
  *
- * Return: 0; -EAGAIN if @nowait and there are pages to be written or dropped; -EBUSY if pages cannot
- * be dropped; an error of writing them.
+ * Return: 0; -EAGAIN if @nowait and there are pages to be written or dropped; -EBUSY if pages
+ * cannot be dropped; an error of writing them.
  */
 int drw_pagecache_before(struct drw_io *io, bool nowait)
 {

@@ -99,33 +99,32 @@ static int metadata_bytes(struct gendisk *disk, gfp_t gfp)
 }
 
 /**
- * drw_target_format_changed() - has a bound namespace been given another format?
+ * drw_target_check_format() - does a bound namespace still have the format of bind time?
  * @t: target
- * @disk: a path to it, of which the caller holds a request, which keeps its format
+ * @disk: a path to it, of which the caller holds a request
  *
- * What takes longer than a comparison is looked at once a tick. Callable in any context.
+ * The request keeps what the driver knows from changing; between the end of the drive's
+ * formatting and the driver's look at it, the driver's own commands are wrong as well. What
+ * takes longer than a comparison is looked at once a tick. Does not sleep.
  *
- * Return: true if its LBAs are no longer those that commands are made for.
+ * Return: 0; -EMEDIUMTYPE if its LBAs are no longer those that commands are made for;
+ * -ENOMEM if that could not be found out.
  */
-bool drw_target_format_changed(struct drw_target *t, struct gendisk *disk)
+int drw_target_check_format(struct drw_target *t, struct gendisk *disk)
 {
 	unsigned long now = jiffies;
+	int bytes;
 
 	if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
 		     blk_get_integrity(disk)))
-		return true;
+		return -EMEDIUMTYPE;
 	if (likely(READ_ONCE(t->format_at) == now))
-		return false;
-	/* Want of memory is no change: look again next time. */
-	switch (metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN)) {
-	case 0:
-		WRITE_ONCE(t->format_at, now);
-		fallthrough;
-	case -ENOMEM:
-		return false;
-	default:
-		return true;
-	}
+		return 0;
+	bytes = metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN);
+	if (bytes)
+		return bytes == -ENOMEM ? -ENOMEM : -EMEDIUMTYPE;
+	WRITE_ONCE(t->format_at, now);
+	return 0;
 }
 
 static int check_format(struct block_device *bdev, u32 *reason)

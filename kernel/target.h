@@ -73,7 +73,8 @@ static inline void drw_way_put(struct drw_way *way)
  *	@file
  * @nsid: namespace identifier
  * @lba_bytes: LBA size at bind time
- * @format_at: jiffies when the rest of the format was last found to be as at bind time
+ * @format_at: jiffies when the rest of the format was last found to be as at bind time; any
+ *	transfer's finding is as good as another's, so nothing protects it
  * @multipath: @bdev belongs to a multipath head
  */
 struct drw_target {
@@ -89,7 +90,7 @@ struct drw_target {
 int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason);
 void drw_target_exit(struct drw_target *t);
 int drw_target_recheck(const struct drw_target *t);
-bool drw_target_format_changed(struct drw_target *t, struct gendisk *disk);
+int drw_target_check_format(struct drw_target *t, struct gendisk *disk);
 int drw_target_may_write(const struct drw_target *t);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
 

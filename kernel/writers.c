@@ -112,11 +112,26 @@ static bool is_stamped(const struct drw_inode *di)
 	return stamp && time_before(jiffies, stamp + HZ) && IS_NOSEC(di->inode);
 }
 
+/* The inode and di->check_lock are locked. @late: for writes that have dealt with privileges. */
+static int stamp_locked(struct drw_inode *di, struct file *file, bool late)
+{
+	/* Our own change of i_version says nothing about blocks. */
+	bool known = inode_eq_iversion(di->inode, di->version);
+	int ret = late ? file_update_time(file) : file_modified(file);
+
+	if (known)
+		WRITE_ONCE(di->version, inode_query_iversion(di->inode));
+	if (ret)
+		return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+	/* Never 0. */
+	WRITE_ONCE(di->stamp, jiffies ?: 1);
+	return 0;
+}
+
 static int stamp(struct drw_inode *di, struct file *file)
 {
 	struct inode *inode = di->inode;
 	const struct cred *cred;
-	bool known;
 	int ret;
 
 	if (mutex_lock_killable(&di->check_lock))
@@ -125,25 +140,17 @@ static int stamp(struct drw_inode *di, struct file *file)
 		mutex_unlock(&di->check_lock);
 		return -EINTR;
 	}
-	/* Our own change of i_version says nothing about blocks. */
-	known = inode_eq_iversion(inode, di->version);
 	/*
 	 * Whether privileges stay is a matter of who writes. A kernel thread that repeats a
 	 * write has all rights, so it takes those with which the file was opened.
 	 */
 	cred = current->flags & PF_KTHREAD ? override_creds(file->f_cred) : NULL;
-	ret = file_modified(file);
+	ret = stamp_locked(di, file, false);
 	if (cred)
 		revert_creds(cred);
-	if (known)
-		WRITE_ONCE(di->version, inode_query_iversion(inode));
 	inode_unlock(inode);
 	mutex_unlock(&di->check_lock);
-	if (ret)
-		return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
-	/* Never 0. */
-	WRITE_ONCE(di->stamp, jiffies ?: 1);
-	return 0;
+	return ret;
 }
 
 /*
@@ -183,16 +190,32 @@ static void late(struct work_struct *work)
 	struct super_block *sb = di->inode->i_sb;
 	/* Writes from here on are later than this. */
 	struct file *file = take_late_file(di, NULL);
+	bool again;
 
 	if (!file)
 		return;
+	/*
+	 * Without waiting: whoever unbinds waits for this, and may be the one who has to poll
+	 * for what the inode's holder waits for.
+	 */
 	if (!sb_start_write_trylock(sb)) {
-		stamp_later(di, file);
-	} else {
-		/* Where it fails the next write, or the last unbind, tries again. */
-		stamp(di, file);
-		sb_end_write(sb);
+		again = true;
+		goto put;
 	}
+	again = !mutex_trylock(&di->check_lock);
+	if (!again) {
+		again = !inode_trylock(di->inode);
+		if (!again) {
+			/* Where it fails the next write, or the last unbind, tries again. */
+			stamp_locked(di, file, true);
+			inode_unlock(di->inode);
+		}
+		mutex_unlock(&di->check_lock);
+	}
+	sb_end_write(sb);
+put:
+	if (again)
+		stamp_later(di, file);
 	__fput_sync(file);
 }
 
@@ -261,14 +284,15 @@ int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum dr
 	else if (!sb_start_write_trylock(sb))
 		goto put;
 	/* With DRW_WAIT_SHORT it is the repetition of a write that has been stamped. */
-	ret = wait != DRW_WAIT || is_stamped(di) ? 0 : stamp(di, file);
-	if (ret) {
-		sb_end_write(sb);
-		goto put;
-	}
-	/* Times are no finer than ticks. */
-	if (READ_ONCE(di->stamp) != jiffies)
+	if (wait != DRW_WAIT || is_stamped(di)) {
 		stamp_later(di, file);
+	} else {
+		ret = stamp(di, file);
+		if (ret) {
+			sb_end_write(sb);
+			goto put;
+		}
+	}
 	/* Lockdep: whoever ends the write has it from here on. */
 	__sb_writers_release(sb, SB_FREEZE_WRITE);
 	return 0;

@@ -79,6 +79,8 @@ struct dmabuf_rw_lane {
 	bool broken;		/* not to be used again */
 	bool probed;		/* @dontcache is set */
 	bool dontcache;		/* the file knows RWF_DONTCACHE */
+	int sync_fd;		/* the file, opened anew: what is lost is told to each opening
+				 * once, and another lane must not take it away. -1: none */
 	char *pool;
 	size_t pool_bytes;
 	struct chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
@@ -101,10 +103,20 @@ struct run {
 
 /* ---- lanes ----------------------------------------------------------------------- */
 
+static int reopen(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
 static void lane_free(struct dmabuf_rw_lane *lane)
 {
 	if (lane->has_ring)
 		io_uring_queue_exit(&lane->ring);
+	if (lane->sync_fd >= 0)
+		close(lane->sync_fd);
 	munmap(lane->pool, lane->pool_bytes);
 	free(lane);
 }
@@ -124,6 +136,7 @@ static struct dmabuf_rw_lane *lane_new(const struct dmabuf_rw_bounce *b)
 		free(lane);
 		return NULL;
 	}
+	lane->sync_fd = b->regular && b->can_write ? reopen(b->plain_fd, O_WRONLY) : -1;
 	/* Without io_uring, or over the limit of locked memory, all works, but slower. */
 	lane->has_ring = !io_uring_queue_init_params(b->depth, &lane->ring, &params);
 	if (lane->has_ring) {
@@ -203,13 +216,22 @@ static void plan_cached(const struct run *r, struct chunk *c, uint64_t at, uint6
 	c->want = c->len;
 }
 
-/* Waits until what a chunk wrote is on the drive. */
+/*
+ * Waits until what a chunk wrote is on the drive. The kernel tells an open file once that
+ * something was lost, and not what, so it may have been any chunk that is still waited for.
+ */
 static void settle(struct run *r, struct chunk *c)
 {
-	int err = dmabuf_rw_cache_settle(r->b->plain_fd, &c->cached);
+	uint64_t lowest = c->pos;
+	unsigned int i;
+	int err, fd = r->lane->sync_fd >= 0 ? r->lane->sync_fd : r->b->plain_fd;
 
-	if (err && (!r->lost_err || c->pos < r->lost)) {
-		r->lost = c->pos;
+	for (i = 0; i < r->b->depth; i++)
+		if (r->lane->window[i].cached.ours)
+			lowest = MIN(lowest, r->lane->window[i].pos);
+	err = dmabuf_rw_cache_settle(fd, &c->cached);
+	if (err && (!r->lost_err || lowest < r->lost)) {
+		r->lost = lowest;
 		r->lost_err = err;
 		r->stop = true;
 	}
@@ -543,14 +565,6 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_tran
 }
 
 /* ---- the file ---------------------------------------------------------------------- */
-
-static int reopen(int fd, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, flags | O_CLOEXEC);
-}
 
 /* What the file takes with O_DIRECT; 0: it does not. */
 static uint32_t direct_align(int fd)

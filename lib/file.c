@@ -127,15 +127,16 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 #define ACL_MAX		16384
 
 /*
- * The rights of the file that will be replaced. Nobody gets more than he had there: until
- * here the file is its maker's alone, and where owner, group or list cannot be kept, what
- * they had been given goes.
+ * The rights of the file that will be replaced, or that a link to be replaced leads to.
+ * Nobody gets more than he had there: until here the file is its maker's alone. Who was in a
+ * group, or in a list, that cannot be kept, is one of the others from now on; and these get
+ * no more than he had.
  */
 static int take_rights(const struct dmabuf_rw_file *f, const struct stat *old)
 {
 	bool owner = !fchown(f->fd, old->st_uid, old->st_gid);
-	bool group = owner || !fchown(f->fd, -1, old->st_gid), keep;
-	mode_t mode = old->st_mode & 07777, narrow;
+	bool group = owner || !fchown(f->fd, -1, old->st_gid);
+	mode_t mode = old->st_mode & 07777, both;
 	char path[32 + NAME_MAX], acl[ACL_MAX];
 	ssize_t n;
 
@@ -144,11 +145,15 @@ static int take_rights(const struct dmabuf_rw_file *f, const struct stat *old)
 	if (!group)
 		mode &= ~S_ISGID;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", f->dir, f->name);
-	n = lgetxattr(path, ACL, acl, sizeof(acl));
-	/* With a list, the group's bits say what its members get at most, not the group. */
-	keep = group && n < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
-	narrow = (mode & ~070) | (mode & (mode & 07) << 3);
-	if (fchmod(f->fd, keep ? mode : narrow))
+	n = getxattr(path, ACL, acl, sizeof(acl));
+	if (n >= 0 || (errno != ENODATA && errno != EOPNOTSUPP)) {
+		/* The group's bits say what its members get at most, and setting it sets all. */
+		mode &= ~077;
+	} else if (!group) {
+		both = mode >> 3 & mode & 07;
+		mode = (mode & ~077) | both << 3 | both;
+	}
+	if (fchmod(f->fd, mode))
 		return -errno;
 	if (group && n > 0)
 		fsetxattr(f->fd, ACL, acl, n, 0);
@@ -270,6 +275,8 @@ DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 		ret = -EEXIST;
 		goto fail;
 	}
+	if (replaces && S_ISLNK(old.st_mode))
+		replaces = !fstatat(f->dir, f->name, &old, 0);
 	replaces = replaces && S_ISREG(old.st_mode);
 	/* A temporary name can be opened by others at once. */
 	ret = open_file(f, o.mode ? o.mode : replaces ? 0600 : 0666);

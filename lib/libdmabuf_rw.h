@@ -40,13 +40,14 @@
  *     (alignment) and, for reading, ENXIO (never written). All else stays direct. A file
  *     with holes is such a pair if it is open for reading only; if it can be written, it
  *     is bounce-only, so that its holes can be written.
- * A bound regular file takes no pwrite(). A write to one that is too odd for the drive
- * goes through scratch memory bound to the same file (/dev/udmabuf); the partial LBAs at
+ * A bound regular file takes no pwrite(), and to a bound disk it would write more than its
+ * bytes. A write to one that is too odd for the drive goes through scratch memory bound to
+ * the same file or disk (/dev/udmabuf); the partial LBAs at
  * its ends are read, changed and written under a lock of this process. So writes that
  * meet within an LBA do not undo each other, if the same process makes them through
  * bindings that allow bouncing; against other processes there is no such lock. Without
- * /dev/udmabuf, and for the odd end of a file whose size is no multiple of the drive's
- * LBA, such a write fails (ETXTBSY). Never written ranges of a bound file cannot be
+ * /dev/udmabuf such a write fails (ETXTBSY; to a disk EDOM), and so it does at the odd end
+ * of a file whose size is no multiple of the drive's LBA. Never written ranges of a bound file cannot be
  * written (ENXIO).
  *
  * The page cache. A transfer leaves it no fuller than it was. What goes direct does not
@@ -502,8 +503,8 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  * @size:	sizeof(struct dmabuf_rw_file_opts)
  * @flags:	zero
  * @mode:	permissions, before the umask; 0: owner, permissions and access control list
- *		of the file that is there already, as far as the caller may give them and
- *		never more than that, else 0666
+ *		of the file that is there already, or that a link there leads to, as far as
+ *		the caller may give them and never more than that, else 0666
  * @resv:	zero
  * @error:	filled on failure, if not null
  * @interrupted: if not null, asked before every few MiB of zeros; if it returns other than

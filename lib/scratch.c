@@ -38,7 +38,7 @@ static pthread_mutex_t edge_lock = PTHREAD_MUTEX_INITIALIZER;
 struct dmabuf_rw_scratch {
 	int device_fd;		/* ours */
 	int file_fd;		/* ours */
-	uint64_t file_bytes;	/* a bound file's size does not change */
+	uint64_t file_bytes;	/* of a bound file; a disk's is asked for, by @lock */
 	uint32_t align;
 	int unable;		/* the errno where there is no scratch memory */
 
@@ -104,6 +104,18 @@ fail:
 	/* Whatever scratch memory fails for, why it is needed is what can be mended. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
 	       -ret : s->unable;
+}
+
+/* A disk may have grown. 0, or an errno, positive. */
+static int ask_size(struct dmabuf_rw_scratch *s)
+{
+	struct dmabuf_rw_info info = { .size = sizeof(info) };
+	int ret = dmabuf_rw_ioctl(s->fd, DMABUF_RW_IOC_INFO, &info);
+
+	if (ret < 0)
+		return -ret;
+	s->file_bytes = info.file_bytes;
+	return 0;
 }
 
 /* Moves @len bytes; returns how many, and the errno that ended it. */
@@ -196,6 +208,8 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *s,
 
 	pthread_mutex_lock(&s->lock);
 	err = make_ready(s);
+	if (!err && s->unable == EDOM)
+		err = ask_size(s);
 	while (!err && p->done < end) {
 		uint64_t off = t->file_off + p->done, n;
 

@@ -26,7 +26,6 @@ struct run {
 	struct session session;	/* device and buffer; the files are the inputs */
 	struct transfer_options o;
 	bool write;
-	uint32_t link_mode;	/* permissions of what store's link led to; else 0 */
 	struct dmabuf_rw_file *file;	/* the new file of store; else null */
 	uint64_t total;
 
@@ -128,16 +127,12 @@ static bool makes_file(struct run *r, int *status)
 		return false;
 	if (lstat(name, &st))
 		return errno == ENOENT;
-	if (S_ISLNK(st.st_mode)) {
-		if (stat(name, &st)) {
-			report_fail(&r->report, "%s is a symbolic link to something that is not "
-				    "there (%s): remove the link, or store to what it is meant "
-				    "for", name, strerror(errno));
-			*status = STATUS_FAILED;
-			return false;
-		}
-		/* The link becomes a file, and is nobody's more than what it led to. */
-		r->link_mode = (st.st_mode & 0777) ? (st.st_mode & 0777) : 0600;
+	if (S_ISLNK(st.st_mode) && stat(name, &st)) {
+		report_fail(&r->report, "%s is a symbolic link to something that is not there "
+			    "(%s): remove the link, or store to what it is meant for", name,
+			    strerror(errno));
+		*status = STATUS_FAILED;
+		return false;
 	}
 	return S_ISREG(st.st_mode);
 }
@@ -153,7 +148,7 @@ static int make_file(struct run *r)
 	struct dmabuf_rw_error error;
 	struct dmabuf_rw_file_opts opts = {
 		.size = sizeof(opts), .error = &error, .interrupted = is_set,
-		.arg = (void *)catch_signals(), .mode = r->link_mode,
+		.arg = (void *)catch_signals(),
 	};
 	struct input *input = &r->o.inputs[0];
 	struct part *part = &r->o.parts[0];

@@ -427,6 +427,9 @@ static void who_replaces_a_file_gives_nobody_more_than_they_had(void **state)
 	assert_int_equal(mode_after_replacing(), 0744);
 	put_old("old", 0660);
 	assert_int_equal(mode_after_replacing(), 0600);
+	/* Who was in the group is one of the others now. */
+	put_old("old", 0604);
+	assert_int_equal(mode_after_replacing(), 0600);
 	/* A temporary name is there for all to see from the first moment. */
 	tmpfile_errno = EOPNOTSUPP;
 	put_old("old", 0600);
@@ -435,6 +438,27 @@ static void who_replaces_a_file_gives_nobody_more_than_they_had(void **state)
 	chmod_errno = EPERM;
 	assert_int_equal(dmabuf_rw_file_create(path, 1, NULL, &file), -EPERM);
 	assert_int_equal(nr_names(), 1);
+}
+
+static void a_file_in_a_links_place_has_the_rights_of_what_it_led_to(void **state)
+{
+	char target[96];
+	struct stat st;
+
+	(void)state;
+	put_old("old", 0640);
+	snprintf(target, sizeof(target), "%s.linked", path);
+	assert_int_equal(rename(path, target), 0);
+	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(mode_after_replacing(), 0640);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(unlink(target), 0);
+	/* It led nowhere. */
+	unlink(path);
+	assert_int_equal(symlink(target, path), 0);
+	umask(022);
+	assert_int_equal(mode_after_replacing(), 0644);
 }
 
 /* user::rw-, user:1:rw-, group::---, mask::rw-, other::---: fchmod() of 0660 gives no group it. */
@@ -478,6 +502,7 @@ int main(void)
 		FILE_TEST(a_failure_says_why_and_leaves_nothing),
 		FILE_TEST(permissions_are_those_asked_for),
 		FILE_TEST(who_replaces_a_file_gives_nobody_more_than_they_had),
+		FILE_TEST(a_file_in_a_links_place_has_the_rights_of_what_it_led_to),
 		FILE_TEST(an_access_control_list_is_kept_or_its_members_lose_theirs),
 	};
 
