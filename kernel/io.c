@@ -482,6 +482,7 @@ static int issue_nowait(struct drw_io *io, struct drw_iter *it)
 {
 	struct drw_cmd *cmds[DRW_NOWAIT_CMDS];
 	unsigned int nr = 0, i;
+	struct blk_plug plug;
 	u64 off = io->base;
 	int ret;
 
@@ -499,8 +500,11 @@ static int issue_nowait(struct drw_io *io, struct drw_iter *it)
 		}
 		off += cmds[nr++]->bytes;
 	}
+	/* io_uring has a plug for several entries only. */
+	blk_start_plug(&plug);
 	for (i = 0; i < nr; i++)
 		cmd_execute(io, cmds[i]);
+	blk_finish_plug(&plug);
 	if (io->polled)
 		io_make_polled(io);
 	return 0;

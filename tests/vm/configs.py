@@ -10,10 +10,10 @@ POLL = "nvme.poll_queues=1"
 
 # What these find has nothing to do with how a drive reaches memory, nor with how many ways
 # lead to it: two machines of a kernel are enough.
-_TWICE = ("command", "file_attributes", "file_bytes", "file_cache", "file_coherence",
-          "file_command", "file_guard", "file_library", "file_model", "file_pinned",
-          "file_refused", "file_size", "file_stopped", "file_unwritten", "invalidate",
-          "remote")
+_TWICE = ("command", "drive_commands", "file_attributes", "file_bytes", "file_cache",
+          "file_coherence", "file_command", "file_guard", "file_library", "file_model",
+          "file_pinned", "file_refused", "file_size", "file_stopped", "file_unwritten",
+          "invalidate", "remote")
 
 # The rest of IOMMU x multipath.
 _ROUND_TRIPS = ("roundtrip", "file_roundtrip")

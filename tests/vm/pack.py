@@ -38,7 +38,7 @@ TOOL_LINKS = {"usr/sbin/mkfs.ext4": "mke2fs"}
 # Stock modules, with the names that modprobe takes.
 MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", "xfs",
            "overlay", "nvme-loop", "nvme-tcp", "nvmet-tcp", "nfsd", "nfsv4", "null_blk",
-           "brd", "scsi_debug")
+           "brd", "scsi_debug", "vfat", "nls_cp437", "nls_ascii")
 
 
 def libraries(binary):
