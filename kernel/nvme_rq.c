@@ -146,12 +146,16 @@ int drw_rq_error(struct request *rq, blk_status_t status)
 	}
 }
 
-/* Scratch memory for probing: a page for the list, one for the reference, two for the test. */
+/*
+ * Scratch memory for probing: a page for the list, one for the reference, two for the test.
+ * @reason: what -EPROTO stands for.
+ */
 struct probe {
 	struct drw_target *t;
 	struct gendisk *disk;
 	u64 sector;
 	u32 bytes;
+	u32 reason;
 	void *ref;
 	dma_addr_t ref_dma;
 	void *buf;
@@ -278,6 +282,7 @@ static int probe_find_lba(struct probe *p)
 			return ret;
 	}
 	/* Not proven is not good enough. A path that is down may come back. */
+	p->reason = DMABUF_RW_REASON_UNREADABLE;
 	return error == -ENOLINK || error == -ENODEV ? -ENODEV : -EPROTO;
 }
 
@@ -336,7 +341,12 @@ static int probe_controller(struct probe *p)
 int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason)
 {
-	struct probe p = { .t = t, .disk = disk, .bytes = t->lba_bytes };
+	struct probe p = {
+		.t = t,
+		.disk = disk,
+		.bytes = t->lba_bytes,
+		.reason = DMABUF_RW_REASON_DRIVER,
+	};
 	int ret;
 
 	mutex_lock(&dd->probe_lock);
@@ -371,7 +381,7 @@ free:
 unlock:
 	mutex_unlock(&dd->probe_lock);
 	if (ret == -EPROTO)
-		*reason = DMABUF_RW_REASON_DRIVER;
+		*reason = p.reason;
 	else if (ret == -ENODEV)
 		*reason = DMABUF_RW_REASON_GONE;
 	else if (ret == -EMEDIUMTYPE)

@@ -172,6 +172,11 @@ static const struct sentence reasons[] = {
 	       "the file system did not say where on the drive the file's blocks are",
 	       "the kernel log may say why; copying the file (cp --reflink=never "
 	       "--sparse=never) often helps"),
+	REASON(UNREADABLE,
+	       "the drive reports errors for the first, the middle and the last block, so it "
+	       "could not be tried out whether its driver lets transfers through",
+	       "see nvme smart-log and the kernel log: the drive may be failing; or use "
+	       "another namespace"),
 	REASON(EMPTY,
 	       "the file is empty, and a bound file cannot grow",
 	       "give the file its final size and contents first; dmabuf_rw_file_create() "

@@ -86,7 +86,8 @@
  *   EREMOTEIO       | BIND, I/O | the exporter refused to attach or to map; BIND
  *                   |           | stores the exporter's own errno in detail
  *   EPROTO          | BIND      | the kernel's NVMe driver does not behave as this
- *                   |           | module was built to expect; nothing was transferred
+ *                   |           | module was built to expect, or it could not be seen
+ *                   |           | that it does; nothing was transferred
  *   EACCES          | BIND, I/O | the descriptors' open modes do not allow it
  *   EPERM           | I/O       | write to a device that has been set read-only, to a
  *                   |           | file system that has been remounted read-only, or
@@ -240,6 +241,8 @@ enum dmabuf_rw_reason {
 	DMABUF_RW_REASON_LAYOUT			= 33,	/* EOPNOTSUPP: the file system
 							 * does not give its blocks */
 	DMABUF_RW_REASON_EMPTY			= 34,	/* EOPNOTSUPP: no byte in it */
+	DMABUF_RW_REASON_UNREADABLE		= 35,	/* EPROTO: the drive fails reads, so the
+							 * driver could not be tried out */
 };
 
 /**

@@ -217,7 +217,7 @@ static void bind_to_unreadable_drive(void)
 	}
 	for (int i = 0; i < 2; i++) {
 		FAILS(drw_bind_why(buf.fd, disk.fd, 0, &why), EPROTO);
-		CHECK_EQ(why.reason, DMABUF_RW_REASON_DRIVER);
+		CHECK_EQ(why.reason, DMABUF_RW_REASON_UNREADABLE);
 		CHECK_EQ(why.detail, 0);
 		mock_check_clean(&buf);
 	}
