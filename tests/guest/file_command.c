@@ -445,7 +445,8 @@ static void what_cannot_be_used_is_refused_in_a_sentence(const void *kind)
 		     "not a regular file");
 	says(run(TOOL " store /tmp/pipe --from %s", b), 3, "not a regular file");
 	says(run(TOOL " store %s --from %s", fs.dir, b), 1, "Is a directory");
-	says(run(TOOL " store %s/g --from %s", path("none"), b), 1, "/none/g: No such file");
+	says(run(TOOL " store %s/g --from %s", path("none"), b), 1,
+	     "/none/g: the directory that the file is to be in does not exist");
 	says(run(TOOL " load %s --into fd:99", f), 1, "fd:99");
 	says(run(TOOL " load %s --into heap:none:1M", f), 1, "/dev/dma_heap/none");
 
