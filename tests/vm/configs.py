@@ -42,7 +42,7 @@ _NEWEST = (
 # find there what they find elsewhere.
 _DEBUG_TESTS = ("roundtrip", "uring", "vectored", "invalidate", "lifetime", "hotplug",
                 "multipath", "errors_bind", "errors_io", "allocations", "drive_errors",
-                "durability", "file_roundtrip", "file_bytes")
+                "durability", "file_roundtrip", "file_bytes", "file_coherence", "file_guard")
 _DEBUG = (
     machine.Config("strict", "strict", POLL, tests=_DEBUG_TESTS),
     machine.Config("off", "off", POLL, tests=_DEBUG_TESTS),
