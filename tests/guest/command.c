@@ -20,6 +20,7 @@
 #include "data.h"
 #include "disk.h"
 #include "tool.h"
+#include "vfio_bar.h"
 
 static void sha256_of_disk(const struct disk *disk, u64 off, u64 len, char *sum)
 {
@@ -103,6 +104,7 @@ static void a_bar_is_filled_and_written_back(const void *arg)
 		skip("vfio-pci needs an IOMMU");
 	if (atof(machine_var("DRW_KERNEL")) < 6.19)
 		skip("vfio-pci exports no BARs before 6.19");
+	vfio_bar_claim(machine_var("DRW_BAR_PCI"));
 	snprintf(bar, sizeof(bar), "vfio:%s/%s", machine_var("DRW_BAR_PCI"),
 		 machine_var("DRW_BAR_INDEX"));
 	disk_open(&disk, "priv512");

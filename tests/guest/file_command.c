@@ -15,6 +15,7 @@
 #include "data.h"
 #include "fs.h"
 #include "tool.h"
+#include "vfio_bar.h"
 
 #define ROLE		"priv512p1"
 #define BUF_BYTES	(2 * MiB)
@@ -366,9 +367,11 @@ static void buffers_of_every_name_are_filled_and_stored(const void *kind)
 	close(file_make(&fs, "f", 1000003, 1));
 	RUNS(0, "sha256sum %s", path("f"));
 	snprintf(sum, sizeof(sum), "%s", out);
-	if (strcmp(machine_var("DRW_IOMMU"), "off") && atof(machine_var("DRW_KERNEL")) >= 6.19)
+	if (strcmp(machine_var("DRW_IOMMU"), "off") && atof(machine_var("DRW_KERNEL")) >= 6.19) {
+		vfio_bar_claim(machine_var("DRW_BAR_PCI"));
 		snprintf(bar, sizeof(bar), "vfio:%s/%s", machine_var("DRW_BAR_PCI"),
 			 machine_var("DRW_BAR_INDEX"));
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(buffers) && buffers[i][0]; i++) {
 		RUNS(0, TOOL " load %s --into %s --verify --checksum -o json", path("f"),
 		     buffers[i]);

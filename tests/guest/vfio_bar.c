@@ -42,7 +42,7 @@ void vfio_bar_release(const char *pci)
 	}
 }
 
-static void claim(const char *pci)
+void vfio_bar_claim(const char *pci)
 {
 	if (has_driver(pci, "vfio-pci"))
 		return;
@@ -97,7 +97,7 @@ void vfio_bar_open(struct vfio_bar *bar)
 		skip("no IOMMU, which vfio-pci needs");
 	if (access("/sys/bus/pci/drivers/vfio-pci", F_OK))
 		skip("vfio-pci is not loaded");
-	claim(pci);
+	vfio_bar_claim(pci);
 	bar->pci = pci_number(pci);
 	bar->index = atoi(machine_var("DRW_BAR_INDEX"));
 

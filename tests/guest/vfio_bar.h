@@ -19,6 +19,8 @@ struct vfio_bar {
 void vfio_bar_open(struct vfio_bar *bar);
 /* A dma-buf of a part of the BAR; skips where this kernel's vfio-pci exports none. */
 int vfio_bar_export(const struct vfio_bar *bar, u64 off, u64 len);
+/* Gives the device to vfio-pci, for other programs; a test before may have taken it away. */
+void vfio_bar_claim(const char *pci);
 /* Takes the device from vfio-pci if that has it. */
 void vfio_bar_release(const char *pci);
 
