@@ -159,19 +159,6 @@ static void drw_binding_reap(struct drw_binding *b)
 	}
 }
 
-/* The path that a new transfer shall use, until drw_binding_put_path(). */
-struct drw_path *drw_binding_get_path(struct drw_binding *b)
-{
-	struct drw_path *path;
-
-	rcu_read_lock();
-	path = rcu_dereference(b->cur);
-	if (b->target.multipath)
-		atomic_inc(&path->users);
-	rcu_read_unlock();
-	return path;
-}
-
 static enum drw_sgl_support drw_binding_sgl(struct drw_binding *b)
 {
 	enum drw_sgl_support sgl;
@@ -494,12 +481,6 @@ static const struct file_operations drw_binding_fops = {
 	.uring_cmd_iopoll = drw_uring_cmd_iopoll,
 	.show_fdinfo = drw_binding_show_fdinfo,
 };
-
-/* The binding of a struct file that io_uring called us for. */
-struct drw_binding *drw_binding_from_file(struct file *file)
-{
-	return file->private_data;
-}
 
 static int drw_binding_set_rights(struct drw_binding *b, const struct file *file, u32 *reason)
 {

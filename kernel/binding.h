@@ -61,8 +61,6 @@ struct drw_binding {
 };
 
 int drw_bind(struct dmabuf_rw_bind *arg);
-struct drw_binding *drw_binding_from_file(struct file *file);
-struct drw_path *drw_binding_get_path(struct drw_binding *b);
 bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed);
 u32 drw_binding_buf_align(struct drw_binding *b);
 u32 drw_binding_file_align(struct drw_binding *b);
@@ -79,18 +77,37 @@ static inline int drw_binding_may(const struct drw_binding *b, u32 op, u64 flags
 /* Count a transfer that has ended. */
 static inline void drw_binding_count(struct drw_binding *b, u32 op, u64 bytes, int error)
 {
-	struct drw_stats *s = get_cpu_ptr(b->stats);
+	struct drw_stats __percpu *s = b->stats;
 
 	if (unlikely(error))
-		s->errors++;
+		this_cpu_inc(s->errors);
 	if (bytes && op == DMABUF_RW_OP_READ) {
-		s->reads++;
-		s->read_bytes += bytes;
+		this_cpu_inc(s->reads);
+		this_cpu_add(s->read_bytes, bytes);
 	} else if (bytes) {
-		s->writes++;
-		s->write_bytes += bytes;
+		this_cpu_inc(s->writes);
+		this_cpu_add(s->write_bytes, bytes);
 	}
-	put_cpu_ptr(s);
+}
+
+/* The binding of a struct file that io_uring called us for. */
+static inline struct drw_binding *drw_binding_from_file(const struct file *file)
+{
+	return file->private_data;
+}
+
+/* The path that a new transfer shall use, until drw_binding_put_path(). */
+static inline struct drw_path *drw_binding_get_path(struct drw_binding *b)
+{
+	struct drw_path *path;
+
+	if (!b->target.multipath)
+		return rcu_dereference_protected(b->cur, true);
+	rcu_read_lock();
+	path = rcu_dereference(b->cur);
+	atomic_inc(&path->users);
+	rcu_read_unlock();
+	return path;
 }
 
 /* End the use of a path; callable in any context. It may be freed at once. */

@@ -47,12 +47,10 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 }
 
 /*
- * The extent that holds buffer offset @off, which must be below x->bytes.
- *
- * Buffers of scattered pages have extents of one size, so the place that proportion
- * suggests is tried first; the search that follows is for the others.
+ * drw_extents_find() where extents are not pages. They are often of one size all the same, so
+ * the place that proportion suggests is tried first; the search that follows is for the others.
  */
-u32 drw_extents_find(const struct drw_extents *x, u64 off)
+u32 drw_extents_search(const struct drw_extents *x, u64 off)
 {
 	u32 lo = 0, hi = x->nr;
 

@@ -99,7 +99,26 @@ static inline struct drw_extents drw_extents_built(const struct drw_extents_buil
 	};
 }
 
-u32 drw_extents_find(const struct drw_extents *x, u64 off);
+u32 drw_extents_search(const struct drw_extents *x, u64 off);
+
+/**
+ * drw_extents_find() - the extent that a byte lies in
+ * @x: table
+ * @off: its buffer offset, below x->bytes
+ *
+ * Inline because every short transfer asks: where each extent is a page, as in long tables,
+ * or where there is only one, it is found without a search.
+ *
+ * Return: its index.
+ */
+static inline u32 drw_extents_find(const struct drw_extents *x, u64 off)
+{
+	u64 idx = off >> DRW_PAGE_SHIFT;
+
+	if (idx < x->nr && x->ext[idx].buf_off <= off && off < drw_extent_end(x, idx))
+		return idx;
+	return drw_extents_search(x, off);
+}
 
 #ifdef __KERNEL__
 /* Room for a table, for kvfree(); NULL also for one that is longer than can be. */

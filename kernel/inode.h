@@ -141,8 +141,9 @@ enum drw_wait {
 
 void drw_writers_init(struct drw_inode *di);
 void drw_writers_forget(struct drw_inode *di, struct file *file);
-int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait);
-void drw_writers_end(struct drw_inode *di, bool odd);
+int drw_writers_start_any(struct drw_inode *di, struct file *file, bool odd,
+			  enum drw_wait wait);
+void drw_writers_end_any(struct drw_inode *di, bool odd);
 int drw_writers_restamp(struct drw_inode *di, struct file *file);
 
 /* Size of drw_inode.written for a file of @bytes. */
@@ -155,6 +156,52 @@ static inline size_t drw_written_bytes(u64 bytes)
 static inline bool drw_inode_regular(const struct drw_inode *di)
 {
 	return di->bdev;
+}
+
+/* A share of the file's writes, if it can be had at once. */
+static inline bool drw_writers_try_share(struct drw_inode *di)
+{
+	int n = atomic_read(&di->writers);
+
+	do {
+		if (n < 0 || READ_ONCE(di->gate))
+			return false;
+	} while (!atomic_try_cmpxchg_acquire(&di->writers, &n, n + 1));
+	return true;
+}
+
+static inline void drw_writers_put_share(struct drw_inode *di)
+{
+	if (atomic_dec_and_test(&di->writers) && wq_has_sleeper(&di->wait))
+		wake_up_all(&di->wait);
+}
+
+/**
+ * drw_writers_start() - before the first command of a write
+ * @di: file
+ * @file: as what it was opened
+ * @odd: the write covers parts of LBAs; only with DRW_WAIT
+ * @wait: what to wait for
+ *
+ * What is taken is given back by drw_writers_end(), by anybody for one that is not @odd.
+ *
+ * Return: 0; -EAGAIN not with DRW_WAIT; -EINTR; an errno of changing the inode.
+ */
+static inline int drw_writers_start(struct drw_inode *di, struct file *file, bool odd,
+				    enum drw_wait wait)
+{
+	if (wait == DRW_NOWAIT && !odd && !drw_inode_regular(di))
+		return drw_writers_try_share(di) ? 0 : -EAGAIN;
+	return drw_writers_start_any(di, file, odd, wait);
+}
+
+/* The last command of a write has ended; in any context, but for odd ones. */
+static inline void drw_writers_end(struct drw_inode *di, bool odd)
+{
+	if (!odd && !drw_inode_regular(di))
+		drw_writers_put_share(di);
+	else
+		drw_writers_end_any(di, odd);
 }
 
 /**

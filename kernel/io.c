@@ -427,16 +427,14 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 		.op = io->op,
 		.fua = io->flags & DMABUF_RW_IO_FUA,
 		.sgl = plan.sgl,
-		.nsid = t->nsid,
 		.sector = sector,
 		.bytes = plan.bytes,
-		.lba_bytes = t->lba_bytes,
 	};
 	if (plan.sgl)
 		drw_fill_sgl(it, &plan, &cmd->list, &rw.dptr);
 	else
 		drw_fill_prp(it, &plan, &cmd->list, &rw.dptr);
-	drw_rq_init(rq, &rw);
+	drw_rq_init(rq, t, &rw);
 	rq->end_io = cmd_end_io;
 	rq->end_io_data = cmd;
 	cmd->rq = rq;

@@ -2,12 +2,9 @@
 /*
  * nvme_rq.c - NVMe Read and Write commands as block-layer passthrough requests.
  *
- * See nvme_rq.h. Three things here are the NVMe driver's private matter: where a request's
- * private area points to its command, where it holds the drive's status, and that the
- * command's data pointer is left alone. drw_nvme_probe() proves them on each controller
- * before it is used, by reading one LBA into scratch memory and looking at what arrived,
- * and by a read that must fail; the same reads find out whether the controller takes SGLs,
- * for which there is no public source in the kernel.
+ * See nvme_rq.h. drw_nvme_probe() proves what that says by reading one LBA into scratch
+ * memory and looking at what arrived, and by a read that must fail; the same reads find out
+ * whether the controller takes SGLs, for which there is no public source in the kernel.
  */
 #include <linux/blk-integrity.h>
 #include <linux/dma-mapping.h>
@@ -26,99 +23,15 @@ static_assert(sizeof(struct drw_sgl_desc) == sizeof(struct nvme_sgl_desc));
 static_assert(sizeof(union drw_dptr) == sizeof(union nvme_data_ptr));
 static_assert(DRW_SGL_LAST_SEGMENT == NVME_SGL_FMT_LAST_SEG_DESC << 4);
 
-/* The driver's private area; see above. */
-static struct drw_nvme_request *rq_nvme(struct request *rq)
+/* drw_rq_error() of a command that has not gone well. */
+int drw_rq_error_told(struct request *rq, blk_status_t status)
 {
-	return blk_mq_rq_to_pdu(rq);
-}
+	u16 nvme_status = drw_rq_nvme(rq)->status;
 
-/**
- * drw_rq_alloc() - a passthrough request on a path
- * @t: the namespace
- * @disk: the path
- * @op: enum dmabuf_rw_op
- * @nowait: fail with -EAGAIN rather than wait for a tag
- * @polled: on a poll queue, or not at all
- *
- * The namespace's format is looked at here, because the request keeps the queue from being
- * frozen, and so the format from changing; whatever was checked before a wait is stale.
- *
- * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
- * its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
- */
-struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
-			     bool nowait, bool polled)
-{
-	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
-	struct request *rq;
-	int ret;
-
-	if (polled)
-		opf |= REQ_POLLED;
-	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
-	if (IS_ERR(rq))
-		return rq;
-
-	if (unlikely(!get_capacity(disk)))
-		ret = -ENODEV;
-	else
-		ret = drw_target_check_format(t, disk);
-	if (!ret && unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
-		ret = -EOPNOTSUPP;
-	if (likely(!ret))
-		return rq;
-	blk_mq_free_request(rq);
-	return ERR_PTR(ret);
-}
-
-/**
- * drw_rq_init() - put a command into a request
- * @rq: from drw_rq_alloc()
- * @rw: the command
- *
- * The command fails fast, as nvme_init_request() has it: errors come back at once.
- */
-void drw_rq_init(struct request *rq, const struct drw_rw *rw)
-{
-	unsigned int lba_shift = ilog2(rw->lba_bytes);
-	struct nvme_command c = { };
-
-	c.rw.opcode = rw->op == DMABUF_RW_OP_READ ? nvme_cmd_read : nvme_cmd_write;
-	c.rw.nsid = cpu_to_le32(rw->nsid);
-	c.rw.slba = cpu_to_le64(rw->sector >> (lba_shift - SECTOR_SHIFT));
-	c.rw.length = cpu_to_le16((rw->bytes >> lba_shift) - 1);
-	if (rw->fua)
-		c.rw.control = cpu_to_le16(NVME_RW_FUA);
-	memcpy(&c.rw.dptr, &rw->dptr, sizeof(c.rw.dptr));
-
-	nvme_init_request(rq, &c);
-	/* nvme_init_request() clears these flags: a submitter normally cannot know them. */
-	if (rw->sgl)
-		rq_nvme(rq)->cmd->common.flags |= NVME_CMD_SGL_METABUF;
-}
-
-/**
- * drw_rq_error() - how a command ended, as an errno of this interface
- * @rq: the request, which has ended and has not been freed
- * @status: what the block layer says
- *
- * The block layer's word alone is worth nothing: passthrough requests that complete in a
- * batch end with BLK_STS_OK whatever the drive said (blk_mq_add_to_batch() takes them with
- * errors, blk_mq_end_request_batch() passes 0). The drive's word is in the private area.
- *
- * Return: 0 or a negative errno; -DRW_ETRANSIENT where ordinary I/O would be repeated.
- */
-int drw_rq_error(struct request *rq, blk_status_t status)
-{
-	u16 nvme_status = rq_nvme(rq)->status;
-
-	if (likely(!nvme_status)) {
-		if (likely(!status))
-			return 0;
-		/* The drive has never seen it: its queue was not ready. */
+	/* The drive has never seen it: its queue was not ready. */
+	if (!nvme_status)
 		return status == BLK_STS_OFFLINE ? -ENODEV :
 		       status == BLK_STS_TIMEOUT ? -ETIMEDOUT : -ENOLINK;
-	}
 
 	/* Status codes: NVM Express Base Specification 2.0, section 3.3.3.2.1. */
 	if ((nvme_status & NVME_SCT_MASK) == NVME_SCT_PATH)
@@ -169,10 +82,8 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, int
 {
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
-		.nsid = p->t->nsid,
 		.sector = p->sector,
 		.bytes = p->bytes,
-		.lba_bytes = p->bytes,
 		.dptr = *dptr,
 	};
 	struct nvme_command *cmd;
@@ -186,11 +97,11 @@ static int probe_read(struct probe *p, const union drw_dptr *dptr, bool sgl, int
 	pdu = blk_mq_rq_to_pdu(rq);
 
 	/* Is the command where we think it is, and is it ours? Only then touch its flags. */
-	drw_rq_init(rq, &rw);
-	cmd = rq_nvme(rq)->cmd;
+	drw_rq_init(rq, p->t, &rw);
+	cmd = drw_rq_nvme(rq)->cmd;
 	if (rq->q->tag_set->cmd_size < sizeof(struct drw_nvme_request) || (char *)cmd < pdu ||
 	    (char *)cmd + sizeof(*cmd) > pdu + rq->q->tag_set->cmd_size ||
-	    cmd->rw.opcode != nvme_cmd_read || cmd->rw.nsid != cpu_to_le32(rw.nsid) ||
+	    cmd->rw.opcode != nvme_cmd_read || cmd->rw.nsid != cpu_to_le32(p->t->nsid) ||
 	    memcmp(&cmd->rw.dptr, dptr, sizeof(*dptr))) {
 		blk_mq_free_request(rq);
 		return -EPROTO;

@@ -6,10 +6,21 @@
  * physical segments, so the NVMe driver maps nothing, and the data pointer that we put in
  * the command goes to the drive as it is (nvme_prep_rq(), drivers/nvme/host/pci.c).
  * Everything else is the driver's: tags, queues, doorbells, timeouts, aborts, resets.
+ *
+ * Three things here are the NVMe driver's private matter: where a request's private area
+ * points to its command, where it holds the drive's status, and that the command's data
+ * pointer is left alone. drw_nvme_probe() proves them on each controller before it is used.
+ *
+ * What every transfer comes through is inline.
  */
 #ifndef _DRW_NVME_RQ_H
 #define _DRW_NVME_RQ_H
 
+#include <linux/blk-mq.h>
+#include <linux/nvme.h>
+
+#include "../include/uapi/dmabuf_rw.h"
+#include "compat.h"
 #include "target.h"
 
 /* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
@@ -20,27 +31,120 @@
  * @op: enum dmabuf_rw_op
  * @fua: force unit access
  * @sgl: @dptr is an SGL
- * @nsid: namespace
  * @sector: where on the disk, in units of 512 bytes
- * @bytes: how much; a multiple of @lba_bytes
- * @lba_bytes: LBA size
+ * @bytes: how much; whole LBAs
  * @dptr: data pointer
  */
 struct drw_rw {
 	u32 op;
 	bool fua;
 	bool sgl;
-	u32 nsid;
 	u64 sector;
 	u32 bytes;
-	u32 lba_bytes;
 	union drw_dptr dptr;
 };
 
-struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk, u32 op,
-			     bool nowait, bool polled);
-void drw_rq_init(struct request *rq, const struct drw_rw *rw);
-int drw_rq_error(struct request *rq, blk_status_t status);
+int drw_rq_error_told(struct request *rq, blk_status_t status);
+
+/* The driver's private area; see above. */
+static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
+{
+	return blk_mq_rq_to_pdu(rq);
+}
+
+/**
+ * drw_rq_alloc() - a passthrough request on a path
+ * @t: the namespace
+ * @disk: the path
+ * @op: enum dmabuf_rw_op
+ * @nowait: fail with -EAGAIN rather than wait for a tag
+ * @polled: on a poll queue, or not at all
+ *
+ * The namespace's format is looked at here, because the request keeps the queue from being
+ * frozen, and so the format from changing; whatever was checked before a wait is stale.
+ *
+ * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
+ * its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
+ */
+static inline struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk,
+					   u32 op, bool nowait, bool polled)
+{
+	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
+	struct request *rq;
+	int ret;
+
+	if (polled)
+		opf |= REQ_POLLED;
+	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
+	if (IS_ERR(rq))
+		return rq;
+
+	if (unlikely(!get_capacity(disk)))
+		ret = -ENODEV;
+	else
+		ret = drw_target_check_format(t, disk);
+	if (!ret && unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
+		ret = -EOPNOTSUPP;
+	if (likely(!ret))
+		return rq;
+	blk_mq_free_request(rq);
+	return ERR_PTR(ret);
+}
+
+/**
+ * drw_rq_init() - put a command into a request
+ * @rq: from drw_rq_alloc()
+ * @t: the namespace
+ * @rw: the command
+ *
+ * The command fails fast, as nvme_init_request() has it: errors come back at once.
+ */
+static __always_inline void drw_rq_init(struct request *rq, const struct drw_target *t,
+					const struct drw_rw *rw)
+{
+	/* All of it is set here: to clear 64 bytes first is a slow instruction. */
+	struct nvme_command c __uninitialized;
+
+	static_assert(offsetofend(struct nvme_rw_command, lbatm) == sizeof(c));
+	c.rw.opcode = rw->op == DMABUF_RW_OP_READ ? nvme_cmd_read : nvme_cmd_write;
+	c.rw.flags = 0;
+	c.rw.command_id = 0;
+	c.rw.nsid = cpu_to_le32(t->nsid);
+	c.rw.cdw2 = 0;
+	c.rw.cdw3 = 0;
+	c.rw.metadata = 0;
+	memcpy(&c.rw.dptr, &rw->dptr, sizeof(c.rw.dptr));
+	c.rw.slba = cpu_to_le64(rw->sector >> (t->lba_shift - SECTOR_SHIFT));
+	c.rw.length = cpu_to_le16((rw->bytes >> t->lba_shift) - 1);
+	c.rw.control = rw->fua ? cpu_to_le16(NVME_RW_FUA) : 0;
+	c.rw.dsmgmt = 0;
+	c.rw.reftag = 0;
+	c.rw.lbat = 0;
+	c.rw.lbatm = 0;
+
+	nvme_init_request(rq, &c);
+	/* nvme_init_request() clears these flags: a submitter normally cannot know them. */
+	if (rw->sgl)
+		drw_rq_nvme(rq)->cmd->common.flags |= NVME_CMD_SGL_METABUF;
+}
+
+/**
+ * drw_rq_error() - how a command ended, as an errno of this interface
+ * @rq: the request, which has ended and has not been freed
+ * @status: what the block layer says
+ *
+ * The block layer's word alone is worth nothing: passthrough requests that complete in a
+ * batch end with BLK_STS_OK whatever the drive said (blk_mq_add_to_batch() takes them with
+ * errors, blk_mq_end_request_batch() passes 0). The drive's word is in the private area.
+ *
+ * Return: 0 or a negative errno; -DRW_ETRANSIENT where ordinary I/O would be repeated.
+ */
+static inline int drw_rq_error(struct request *rq, blk_status_t status)
+{
+	if (likely(!drw_rq_nvme(rq)->status && !status))
+		return 0;
+	return drw_rq_error_told(rq, status);
+}
 
 int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
 		   u32 *reason);

@@ -15,9 +15,7 @@ static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
 	struct drw_target *t = &io->b->target;
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
-		.nsid = t->nsid,
 		.bytes = t->lba_bytes,
-		.lba_bytes = t->lba_bytes,
 	};
 	blk_status_t status;
 	struct request *rq;
@@ -32,7 +30,7 @@ static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
 		return PTR_ERR(rq);
 	rw.sector = drw_target_locate(t, io->pos + round_down(off, t->lba_bytes), &unused);
 	rw.dptr.prp1 = cpu_to_le64(edge->dma);
-	drw_rq_init(rq, &rw);
+	drw_rq_init(rq, t, &rw);
 	status = blk_execute_rq(rq, false);
 	ret = drw_rq_error(rq, status);
 	blk_mq_free_request(rq);

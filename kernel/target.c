@@ -98,29 +98,12 @@ static int metadata_bytes(struct gendisk *disk, gfp_t gfp)
 	return -EPROTO;
 }
 
-/**
- * drw_target_check_format() - does a bound namespace still have the format of bind time?
- * @t: target
- * @disk: a path to it, of which the caller holds a request
- *
- * The request keeps what the driver knows from changing; between the end of the drive's
- * formatting and the driver's look at it, the driver's own commands are wrong as well. What
- * takes longer than a comparison is looked at once a tick. Does not sleep.
- *
- * Return: 0; -EMEDIUMTYPE if its LBAs are no longer those that commands are made for;
- * -ENOMEM if that could not be found out.
- */
-int drw_target_check_format(struct drw_target *t, struct gendisk *disk)
+/* drw_target_check_format() once a tick. */
+int drw_target_ask_format(struct drw_target *t, struct gendisk *disk)
 {
 	unsigned long now = jiffies;
-	int bytes;
+	int bytes = metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN);
 
-	if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
-		     blk_get_integrity(disk)))
-		return -EMEDIUMTYPE;
-	if (likely(READ_ONCE(t->format_at) == now))
-		return 0;
-	bytes = metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN);
 	if (bytes)
 		return bytes == -ENOMEM ? -ENOMEM : -EMEDIUMTYPE;
 	WRITE_ONCE(t->format_at, now);
@@ -174,17 +157,6 @@ int drw_target_recheck(const struct drw_target *t)
 		     blk_get_integrity(t->bdev->bd_disk)))
 		return -EMEDIUMTYPE;
 	return 0;
-}
-
-/* May the file be written to, as blkdev_write_iter() has it? 0, -EPERM or -ETXTBSY. */
-int drw_target_may_write(const struct drw_target *t)
-{
-	/* chattr +i and +a after the file was opened, as ext4 has it for write(2). */
-	if (bdev_read_only(t->bdev) || IS_IMMUTABLE(t->di->inode) || IS_APPEND(t->di->inode))
-		return -EPERM;
-	if (drw_inode_regular(t->di))
-		return sb_rdonly(t->di->inode->i_sb) ? -EPERM : 0;
-	return IS_SWAPFILE(t->di->inode) ? -ETXTBSY : 0;
 }
 
 /**
@@ -259,6 +231,7 @@ int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *r
 	t->bdev = bdev;
 	t->nsid = nsid;
 	t->lba_bytes = bdev_logical_block_size(bdev);
+	t->lba_shift = ilog2(t->lba_bytes);
 	/* Not now: the first request looks again. */
 	t->format_at = jiffies - 1;
 	return 0;

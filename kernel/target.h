@@ -14,6 +14,7 @@
 #ifndef _DRW_TARGET_H
 #define _DRW_TARGET_H
 
+#include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
 #include <linux/fs.h>
 
@@ -75,6 +76,7 @@ static inline void drw_way_put(struct drw_way *way)
  * @lba_bytes: LBA size at bind time
  * @format_at: jiffies when the rest of the format was last found to be as at bind time; any
  *	transfer's finding is as good as another's, so nothing protects it
+ * @lba_shift: logarithm of @lba_bytes
  * @multipath: @bdev belongs to a multipath head
  */
 struct drw_target {
@@ -84,15 +86,48 @@ struct drw_target {
 	u32 nsid;
 	u32 lba_bytes;
 	unsigned long format_at;
+	u8 lba_shift;
 	bool multipath;
 };
 
 int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason);
 void drw_target_exit(struct drw_target *t);
 int drw_target_recheck(const struct drw_target *t);
-int drw_target_check_format(struct drw_target *t, struct gendisk *disk);
-int drw_target_may_write(const struct drw_target *t);
+int drw_target_ask_format(struct drw_target *t, struct gendisk *disk);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
+
+/**
+ * drw_target_check_format() - does a bound namespace still have the format of bind time?
+ * @t: target
+ * @disk: a path to it, of which the caller holds a request
+ *
+ * The request keeps what the driver knows from changing; between the end of the drive's
+ * formatting and the driver's look at it, the driver's own commands are wrong as well. What
+ * takes longer than a comparison is looked at once a tick. Does not sleep.
+ *
+ * Return: 0; -EMEDIUMTYPE if its LBAs are no longer those that commands are made for;
+ * -ENOMEM if that could not be found out.
+ */
+static inline int drw_target_check_format(struct drw_target *t, struct gendisk *disk)
+{
+	if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
+		     blk_get_integrity(disk)))
+		return -EMEDIUMTYPE;
+	if (likely(READ_ONCE(t->format_at) == jiffies))
+		return 0;
+	return drw_target_ask_format(t, disk);
+}
+
+/* May the file be written to, as blkdev_write_iter() has it? 0, -EPERM or -ETXTBSY. */
+static inline int drw_target_may_write(const struct drw_target *t)
+{
+	/* chattr +i and +a after the file was opened, as ext4 has it for write(2). */
+	if (bdev_read_only(t->bdev) || IS_IMMUTABLE(t->di->inode) || IS_APPEND(t->di->inode))
+		return -EPERM;
+	if (drw_inode_regular(t->di))
+		return sb_rdonly(t->di->inode->i_sb) ? -EPERM : 0;
+	return IS_SWAPFILE(t->di->inode) ? -ETXTBSY : 0;
+}
 
 /* Size of the file, disk or partition, in bytes. */
 static inline u64 drw_target_bytes(const struct drw_target *t)

@@ -176,15 +176,15 @@ static DRW_END_IO(fast_end_io, rq, status)
  * out what is to be done or said. So every check here must be at least as strict as
  * drw_io_check() and drw_io_begin().
  */
-static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op, u64 pos,
-		       u64 buf_off, u32 len, u64 flags)
+static __always_inline bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
+				       u64 pos, u64 buf_off, u32 len, u64 flags)
 {
 	struct drw_target *t = &b->target;
 	struct fast_pdu *fast = fast_pdu(ucmd);
 	u64 size = drw_target_bytes(t), ext_off, contiguous, version;
 	struct drw_inode *di = t->di;
 	bool regular = drw_inode_regular(di);
-	struct drw_rw rw = { };
+	struct drw_rw rw;
 	struct drw_path *path;
 	struct drw_map *map;
 	struct request *rq;
@@ -232,16 +232,15 @@ static bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
 		goto release_map;
 	rw.op = op;
 	rw.fua = flags & DMABUF_RW_IO_FUA;
-	rw.nsid = t->nsid;
 	rw.bytes = len;
-	rw.lba_bytes = t->lba_bytes;
-	drw_rq_init(rq, &rw);
+	drw_rq_init(rq, t, &rw);
 
 	*fast = (struct fast_pdu) {
 		.path = path,
 		.pos = pos,
 		.buf_off = buf_off,
 		.bytes = len,
+		.error = 0,
 		.op = op,
 		.fua = rw.fua,
 	};

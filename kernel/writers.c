@@ -30,25 +30,14 @@ void drw_writers_init(struct drw_inode *di)
 	INIT_DELAYED_WORK(&di->late_work, late);
 }
 
-static bool try_share(struct drw_inode *di)
-{
-	int n = atomic_read(&di->writers);
-
-	do {
-		if (n < 0 || READ_ONCE(di->gate))
-			return false;
-	} while (!atomic_try_cmpxchg_acquire(&di->writers, &n, n + 1));
-	return true;
-}
-
 static int wait_share(struct drw_inode *di)
 {
 	int ret;
 
-	if (likely(try_share(di)))
+	if (likely(drw_writers_try_share(di)))
 		return 0;
 	atomic_inc(&di->sharers);
-	ret = wait_event_killable(di->wait, try_share(di));
+	ret = wait_event_killable(di->wait, drw_writers_try_share(di));
 	if (atomic_dec_and_test(&di->sharers))
 		wake_up_all(&di->wait);
 	return ret ? -EINTR : 0;
@@ -90,18 +79,12 @@ static void put_all(struct drw_inode *di)
 	mutex_unlock(&di->odd_lock);
 }
 
-static void put_share(struct drw_inode *di)
-{
-	if (atomic_dec_and_test(&di->writers) && wq_has_sleeper(&di->wait))
-		wake_up_all(&di->wait);
-}
-
 static void put(struct drw_inode *di, bool odd)
 {
 	if (odd)
 		put_all(di);
 	else
-		put_share(di);
+		drw_writers_put_share(di);
 }
 
 /* Times to the second, and privileges whenever there are any: as recent as that? */
@@ -251,18 +234,8 @@ int drw_writers_restamp(struct drw_inode *di, struct file *file)
 	return IS_NOSEC(di->inode) ? 0 : stamp(di, file);
 }
 
-/**
- * drw_writers_start() - before the first command of a write
- * @di: file
- * @file: as what it was opened
- * @odd: the write covers parts of LBAs; only with DRW_WAIT
- * @wait: what to wait for
- *
- * What is taken is given back by drw_writers_end(), by anybody for one that is not @odd.
- *
- * Return: 0; -EAGAIN not with DRW_WAIT; -EINTR; an errno of changing the inode.
- */
-int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait)
+/* drw_writers_start() of whatever it is. */
+int drw_writers_start_any(struct drw_inode *di, struct file *file, bool odd, enum drw_wait wait)
 {
 	struct super_block *sb = di->inode->i_sb;
 	int ret;
@@ -272,7 +245,7 @@ int drw_writers_start(struct drw_inode *di, struct file *file, bool odd, enum dr
 	else if (wait == DRW_WAIT)
 		ret = wait_share(di);
 	else
-		ret = try_share(di) ? 0 : -EAGAIN;
+		ret = drw_writers_try_share(di) ? 0 : -EAGAIN;
 	if (ret || !drw_inode_regular(di))
 		return ret;
 
@@ -301,8 +274,8 @@ put:
 	return ret;
 }
 
-/* The last command of a write has ended; in any context, but for odd ones. */
-void drw_writers_end(struct drw_inode *di, bool odd)
+/* drw_writers_end() of whatever it was. */
+void drw_writers_end_any(struct drw_inode *di, bool odd)
 {
 	if (drw_inode_regular(di)) {
 		__sb_writers_acquired(di->inode->i_sb, SB_FREEZE_WRITE);
