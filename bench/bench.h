@@ -60,6 +60,9 @@ void cpu_exit(void);
 void cpu_begin(struct cpu_mark *mark);
 void cpu_end(const struct cpu_mark *begin, struct cpu_use *use);
 double clock_seconds(void);
+/* The benchmark's own kernel modules. */
+void module_load(const char *name);
+void module_unload(const char *name);
 
 /* ---- copy.c: the fastest copy that this machine has ------------------------------- */
 
@@ -139,6 +142,7 @@ enum lane_kind {
 	LANE_FIXED,	/* io_uring READ_FIXED and WRITE_FIXED, O_DIRECT, host memory */
 	LANE_BOUNCE,	/* the same, and a copy between that memory and the target */
 	LANE_LIBRARY,	/* the library's bouncing, one call a transfer */
+	LANE_FLOOR,	/* the same command, with nothing checked: bench/kmod/drw_floor.c */
 	LANE_NAIVE,	/* pread() or pwrite(), O_DIRECT, and then, or before, a copy */
 };
 
@@ -148,6 +152,7 @@ struct lane {
 	const struct area *area;
 	struct target *target;			/* not FIXED */
 	struct dmabuf_rw_binding *binding;	/* DIRECT, LIBRARY */
+	int floor_fd;				/* FLOOR */
 	u64 skew;				/* bytes that reads are off block boundaries */
 	struct io_uring ring;
 	u8 *stage;				/* FIXED, BOUNCE: registered buffer 0 */
@@ -158,6 +163,8 @@ struct lane {
 
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
 		      struct dmabuf_rw_device *device, struct target *target);
+void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
+		     struct target *target);
 void lane_open_fixed(struct lane *lane, const char *name, const struct area *area);
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
 		      struct target *target);

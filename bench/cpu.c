@@ -30,7 +30,6 @@
 
 #include "bench.h"
 
-#define MODULE		"/usr/lib/dmabuf-rw/drw_idle.ko"
 #define IDLE		"/sys/module/drw_idle/parameters/idle"
 #define PORT		"/dev/drw/port-host"
 #define TRIALS		15
@@ -109,13 +108,31 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+void module_load(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/usr/lib/dmabuf-rw/%s.ko", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
+		die("%s: %m", path);
+	close(fd);
+}
+
+void module_unload(const char *name)
+{
+	if (syscall(SYS_delete_module, name, O_NONBLOCK))
+		die("%s cannot be unloaded: %m", name);
+}
+
 void cpu_init(void)
 {
 	double busy[TRIALS], host[TRIALS];
 	struct cpu_mark mark;
 	struct cpu_use use;
 	cpu_set_t set;
-	int i, fd;
+	int i;
 
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	CPU_ZERO(&set);
@@ -123,10 +140,7 @@ void cpu_init(void)
 	if (sched_setaffinity(0, sizeof(set), &set))
 		die("the benchmark cannot be kept on one CPU");
 
-	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-		die(MODULE ": %m");
-	close(fd);
+	module_load("drw_idle");
 	idle_fd = open(IDLE, O_RDONLY | O_CLOEXEC);
 	if (idle_fd < 0)
 		die(IDLE ": %m");
@@ -150,6 +164,5 @@ void cpu_exit(void)
 {
 	close(port_fd);
 	close(idle_fd);
-	if (syscall(SYS_delete_module, "drw_idle", O_NONBLOCK))
-		die("drw_idle cannot be unloaded: %m");
+	module_unload("drw_idle");
 }

@@ -8,11 +8,18 @@
  * best that an application can do for it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+#include <linux/nvme_ioctl.h>
 
 #include "bench.h"
+#include "kmod/drw_floor.h"
 
 void cell_name(const struct cell *cell, char name[64])
 {
@@ -77,6 +84,27 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 	open_ring(lane, dmabuf_rw_binding_fd(lane->binding));
 }
 
+void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
+		     struct target *target)
+{
+	struct floor_join join = { .disk_fd = area->fd, .dmabuf_fd = target->fd };
+	int lba_bytes;
+
+	*lane = (struct lane){ .name = name, .kind = LANE_FLOOR, .area = area,
+			       .target = target };
+	module_load("drw_floor");
+	lane->floor_fd = open(FLOOR_DEVICE, O_RDWR | O_CLOEXEC);
+	if (lane->floor_fd < 0)
+		die(FLOOR_DEVICE ": %m");
+	join.nsid = ioctl(area->fd, NVME_IOCTL_ID);
+	if (ioctl(area->fd, BLKSSZGET, &lba_bytes))
+		die("%s: BLKSSZGET: %m", name);
+	join.lba_shift = __builtin_ctz(lba_bytes);
+	if (ioctl(lane->floor_fd, FLOOR_IOC_JOIN, &join))
+		die("%s: %m", name);
+	open_ring(lane, lane->floor_fd);
+}
+
 void lane_open_fixed(struct lane *lane, const char *name, const struct area *area)
 {
 	*lane = (struct lane){ .name = name, .kind = LANE_FIXED, .area = area };
@@ -127,6 +155,8 @@ bool lane_takes(const struct lane *lane, const struct cell *cell)
 
 	if (one_call != (cell->block > MAX_BLOCK))
 		return false;
+	if (lane->kind == LANE_FLOOR && cell->block > 4 * KiB)
+		return false;
 	if (lane->skew && cell->write)
 		return false;
 	/* Its area has to hold all that is in flight, twice with a skew. */
@@ -158,4 +188,8 @@ void lane_close(struct lane *lane)
 		io_uring_queue_exit(&lane->ring);
 	}
 	dmabuf_rw_binding_destroy(lane->binding);
+	if (lane->kind == LANE_FLOOR) {
+		close(lane->floor_fd);
+		module_unload("drw_floor");
+	}
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "kmod/drw_floor.h"
 
 #define CHECK_BYTES	(2 * MiB)
 #define TAG_SPOILT	0xffffffffU
@@ -65,6 +66,12 @@ static void submit_slot(struct run *r, u32 slot)
 		else
 			dmabuf_rw_prep_read(sqe, lane->binding, off, place, cell->block, 0);
 		dmabuf_rw_sqe_set_fixed_file(sqe, 0);
+	} else if (lane->kind == LANE_FLOOR) {
+		io_uring_prep_rw(IORING_OP_URING_CMD, sqe, 0, NULL, cell->block, 0);
+		sqe->cmd_op = cell->write ? FLOOR_URING_WRITE : FLOOR_URING_READ;
+		sqe->addr = off;
+		sqe->addr3 = place;
+		sqe->flags |= IOSQE_FIXED_FILE;
 	} else {
 		if (cell->write)
 			io_uring_prep_write_fixed(sqe, 0, lane->stage + place, cell->block,
@@ -229,6 +236,9 @@ static void counters(const struct run *r, u64 *ios, u64 *bytes)
 	struct dmabuf_rw_info info;
 
 	*ios = 0;
+	*bytes = 0;
+	if (r->lane->kind == LANE_FLOOR)
+		return;
 	if (r->lane->kind != LANE_DIRECT) {
 		*bytes = area_sectors(r->lane->area, r->cell->write) * SECTOR;
 		return;
@@ -277,8 +287,8 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	cpu_end(&begin, &sample->use);
 
 	counters(&r, &ios_after, &bytes_after);
-	if (bytes_after - bytes_before != r.ios * cell->block ||
-	    (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios))
+	if (lane->kind != LANE_FLOOR && (bytes_after - bytes_before != r.ios * cell->block ||
+	    (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios)))
 		die("%s, %s: %llu transfers of %llu bytes were done, and %llu bytes counted",
 		    lane->name, name, (unsigned long long)r.ios,
 		    (unsigned long long)cell->block,

@@ -79,7 +79,7 @@ static void report_lane(const struct lane *lane)
 {
 	static const char *const kinds[] = {
 		[LANE_DIRECT] = "direct", [LANE_FIXED] = "fixed", [LANE_BOUNCE] = "bounce",
-		[LANE_LIBRARY] = "library", [LANE_NAIVE] = "naive",
+		[LANE_FLOOR] = "floor", [LANE_LIBRARY] = "library", [LANE_NAIVE] = "naive",
 	};
 	struct dmabuf_rw_info info;
 
@@ -253,6 +253,8 @@ int main(void)
 		lane_open_bounce(&lanes[nr++], "bounce-bar", &area, &bar);
 	if (wanted("bounce-udmabuf"))
 		lane_open_bounce(&lanes[nr++], "bounce-udmabuf", &area, &udmabuf);
+	if (wanted("floor-udmabuf"))
+		lane_open_floor(&lanes[nr++], "floor-udmabuf", &area, &udmabuf);
 	if (wanted("file-udmabuf"))
 		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf);
 	if (wanted("odd-udmabuf")) {
