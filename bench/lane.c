@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <linux/fs.h>
 #include <linux/nvme_ioctl.h>
 
 #include "bench.h"
@@ -88,7 +87,7 @@ void lane_open_floor(struct lane *lane, const char *name, const struct area *are
 		     struct target *target)
 {
 	struct floor_join join = { .disk_fd = area->fd, .dmabuf_fd = target->fd };
-	int lba_bytes;
+	int nsid;
 
 	*lane = (struct lane){ .name = name, .kind = LANE_FLOOR, .area = area,
 			       .target = target };
@@ -96,10 +95,10 @@ void lane_open_floor(struct lane *lane, const char *name, const struct area *are
 	lane->floor_fd = open(FLOOR_DEVICE, O_RDWR | O_CLOEXEC);
 	if (lane->floor_fd < 0)
 		die(FLOOR_DEVICE ": %m");
-	join.nsid = ioctl(area->fd, NVME_IOCTL_ID);
-	if (ioctl(area->fd, BLKSSZGET, &lba_bytes))
-		die("%s: BLKSSZGET: %m", name);
-	join.lba_shift = __builtin_ctz(lba_bytes);
+	nsid = ioctl(area->fd, NVME_IOCTL_ID);
+	if (nsid <= 0)
+		die("%s: NVME_IOCTL_ID: %m", name);
+	join.nsid = nsid;
 	if (ioctl(lane->floor_fd, FLOOR_IOC_JOIN, &join))
 		die("%s: %m", name);
 	open_ring(lane, lane->floor_fd);

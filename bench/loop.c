@@ -6,14 +6,15 @@
  * completes is submitted again, all completions of one wait together, until the time is
  * over. A wait ends when half of the slots have completed, so that the number of
  * wake-ups for each transfer is alike in all lanes and does not depend on how fast the
- * host emulates the drive. The blocks on the disk that a slot uses are congruent to it modulo the depth, so
- * that no two transfers in flight meet there; in sequential cells each slot takes the
- * next of them, so that all together go through the area from its beginning to its end.
+ * host emulates the drive. The blocks on the disk that a slot uses are congruent to it
+ * modulo the depth, so that no two transfers in flight meet there; in sequential cells each
+ * slot takes the next of them, so that all together go through the area from its beginning
+ * to its end.
  *
  * Checks: each result has its full length; the binding's counters (direct) or the block
- * layer's (others) have grown by just what was done; and, up to CHECK_BYTES of it, the
- * data: memory after reading, the disk after writing. Memory is spoilt, or given a new
- * tag, before each run.
+ * layer's (others, but the bare command has none) have grown by just what was done; and,
+ * up to CHECK_BYTES of it, the data: memory after reading, the disk after writing. Memory
+ * is spoilt, or given a new tag, before each run.
  */
 #include <stdlib.h>
 #include <string.h>

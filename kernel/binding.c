@@ -159,35 +159,6 @@ static void drw_binding_reap(struct drw_binding *b)
 	}
 }
 
-static enum drw_sgl_support drw_binding_sgl(struct drw_binding *b)
-{
-	enum drw_sgl_support sgl;
-
-	rcu_read_lock();
-	sgl = rcu_dereference(b->cur)->lim.sgl;
-	rcu_read_unlock();
-	return sgl;
-}
-
-/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
-u32 drw_binding_buf_align(struct drw_binding *b)
-{
-	return drw_binding_sgl(b) == DRW_SGL_BYTE ? 1 : 4;
-}
-
-/* File offsets and lengths must be multiples of this: only SGLs can leave out parts of LBAs. */
-u32 drw_binding_file_align(struct drw_binding *b)
-{
-	switch (drw_binding_sgl(b)) {
-	case DRW_SGL_BYTE:
-		return 1;
-	case DRW_SGL_DWORD:
-		return 4;
-	default:
-		return b->target.lba_bytes;
-	}
-}
-
 bool drw_binding_has_poll(struct drw_binding *b)
 {
 	bool ret;

@@ -40,7 +40,8 @@ struct drw_stats {
  * @path_lock: protects @paths and @retired; taken before drw_dmadev.lock
  * @paths: struct drw_path.node
  * @retired: paths that no new transfer can take
- * @cur: the path that new transfers take; written under @path_lock, read under RCU
+ * @cur: the path that new transfers take; with multipath written under @path_lock and read
+ *	under RCU, without it constant from before the binding has a file
  * @stats: counters of each CPU
  * @failovers: transfers that moved to another path
  */
@@ -62,8 +63,6 @@ struct drw_binding {
 
 int drw_bind(struct dmabuf_rw_bind *arg);
 bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed);
-u32 drw_binding_buf_align(struct drw_binding *b);
-u32 drw_binding_file_align(struct drw_binding *b);
 bool drw_binding_has_poll(struct drw_binding *b);
 
 /* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */
@@ -101,6 +100,7 @@ static inline struct drw_path *drw_binding_get_path(struct drw_binding *b)
 {
 	struct drw_path *path;
 
+	/* Constant, as long as anybody can get here. */
 	if (!b->target.multipath)
 		return rcu_dereference_protected(b->cur, true);
 	rcu_read_lock();
@@ -108,6 +108,38 @@ static inline struct drw_path *drw_binding_get_path(struct drw_binding *b)
 	atomic_inc(&path->users);
 	rcu_read_unlock();
 	return path;
+}
+
+/* What lists the current path's controller takes. */
+static inline enum drw_sgl_support drw_binding_sgl(struct drw_binding *b)
+{
+	enum drw_sgl_support sgl;
+
+	if (!b->target.multipath)
+		return rcu_dereference_protected(b->cur, true)->lim.sgl;
+	rcu_read_lock();
+	sgl = rcu_dereference(b->cur)->lim.sgl;
+	rcu_read_unlock();
+	return sgl;
+}
+
+/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
+static inline u32 drw_binding_buf_align(struct drw_binding *b)
+{
+	return drw_binding_sgl(b) == DRW_SGL_BYTE ? 1 : 4;
+}
+
+/* File offsets and lengths must be multiples of this: only SGLs can leave out parts of LBAs. */
+static inline u32 drw_binding_file_align(struct drw_binding *b)
+{
+	switch (drw_binding_sgl(b)) {
+	case DRW_SGL_BYTE:
+		return 1;
+	case DRW_SGL_DWORD:
+		return 4;
+	default:
+		return b->target.lba_bytes;
+	}
 }
 
 /* End the use of a path; callable in any context. It may be freed at once. */

@@ -106,8 +106,8 @@ u32 drw_extents_search(const struct drw_extents *x, u64 off);
  * @x: table
  * @off: its buffer offset, below x->bytes
  *
- * Inline because every short transfer asks: where each extent is a page, as in long tables,
- * or where there is only one, it is found without a search.
+ * Inline because every transfer asks: where there is one extent, or each is a page, as in long
+ * tables, it is found without a search.
  *
  * Return: its index.
  */
@@ -115,6 +115,8 @@ static inline u32 drw_extents_find(const struct drw_extents *x, u64 off)
 {
 	u64 idx = off >> DRW_PAGE_SHIFT;
 
+	if (x->nr == 1)
+		return 0;
 	if (idx < x->nr && x->ext[idx].buf_off <= off && off < drw_extent_end(x, idx))
 		return idx;
 	return drw_extents_search(x, off);

@@ -261,7 +261,7 @@ static inline bool drw_blocks_known(const struct drw_inode *di, u64 pos, u64 len
  */
 static inline u64 drw_inode_locate(const struct drw_inode *di, u64 pos, u64 *bytes)
 {
-	u32 idx = di->x.nr > 1 ? drw_extents_find(&di->x, pos) : 0;
+	u32 idx = drw_extents_find(&di->x, pos);
 	u64 off = pos - di->x.ext[idx].buf_off;
 
 	*bytes = drw_extent_len(&di->x, idx) - off;

@@ -21,6 +21,8 @@ MODULE_PARM_DESC(use_sgl, "use SGLs where a controller takes them (default: true
 
 static_assert(sizeof(struct drw_sgl_desc) == sizeof(struct nvme_sgl_desc));
 static_assert(sizeof(union drw_dptr) == sizeof(union nvme_data_ptr));
+static_assert(sizeof(union drw_dptr) == 2 * sizeof(__le64));
+static_assert(sizeof(struct nvme_rw_command) == sizeof(struct nvme_command));
 static_assert(DRW_SGL_LAST_SEGMENT == NVME_SGL_FMT_LAST_SEG_DESC << 4);
 
 /* drw_rq_error() of a command that has not gone well. */

@@ -140,26 +140,6 @@ static int check_format(struct block_device *bdev, u32 *reason)
 }
 
 /**
- * drw_target_recheck() - is the namespace still there, and formatted as at bind time?
- * @t: target
- *
- * Return: 0, -ENODEV or -EMEDIUMTYPE.
- */
-int drw_target_recheck(const struct drw_target *t)
-{
-	/*
-	 * Removal takes the capacity before it marks the disk dead; a read must not take that
-	 * for the end of the disk.
-	 */
-	if (unlikely(!drw_disk_alive(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
-		return -ENODEV;
-	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
-		     blk_get_integrity(t->bdev->bd_disk)))
-		return -EMEDIUMTYPE;
-	return 0;
-}
-
-/**
  * drw_target_init() - check a file and find its namespace
  * @t: filled; takes over the caller's reference to @file only on success
  * @file: an open file

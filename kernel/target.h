@@ -92,7 +92,6 @@ struct drw_target {
 
 int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason);
 void drw_target_exit(struct drw_target *t);
-int drw_target_recheck(const struct drw_target *t);
 int drw_target_ask_format(struct drw_target *t, struct gendisk *disk);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
 
@@ -165,6 +164,26 @@ static inline bool drw_target_has(const struct drw_target *t, sector_t sector, u
 static inline bool drw_disk_alive(struct gendisk *disk)
 {
 	return !test_bit(GD_DEAD, &disk->state);
+}
+
+/**
+ * drw_target_recheck() - is the namespace still there, and formatted as at bind time?
+ * @t: target
+ *
+ * Return: 0, -ENODEV or -EMEDIUMTYPE.
+ */
+static inline int drw_target_recheck(const struct drw_target *t)
+{
+	/*
+	 * Removal takes the capacity before it marks the disk dead; a read must not take that
+	 * for the end of the disk.
+	 */
+	if (unlikely(!drw_disk_alive(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
+		return -ENODEV;
+	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
+		     blk_get_integrity(t->bdev->bd_disk)))
+		return -EMEDIUMTYPE;
+	return 0;
 }
 
 #endif /* _DRW_TARGET_H */

@@ -221,7 +221,7 @@ static __always_inline bool fast_issue(struct drw_binding *b, struct io_uring_cm
 	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !map->mc.device_memory)
 		goto release_map;
 
-	idx = map->x.nr > 1 ? drw_extents_find(&map->x, buf_off) : 0;
+	idx = drw_extents_find(&map->x, buf_off);
 	ext_off = buf_off - map->x.ext[idx].buf_off;
 	if (len > drw_extent_len(&map->x, idx) - ext_off ||
 	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, len, &path->lim, &rw.dptr, &rw.sgl))

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * drw_floor.c - the least that a passthrough command by io_uring can cost; for benchmarks
- * only, and only by root.
+ * drw_floor.c - the least that a passthrough command by io_uring costs; for benchmarks only,
+ * and for root only.
  *
  * The same mechanism as dmabuf_rw, bare: an io_uring command becomes a request without a
- * bio whose data pointer is the buffer's. Nothing is checked, counted or kept coherent, no
- * exporter may move its memory and no drive may go. What this costs is what io_uring, the
- * block layer and the NVMe driver cost, so it is the floor under any module that gives
- * commands to the drive in this way.
+ * bio whose data pointer is the buffer's. No range is checked, nothing is counted or kept
+ * coherent, no exporter may move its memory and no drive may go. What this costs is what
+ * io_uring, the block layer and the NVMe driver cost, so it is the floor under any module
+ * that makes a command of each entry and has it completed by interrupt.
+ *
+ * An open file joins a disk to a buffer once. floor.lock is for that; who finds floor.pages
+ * finds all the rest, which is constant until the file is released.
  */
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
@@ -15,20 +18,35 @@
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/nvme.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "../../kernel/compat.h"
 #include "drw_floor.h"
 
+/**
+ * struct floor - an open file
+ * @lock: taken to join
+ * @disk_file: reference held
+ * @queue: the disk's
+ * @dmabuf: reference held
+ * @attach: its attachment for the drive
+ * @sgt: its mapping
+ * @pages: bus address of each page; written last
+ * @nsid: the disk's namespace
+ * @lba_shift: of its LBA size
+ */
 struct floor {
+	struct mutex lock;
 	struct file *disk_file;
 	struct request_queue *queue;
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
-	dma_addr_t *pages;
+	u64 *pages;
 	u32 nsid;
 	u32 lba_shift;
 };
@@ -64,31 +82,38 @@ static int floor_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	bool write = ucmd->cmd_op == FLOOR_URING_WRITE;
 	u64 pos = READ_ONCE(sqe->addr), buf_off = READ_ONCE(sqe->addr3);
 	u32 len = READ_ONCE(sqe->len);
+	/* As drw_rq_init(). */
 	struct nvme_command c __uninitialized;
 	struct request *rq;
+	u64 *pages;
 
-	if (issue_flags & (IO_URING_F_CANCEL | IO_URING_F_IOPOLL) || !f->pages)
-		return -EINVAL;
+	if (ucmd->cmd_op != FLOOR_URING_READ && !write)
+		return -ENOTTY;
+	/* Pairs with the release in floor_ioctl(). */
+	pages = smp_load_acquire(&f->pages);
+	if (!pages)
+		return -ENOTCONN;
 	rq = blk_mq_alloc_request(f->queue, write ? REQ_OP_DRV_OUT : REQ_OP_DRV_IN,
 				  issue_flags & IO_URING_F_NONBLOCK ? BLK_MQ_REQ_NOWAIT : 0);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
-	c.rw.opcode = write ? nvme_cmd_write : nvme_cmd_read;
-	c.rw.flags = 0;
-	c.rw.command_id = 0;
-	c.rw.nsid = cpu_to_le32(f->nsid);
-	c.rw.cdw2 = 0;
-	c.rw.cdw3 = 0;
-	c.rw.metadata = 0;
-	c.rw.dptr.prp1 = cpu_to_le64(f->pages[buf_off >> PAGE_SHIFT]);
-	c.rw.dptr.prp2 = 0;
-	c.rw.slba = cpu_to_le64(pos >> f->lba_shift);
-	c.rw.length = cpu_to_le16((len >> f->lba_shift) - 1);
-	c.rw.control = 0;
-	c.rw.dsmgmt = 0;
-	c.rw.reftag = 0;
-	c.rw.lbat = 0;
-	c.rw.lbatm = 0;
+	c.rw = (struct nvme_rw_command) {
+		.opcode = write ? nvme_cmd_write : nvme_cmd_read,
+		.flags = 0,
+		.command_id = 0,
+		.nsid = cpu_to_le32(f->nsid),
+		.cdw2 = 0,
+		.cdw3 = 0,
+		.metadata = 0,
+		.dptr = { .prp1 = cpu_to_le64(pages[buf_off >> PAGE_SHIFT]), .prp2 = 0 },
+		.slba = cpu_to_le64(pos >> f->lba_shift),
+		.length = cpu_to_le16((len >> f->lba_shift) - 1),
+		.control = 0,
+		.dsmgmt = 0,
+		.reftag = 0,
+		.lbat = 0,
+		.lbatm = 0,
+	};
 	nvme_init_request(rq, &c);
 	io_uring_cmd_to_pdu(ucmd, struct floor_pdu)->bytes = len;
 	rq->end_io = floor_end_io;
@@ -97,6 +122,7 @@ static int floor_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	return -EIOCBQUEUED;
 }
 
+/* Undo floor_join() as far as it went. */
 static void floor_part(struct floor *f)
 {
 	if (!IS_ERR_OR_NULL(f->sgt))
@@ -107,73 +133,117 @@ static void floor_part(struct floor *f)
 		dma_buf_put(f->dmabuf);
 	if (f->disk_file)
 		fput(f->disk_file);
-	kvfree(f->pages);
-	*f = (struct floor) { };
+	f->sgt = NULL;
+	f->attach = NULL;
+	f->dmabuf = NULL;
+	f->disk_file = NULL;
 }
 
-static int floor_join(struct floor *f, const struct floor_join *join)
+/* The PCI function of a whole NVMe disk with one path, or NULL. */
+static struct device *floor_dma_dev(struct block_device *bdev)
 {
+	struct device *ctrl = disk_to_dev(bdev->bd_disk)->parent;
+
+	if (bdev_is_partition(bdev) || !ctrl || !ctrl->class ||
+	    strcmp(ctrl->class->name, "nvme") || !ctrl->parent || !dev_is_pci(ctrl->parent))
+		return NULL;
+	return ctrl->parent;
+}
+
+/* The bus addresses of all pages, or an ERR_PTR. */
+static u64 *floor_pages(const struct floor *f)
+{
+	u64 nr = f->dmabuf->size >> PAGE_SHIFT, n = 0, *pages;
 	struct scatterlist *sg;
-	struct gendisk *disk;
-	dma_addr_t *page;
 	int i;
+
+	pages = kvcalloc(nr, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return ERR_PTR(-ENOMEM);
+	for_each_sgtable_dma_sg(f->sgt, sg, i) {
+		u64 addr = sg_dma_address(sg), end = addr + sg_dma_len(sg);
+
+		if (!PAGE_ALIGNED(addr) || !PAGE_ALIGNED(end))
+			goto invalid;
+		for (; addr < end && n < nr; addr += PAGE_SIZE)
+			pages[n++] = addr;
+	}
+	if (n && n == nr && PAGE_ALIGNED(f->dmabuf->size))
+		return pages;
+invalid:
+	kvfree(pages);
+	return ERR_PTR(-EINVAL);
+}
+
+static u64 *floor_join(struct floor *f, const struct floor_join *join)
+{
+	struct block_device *bdev;
+	struct device *dma_dev;
 
 	f->disk_file = fget(join->disk_fd);
 	if (!f->disk_file || !S_ISBLK(file_inode(f->disk_file)->i_mode))
-		return -EBADF;
-	disk = file_bdev(f->disk_file)->bd_disk;
-	f->queue = disk->queue;
+		return ERR_PTR(-EBADF);
+	bdev = file_bdev(f->disk_file);
+	dma_dev = floor_dma_dev(bdev);
+	if (!dma_dev)
+		return ERR_PTR(-ENOTBLK);
+	f->queue = bdev_get_queue(bdev);
 	f->nsid = join->nsid;
-	f->lba_shift = join->lba_shift;
+	f->lba_shift = ilog2(bdev_logical_block_size(bdev));
 	f->dmabuf = dma_buf_get(join->dmabuf_fd);
 	if (IS_ERR(f->dmabuf))
-		return PTR_ERR(f->dmabuf);
-	/* The disk's parent is the controller, whose parent is the PCI function. */
-	f->attach = dma_buf_attach(f->dmabuf, disk_to_dev(disk)->parent->parent);
+		return ERR_CAST(f->dmabuf);
+	f->attach = dma_buf_attach(f->dmabuf, dma_dev);
 	if (IS_ERR(f->attach))
-		return PTR_ERR(f->attach);
+		return ERR_CAST(f->attach);
 	f->sgt = dma_buf_map_attachment_unlocked(f->attach, DMA_BIDIRECTIONAL);
 	if (IS_ERR(f->sgt))
-		return PTR_ERR(f->sgt);
-	page = kvcalloc(f->dmabuf->size >> PAGE_SHIFT, sizeof(*page), GFP_KERNEL);
-	if (!page)
-		return -ENOMEM;
-	f->pages = page;
-	for_each_sgtable_dma_sg(f->sgt, sg, i) {
-		u64 at;
-
-		for (at = 0; at < sg_dma_len(sg); at += PAGE_SIZE)
-			*page++ = sg_dma_address(sg) + at;
-	}
-	return 0;
+		return ERR_CAST(f->sgt);
+	return floor_pages(f);
 }
 
 static long floor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct floor *f = file->private_data;
 	struct floor_join join;
-	int ret;
+	u64 *pages;
 
-	if (cmd != FLOOR_IOC_JOIN || f->pages)
-		return -EINVAL;
+	if (cmd != FLOOR_IOC_JOIN)
+		return -ENOTTY;
 	if (copy_from_user(&join, (void __user *)arg, sizeof(join)))
 		return -EFAULT;
-	ret = floor_join(f, &join);
-	if (ret)
+
+	mutex_lock(&f->lock);
+	pages = f->pages ? ERR_PTR(-EISCONN) : floor_join(f, &join);
+	if (!IS_ERR(pages))
+		/* Pairs with the acquire in floor_uring_cmd(). */
+		smp_store_release(&f->pages, pages);
+	else if (!f->pages)
 		floor_part(f);
-	return ret;
+	mutex_unlock(&f->lock);
+	return PTR_ERR_OR_ZERO(pages);
 }
 
 static int floor_open(struct inode *inode, struct file *file)
 {
-	file->private_data = kzalloc(sizeof(struct floor), GFP_KERNEL);
-	return file->private_data ? 0 : -ENOMEM;
+	struct floor *f = kzalloc(sizeof(*f), GFP_KERNEL);
+
+	if (!f)
+		return -ENOMEM;
+	mutex_init(&f->lock);
+	file->private_data = f;
+	return 0;
 }
 
+/* No command is left: each holds the file. */
 static int floor_release(struct inode *inode, struct file *file)
 {
-	floor_part(file->private_data);
-	kfree(file->private_data);
+	struct floor *f = file->private_data;
+
+	floor_part(f);
+	kvfree(f->pages);
+	mutex_destroy(&f->lock);
+	kfree(f);
 	return 0;
 }
 

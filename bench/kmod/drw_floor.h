@@ -12,24 +12,26 @@
 
 /**
  * struct floor_join - which buffer goes with which disk
- * @disk_fd: an NVMe disk with one path, by PCI
- * @dmabuf_fd: system memory, in whole pages; not an exporter that may move it
+ * @disk_fd: a whole NVMe disk with one path, by PCI; it must not go or change its format
+ * @dmabuf_fd: whole pages of system memory; not of an exporter that may move them
  * @nsid: the disk's namespace
- * @lba_shift: of its LBA size
  */
 struct floor_join {
 	__s32 disk_fd;
 	__s32 dmabuf_fd;
 	__u32 nsid;
-	__u32 lba_shift;
 };
 
-/* Once for each open file. */
+/*
+ * Once for each open file: 0, or -1 with errno EBADF, ENOTBLK, EFAULT, EINVAL (the buffer is
+ * not whole pages), EISCONN (it has been), ENOMEM, or the exporter's.
+ */
 #define FLOOR_IOC_JOIN	_IOW('F', 1, struct floor_join)
 
 /*
  * io_uring commands: addr (the disk's offset), len and addr3 (the buffer's offset) as
- * with dmabuf_rw; all of it in one page of the buffer, and nothing is checked.
+ * with dmabuf_rw. addr3 is the beginning of a page and len a page at most, both in whole
+ * LBAs and inside. None of that is checked.
  */
 #define FLOOR_URING_READ	1
 #define FLOOR_URING_WRITE	2
