@@ -157,12 +157,20 @@ static u64 sectors(const char *path, bool write)
 
 u64 area_sectors(const struct area *area, bool write)
 {
-	char path[96];
-	u64 all;
+	char disk[96], part[96];
+	u64 all, other;
 
-	snprintf(path, sizeof(path), "/sys/block/%s/stat", area->disk);
-	all = sectors(path, write);
-	/* What the file system does in the background is in both. */
-	snprintf(path, sizeof(path), "/sys/block/%s/%sp1/stat", area->disk, area->disk);
-	return access(path, F_OK) ? all : all - sectors(path, write);
+	snprintf(disk, sizeof(disk), "/sys/block/%s/stat", area->disk);
+	snprintf(part, sizeof(part), "/sys/block/%s/%sp1/stat", area->disk, area->disk);
+	if (access(part, F_OK))
+		return sectors(disk, write);
+	/*
+	 * What the file system does in the background is in both, but must not come between
+	 * the two looks.
+	 */
+	do {
+		other = sectors(part, write);
+		all = sectors(disk, write);
+	} while (sectors(part, write) != other || sectors(disk, write) != all);
+	return all - other;
 }
