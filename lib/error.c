@@ -14,6 +14,12 @@
 
 #include "private.h"
 
+/*
+ * ENOTSUPP of the kernel's include/linux/errno.h. User space should never see it, but
+ * exporters let it out, as NVIDIA's does where its buffers cannot be mapped.
+ */
+#define KERNEL_ENOTSUPP	524
+
 struct sentence {
 	const char *name;
 	const char *cause;
@@ -563,11 +569,15 @@ DMABUF_RW_API size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error,
 
 	snprintf(errno_text, sizeof(errno_text), "errno %d", error->err);
 	if (error->detail) {
-		const char *d = strerrorname_np(error->detail);
-		const char *text = strerrordesc_np(error->detail);
+		const char *d = dmabuf_rw_errno_name(error->detail);
+		const char *text = error->detail == KERNEL_ENOTSUPP ? "not supported" :
+				   strerrordesc_np(error->detail);
 
-		snprintf(detail, sizeof(detail), "; the exporter said %s, %s",
-			 d ? d : "an unknown errno", text ? text : "unknown");
+		if (d && text)
+			snprintf(detail, sizeof(detail), "; the exporter said %s, %s", d, text);
+		else
+			snprintf(detail, sizeof(detail), "; the exporter said errno %d",
+				 error->detail);
 	}
 	n = snprintf(buf, len, "%s (%s%s); %s", cause, name ? name : errno_text, detail,
 		     remedy);
@@ -576,6 +586,8 @@ DMABUF_RW_API size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error,
 
 DMABUF_RW_API const char *dmabuf_rw_errno_name(int err)
 {
+	if (err == KERNEL_ENOTSUPP || err == -KERNEL_ENOTSUPP)
+		return "ENOTSUPP";
 	return strerrorname_np(err < 0 ? -err : err);
 }
 

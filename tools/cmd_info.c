@@ -168,7 +168,7 @@ static int open_file(struct session *s, struct report *report, const char *file)
 static void show_refusal(struct report *report, const char *what,
 			 const struct dmabuf_rw_error *error)
 {
-	const char *exporter = strerrorname_np(error->detail);
+	const char *exporter = dmabuf_rw_errno_name(error->detail);
 	const char *name = dmabuf_rw_errno_name(error->err);
 
 	json_put_bool(report->root, "direct", false);
@@ -180,9 +180,10 @@ static void show_refusal(struct report *report, const char *what,
 	print_row(report, "why", "%s (%s)",
 		  dmabuf_rw_error_cause(error),
 		  name ? name : "an unknown errno");
-	if (error->detail)
-		print_row(report, "exporter said", "%s",
-			  exporter ? exporter : "an unknown errno");
+	if (error->detail && exporter)
+		print_row(report, "exporter said", "%s", exporter);
+	else if (error->detail)
+		print_row(report, "exporter said", "errno %d", error->detail);
 	print_row(report, "what to do", "%s",
 		  dmabuf_rw_error_remedy(error));
 }

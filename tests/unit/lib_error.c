@@ -218,7 +218,10 @@ static void the_exporters_errno_is_in_the_sentence(void **state)
 	assert_non_null(strstr(text, "exporter"));
 	error.detail = 524;
 	dmabuf_rw_error_format(&error, text, sizeof(text));
-	assert_non_null(strstr(text, "exporter said"));
+	assert_non_null(strstr(text, "exporter said ENOTSUPP, not supported"));
+	error.detail = 4000;
+	dmabuf_rw_error_format(&error, text, sizeof(text));
+	assert_non_null(strstr(text, "exporter said errno 4000)"));
 }
 
 static void formatting_truncates_and_tells_the_length(void **state)
