@@ -159,6 +159,7 @@ u64 area_sectors(const struct area *area, bool write)
 {
 	char disk[96], part[96];
 	u64 all, other;
+	int tries = 0;
 
 	snprintf(disk, sizeof(disk), "/sys/block/%s/stat", area->disk);
 	snprintf(part, sizeof(part), "/sys/block/%s/%sp1/stat", area->disk, area->disk);
@@ -169,6 +170,8 @@ u64 area_sectors(const struct area *area, bool write)
 	 * the two looks.
 	 */
 	do {
+		if (tries++ == 1000)
+			die("%s: the file system does not stop to write", area->disk);
 		other = sectors(part, write);
 		all = sectors(disk, write);
 	} while (sectors(part, write) != other || sectors(disk, write) != all);

@@ -39,7 +39,7 @@ TO_BOUNCE = (("direct-bar", "bounce-bar"), ("direct-udmabuf", "bounce-udmabuf"))
 GOALS = (
     ("off", r"4k-random-.*-qd32", TO_FIXED, 0.5, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
     ("strict", r"4k-random-.*-qd32", TO_FIXED, 0.2, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
-    (None, r"4k-random-.*-qd32", (("direct-udmabuf", "floor-udmabuf"),), 1.25,
+    (None, r"4k-random-.*-qd32", (("direct-udmabuf", "floor-udmabuf"),), 1.2,
      "4 KiB, QD32: CPU per I/O beside a bare command"),
     (None, r"(128k|1m)-.*", TO_BOUNCE, 0.33, "128 KiB and above: CPU per I/O beside bounce"),
     (None, r"(4k|128k)-.*-qd32", (("file-udmabuf", "direct-udmabuf"),), 1.05,
@@ -140,7 +140,8 @@ def floor_of(machine, pattern, pairs):
 def judge(machines):
     """A goal counts as met by "busy"; "host" is told beside it, since a loaded host
     makes a lane that waits for emulated devices look busier than it is. "floor" is what
-    the bare command comes to, where that is measured: no module can be below it."""
+    the bare command comes to at worst, where that is measured: the floor under any module
+    that makes a command of each entry and has it completed by interrupt."""
     goals = []
     for machine in machines:
         for iommu, pattern, pairs, limit, text in GOALS:
@@ -225,7 +226,7 @@ def print_goals(goals):
               f"{number.format(g['value']):>8}  {'met' if g['met'] else 'missed':<8}"
               f"{view:>9}  {g['worst']}")
         if g["floor"]:
-            print(f"{'':<13}{'  the bare command, which is the floor':<56}"
+            print(f"{'':<13}{'  the bare command at worst, which is the floor':<56}"
                   f"{g['floor']['busy']:8.2f}  {'':<8}{g['floor']['host']:9.2f}")
     if any(g["host"] is not None and (g["host"] <= g["limit"]) != g["met"] for g in goals):
         print("Where the host's view is on the other side of a limit, the host was too busy "

@@ -12,6 +12,7 @@
  * An open file joins a disk to a buffer once. floor.lock is for that; who finds floor.pages
  * finds all the rest, which is constant until the file is released.
  */
+#include <linux/blk-integrity.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/dma-buf.h>
@@ -187,6 +188,8 @@ static u64 *floor_join(struct floor *f, const struct floor_join *join)
 	dma_dev = floor_dma_dev(bdev);
 	if (!dma_dev)
 		return ERR_PTR(-ENOTBLK);
+	if (bdev_logical_block_size(bdev) > PAGE_SIZE || blk_get_integrity(bdev->bd_disk))
+		return ERR_PTR(-EINVAL);
 	f->queue = bdev_get_queue(bdev);
 	f->nsid = join->nsid;
 	f->lba_shift = ilog2(bdev_logical_block_size(bdev));

@@ -12,7 +12,8 @@
 
 /**
  * struct floor_join - which buffer goes with which disk
- * @disk_fd: a whole NVMe disk with one path, by PCI; it must not go or change its format
+ * @disk_fd: a whole NVMe disk with one path, by PCI, without metadata; it must not go or
+ *	change its format
  * @dmabuf_fd: whole pages of system memory; not of an exporter that may move them
  * @nsid: the disk's namespace
  */
@@ -23,8 +24,9 @@ struct floor_join {
 };
 
 /*
- * Once for each open file: 0, or -1 with errno EBADF, ENOTBLK, EFAULT, EINVAL (the buffer is
- * not whole pages), EISCONN (it has been), ENOMEM, or the exporter's.
+ * Once for each open file: 0, or -1 with errno EBADF, ENOTBLK, EFAULT, EINVAL (no dma-buf, or
+ * not of whole pages; metadata, or LBAs longer than a page), EISCONN (it has been), ENOMEM, or
+ * the exporter's.
  */
 #define FLOOR_IOC_JOIN	_IOW('F', 1, struct floor_join)
 
