@@ -60,7 +60,10 @@ void cpu_exit(void);
 void cpu_begin(struct cpu_mark *mark);
 void cpu_end(const struct cpu_mark *begin, struct cpu_use *use);
 double clock_seconds(void);
-/* The benchmark's own kernel modules. */
+
+/* ---- module.c: the benchmark's own kernel modules ---------------------------------- */
+
+/* Does nothing if it is loaded. */
 void module_load(const char *name);
 void module_unload(const char *name);
 

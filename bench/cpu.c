@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,24 +105,6 @@ static int by_value(const void *a, const void *b)
 	double x = *(const double *)a, y = *(const double *)b;
 
 	return (x > y) - (x < y);
-}
-
-void module_load(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/usr/lib/dmabuf-rw/%s.ko", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-		die("%s: %m", path);
-	close(fd);
-}
-
-void module_unload(const char *name)
-{
-	if (syscall(SYS_delete_module, name, O_NONBLOCK))
-		die("%s cannot be unloaded: %m", name);
 }
 
 void cpu_init(void)

@@ -288,8 +288,9 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	cpu_end(&begin, &sample->use);
 
 	counters(&r, &ios_after, &bytes_after);
-	if (lane->kind != LANE_FLOOR && (bytes_after - bytes_before != r.ios * cell->block ||
-	    (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios)))
+	if (lane->kind != LANE_FLOOR &&
+	    (bytes_after - bytes_before != r.ios * cell->block ||
+	     (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios)))
 		die("%s, %s: %llu transfers of %llu bytes were done, and %llu bytes counted",
 		    lane->name, name, (unsigned long long)r.ios,
 		    (unsigned long long)cell->block,

@@ -6,7 +6,6 @@
  * memory and looking at what arrived, and by a read that must fail; the same reads find out
  * whether the controller takes SGLs, for which there is no public source in the kernel.
  */
-#include <linux/blk-integrity.h>
 #include <linux/dma-mapping.h>
 #include <linux/moduleparam.h>
 #include <linux/nvme.h>

@@ -95,6 +95,13 @@ void drw_target_exit(struct drw_target *t);
 int drw_target_ask_format(struct drw_target *t, struct gendisk *disk);
 int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max);
 
+/* Does the disk or a path of it look otherwise than at bind time, as far as a comparison tells? */
+static inline bool drw_target_reformatted(const struct drw_target *t, struct gendisk *disk)
+{
+	return unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
+			blk_get_integrity(disk));
+}
+
 /**
  * drw_target_check_format() - does a bound namespace still have the format of bind time?
  * @t: target
@@ -109,8 +116,7 @@ int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int 
  */
 static inline int drw_target_check_format(struct drw_target *t, struct gendisk *disk)
 {
-	if (unlikely(queue_logical_block_size(disk->queue) != t->lba_bytes ||
-		     blk_get_integrity(disk)))
+	if (drw_target_reformatted(t, disk))
 		return -EMEDIUMTYPE;
 	if (likely(READ_ONCE(t->format_at) == jiffies))
 		return 0;
@@ -174,16 +180,15 @@ static inline bool drw_disk_alive(struct gendisk *disk)
  */
 static inline int drw_target_recheck(const struct drw_target *t)
 {
+	struct gendisk *disk = t->bdev->bd_disk;
+
 	/*
 	 * Removal takes the capacity before it marks the disk dead; a read must not take that
 	 * for the end of the disk.
 	 */
-	if (unlikely(!drw_disk_alive(t->bdev->bd_disk) || !get_capacity(t->bdev->bd_disk)))
+	if (unlikely(!drw_disk_alive(disk) || !get_capacity(disk)))
 		return -ENODEV;
-	if (unlikely(bdev_logical_block_size(t->bdev) != t->lba_bytes ||
-		     blk_get_integrity(t->bdev->bd_disk)))
-		return -EMEDIUMTYPE;
-	return 0;
+	return drw_target_reformatted(t, disk) ? -EMEDIUMTYPE : 0;
 }
 
 #endif /* _DRW_TARGET_H */
