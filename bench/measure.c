@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "descriptors.h"
 
 /* A drive with one namespace, as most are; blk-mq has more work where tags are shared. */
 #define ROLE		"plug512"
@@ -225,6 +226,7 @@ int main(void)
 	struct area area, file;
 	int ret;
 
+	take_standard_descriptors();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	cpu_init();
 	ret = dmabuf_rw_device_open(NULL, &device);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "demo.h"
+#include "descriptors.h"
 
 void part(const char *title)
 {
@@ -52,6 +53,7 @@ const char *machine_setting(const char *name)
 
 int main(void)
 {
+	take_standard_descriptors();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	part("The kernel is a distribution's, unmodified.");

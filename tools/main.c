@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "descriptors.h"
 #include "tool.h"
 
 static const struct command *const commands[] = {
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
 {
 	size_t i;
 
+	take_standard_descriptors();
 	if (argc < 2) {
 		overview(stderr);
 		return STATUS_USAGE;

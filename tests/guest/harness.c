@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../tools/descriptors.h"
 #include "harness.h"
 
 #define TEST_FAILED	1
@@ -327,6 +328,7 @@ int harness_main(const struct program *program, int argc, char **argv)
 	struct timespec now;
 	int nr_only = 0;
 
+	take_standard_descriptors();
 	clock_gettime(CLOCK_REALTIME, &now);
 	seed = (now.tv_sec * 1000003ULL + now.tv_nsec) & 0xffffffff;
 	for (int i = 1; i < argc; i++) {

@@ -53,6 +53,34 @@ static int run(const char *arguments)
 	return WEXITSTATUS(status);
 }
 
+/*
+ * What is said goes nowhere then, and not into a file that has got the number. A descriptor
+ * that is no dma-buf is found out only after the file has been opened.
+ */
+static void with_standard_descriptors_closed_no_message_is_in_a_file(void **state)
+{
+	static const char *const closed[] = { "2>&-", ">&-", "<&-", "<&- >&-", ">&- 2>&-",
+					      "<&- >&- 2>&-" };
+	static const char contents[] = "contents\n";
+	char path[] = "/tmp/lib_tool-XXXXXX", command[1024], text[64];
+	int fd = mkstemp(path);
+	size_t i;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (i = 0; i < COUNT(closed); i++) {
+		assert_int_equal(pwrite(fd, contents, strlen(contents), 0), strlen(contents));
+		snprintf(command, sizeof(command), TOOL " store %s --in-place --from fd:9 "
+			 "--allow-bounce 9<" TOP "/README.md 2>/dev/null %s", path, closed[i]);
+		assert_true(WEXITSTATUS(system(command)) != 0);
+		memset(text, 0, sizeof(text));
+		assert_int_equal(pread(fd, text, sizeof(text) - 1, 0), strlen(contents));
+		assert_string_equal(text, contents);
+	}
+	close(fd);
+	unlink(path);
+}
+
 static void every_command_has_help_on_stdout(void **state)
 {
 	static const char *const commands[] = { "load", "store", "info", "bench" };
@@ -253,6 +281,7 @@ static void a_store_through_a_link_to_nothing_is_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(with_standard_descriptors_closed_no_message_is_in_a_file),
 		cmocka_unit_test(every_command_has_help_on_stdout),
 		cmocka_unit_test(every_option_in_the_help_is_known),
 		cmocka_unit_test(wrong_usage_is_status_2_and_says_what_is_wrong),

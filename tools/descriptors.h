@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * descriptors.h - the first thing that each program of this project does: see to it that 0, 1
+ * and 2 are taken.
+ *
+ * Who starts a program may have closed them. The next file that is opened would get such a
+ * number, and what is printed would be written into it.
+ */
+#ifndef TOOLS_DESCRIPTORS_H
+#define TOOLS_DESCRIPTORS_H
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Opens what is closed of 0, 1 and 2 on /dev/null; ends the program where that cannot be. */
+static inline void take_standard_descriptors(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest free number is the one that is given out. */
+		if (open("/dev/null", O_RDWR) == fd)
+			continue;
+		/* Writing to this one fails, but the number is taken. */
+		if (open("/", O_RDONLY | O_DIRECTORY) != fd)
+			_exit(1);
+	}
+}
+
+#endif
