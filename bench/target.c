@@ -31,11 +31,11 @@ static const char *machine_var(const char *name)
 static void open_named(struct target *t, const char *text)
 {
 	struct buffer_spec spec;
-	char why[BUFFER_WHY];
+	char *why = NULL;
 
-	if (buffer_parse(text, &spec, why) || buffer_open(&t->buffer, &spec, why) ||
-	    buffer_map(&t->buffer, why))
-		die("%s: %s", text, why);
+	if (buffer_parse(text, &spec, &why) || buffer_open(&t->buffer, &spec, &why) ||
+	    buffer_map(&t->buffer, &why))
+		die("%s: %s", text, why ? why : "no memory");
 	t->fd = t->buffer.fd;
 	t->bytes = t->buffer.size;
 	t->map = t->buffer.map;

@@ -201,12 +201,12 @@ static void show_other(const char *about, const char *what, const char *spec_tex
 {
 	struct buffer_spec spec;
 	struct buffer buffer;
-	char why[BUFFER_WHY], name[16];
+	char *why = NULL, name[16];
 	digest sum;
 
-	if (buffer_parse(spec_text, &spec, why) || buffer_open(&buffer, &spec, why) ||
-	    buffer_map(&buffer, why))
-		die("%s: %s", about, why);
+	if (buffer_parse(spec_text, &spec, &why) || buffer_open(&buffer, &spec, &why) ||
+	    buffer_map(&buffer, &why))
+		die("%s: %s", about, why ? why : "no memory");
 	snprintf(name, sizeof(name), "fd:%d", CHILD_FD);
 	fact(about, "%s, its dma-buf passed on as descriptor %d", what, CHILD_FD);
 

@@ -26,12 +26,13 @@
 
 #define FORMS "a buffer is vfio:PCI/BAR, udmabuf:SIZE, heap:NAME:SIZE or fd:N"
 
-int buffer_fail(char *why, int err, const char *format, ...)
+int buffer_fail(char **why, int err, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(why, BUFFER_WHY, format, ap);
+	if (vasprintf(why, format, ap) < 0)
+		*why = NULL;
 	va_end(ap);
 	return -err;
 }
@@ -48,7 +49,7 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *val
 	return !errno && !*end && *value <= max;
 }
 
-static int parse_vfio(const char *text, struct buffer_spec *spec, char *why)
+static int parse_vfio(const char *text, struct buffer_spec *spec, char **why)
 {
 	unsigned int domain = 0, bus, device, function;
 	const char *slash = strchr(text, '/');
@@ -84,7 +85,7 @@ static int parse_vfio(const char *text, struct buffer_spec *spec, char *why)
 	return 0;
 }
 
-static int parse_bytes(const char *text, uint64_t *size, char *why)
+static int parse_bytes(const char *text, uint64_t *size, char **why)
 {
 	int ret = size_parse(text, size);
 
@@ -96,7 +97,7 @@ static int parse_bytes(const char *text, uint64_t *size, char *why)
 	return 0;
 }
 
-static int parse_heap(const char *text, struct buffer_spec *spec, char *why)
+static int parse_heap(const char *text, struct buffer_spec *spec, char **why)
 {
 	const char *colon = strchr(text, ':');
 	size_t len = colon ? (size_t)(colon - text) : 0;
@@ -110,7 +111,7 @@ static int parse_heap(const char *text, struct buffer_spec *spec, char *why)
 	return parse_bytes(colon + 1, &spec->size, why);
 }
 
-int buffer_parse(const char *text, struct buffer_spec *spec, char *why)
+int buffer_parse(const char *text, struct buffer_spec *spec, char **why)
 {
 	unsigned long fd;
 
@@ -153,7 +154,7 @@ static long udmabuf_limit_mb(void)
 	return mb;
 }
 
-static int open_udmabuf(struct buffer *b, char *why)
+static int open_udmabuf(struct buffer *b, char **why)
 {
 	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC };
 	long page = sysconf(_SC_PAGESIZE), limit;
@@ -203,16 +204,16 @@ close_both:
 	return -err;
 }
 
-static int open_heap(struct buffer *b, char *why)
+static int open_heap(struct buffer *b, char **why)
 {
 	struct dma_heap_allocation_data alloc = {
 		.len = b->size,
 		.fd_flags = O_RDWR | O_CLOEXEC,
 	};
-	char path[32 + BUFFER_NAME];
+	char path[sizeof("/dev/dma_heap/") + BUFFER_NAME];
 	int heap, err;
 
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", b->spec.name);
+	strcpy(stpcpy(path, "/dev/dma_heap/"), b->spec.name);
 	heap = open(path, O_RDONLY | O_CLOEXEC);
 	if (heap < 0) {
 		err = errno;
@@ -231,7 +232,7 @@ static int open_heap(struct buffer *b, char *why)
 	return 0;
 }
 
-static int open_fd(struct buffer *b, char *why)
+static int open_fd(struct buffer *b, char **why)
 {
 	b->fd = fcntl(b->spec.fd, F_DUPFD_CLOEXEC, 3);
 	if (b->fd < 0)
@@ -240,7 +241,7 @@ static int open_fd(struct buffer *b, char *why)
 	return 0;
 }
 
-int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char *why)
+int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why)
 {
 	off_t size;
 	int ret;
@@ -281,7 +282,7 @@ int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char *why
 	return ret;
 }
 
-int buffer_map(struct buffer *buffer, char *why)
+int buffer_map(struct buffer *buffer, char **why)
 {
 	void *map;
 	int err;

@@ -11,8 +11,8 @@
  * Private to this project: the tool, the guest tests and the benchmark use it. It needs
  * nothing but libc and the kernel.
  *
- * Functions that can fail return -errno and write to @why (BUFFER_WHY bytes) a sentence
- * that says what is wrong and what to do.
+ * Functions that can fail return -errno and then set *@why to a sentence that says what is
+ * wrong and what to do. It is the caller's to free(); without memory for it, it is null.
  *
  * Thread-safety: one thread at a time per buffer.
  */
@@ -23,8 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BUFFER_WHY	640
-#define BUFFER_NAME	64
+#define BUFFER_NAME	256	/* as long as a file's name can be, and its end */
 
 enum buffer_kind {
 	BUFFER_VFIO,
@@ -56,16 +55,16 @@ struct buffer {
 	bool region_mmap;
 };
 
-int buffer_parse(const char *text, struct buffer_spec *spec, char *why);
+int buffer_parse(const char *text, struct buffer_spec *spec, char **why);
 
 /* On failure @buffer needs no buffer_close(). */
-int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char *why);
+int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why);
 
 /*
  * Gives the CPU a view of the buffer at @buffer->map, for checks: of the dma-buf
  * itself, or, for a BAR, of the vfio region behind it. Not every buffer has one.
  */
-int buffer_map(struct buffer *buffer, char *why);
+int buffer_map(struct buffer *buffer, char **why);
 
 /* Bracket reads (or writes too) through the map, as DMA_BUF_IOCTL_SYNC wants. */
 int buffer_cpu_begin(struct buffer *buffer, bool write);
@@ -74,12 +73,12 @@ int buffer_cpu_end(struct buffer *buffer, bool write);
 void buffer_close(struct buffer *buffer);
 
 /* The vfio part; see buffer_vfio.c. */
-int buffer_vfio_open(struct buffer *buffer, char *why);
-int buffer_vfio_map(struct buffer *buffer, char *why);
+int buffer_vfio_open(struct buffer *buffer, char **why);
+int buffer_vfio_map(struct buffer *buffer, char **why);
 void buffer_vfio_close(struct buffer *buffer);
 
 /* For the parts: writes the sentence and returns -@err. */
-int buffer_fail(char *why, int err, const char *format, ...)
+int buffer_fail(char **why, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -14,6 +14,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,52 +59,76 @@ struct vfio_device_feature_dma_buf {
 
 #define SYSFS "/sys/bus/pci/devices/"
 
-/* Last component of the symbolic link SYSFS/@pci/@name. */
-static bool link_name(const char *pci, const char *name, char *out, size_t len)
+static char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Allocated; null: no memory. */
+static char *path_of(const char *format, ...)
 {
-	char path[128], target[256];
+	va_list ap;
+	char *path;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&path, format, ap);
+	va_end(ap);
+	return n < 0 ? NULL : path;
+}
+
+static int open_path(const char *path)
+{
+	if (path)
+		return open(path, O_RDWR | O_CLOEXEC);
+	errno = ENOMEM;
+	return -1;
+}
+
+/* Last component of the symbolic link SYSFS/@pci/@name, allocated; null: there is none. */
+static char *link_name(const char *pci, const char *name)
+{
+	char *path = path_of(SYSFS "%s/%s", pci, name);
+	char target[PATH_MAX];
 	const char *slash;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), SYSFS "%s/%s", pci, name);
-	n = readlink(path, target, sizeof(target) - 1);
+	n = path ? readlink(path, target, sizeof(target) - 1) : -1;
+	free(path);
 	if (n < 0)
-		return false;
+		return NULL;
 	target[n] = 0;
 	slash = strrchr(target, '/');
-	snprintf(out, len, "%s", slash ? slash + 1 : target);
-	return true;
+	return strdup(slash ? slash + 1 : target);
 }
 
-static int check_driver(const char *pci, char *why)
+static int check_driver(const char *pci, char **why)
 {
-	char path[128], driver[64];
+	char *path = path_of(SYSFS "%s", pci), *driver;
+	int ret = path ? access(path, F_OK) : -1;
 
-	snprintf(path, sizeof(path), SYSFS "%s", pci);
-	if (access(path, F_OK))
+	free(path);
+	if (ret)
 		return buffer_fail(why, ENODEV, "there is no PCI device %s: lspci -D "
 				   "shows those that there are", pci);
-	if (!link_name(pci, "driver", driver, sizeof(driver)))
+	driver = link_name(pci, "driver");
+	if (!driver)
 		return buffer_fail(why, ENODEV, "%s has no driver: modprobe vfio-pci; echo "
 				   "vfio-pci > " SYSFS "%s/driver_override; echo %s > "
 				   "/sys/bus/pci/drivers_probe", pci, pci, pci);
 	if (strcmp(driver, "vfio-pci"))
-		return buffer_fail(why, EBUSY, "%s belongs to the driver %s, not to "
-				   "vfio-pci: modprobe vfio-pci; echo vfio-pci > " SYSFS
-				   "%s/driver_override; echo %s > " SYSFS
-				   "%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe",
-				   pci, driver, pci, pci, pci, pci);
-	return 0;
+		ret = buffer_fail(why, EBUSY, "%s belongs to the driver %s, not to "
+				  "vfio-pci: modprobe vfio-pci; echo vfio-pci > " SYSFS
+				  "%s/driver_override; echo %s > " SYSFS
+				  "%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe",
+				  pci, driver, pci, pci, pci, pci);
+	free(driver);
+	return ret;
 }
 
-static int open_by_group(struct buffer *b, const char *group_name, char *why)
+static int open_by_group(struct buffer *b, const char *path, char **why)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	const char *pci = b->spec.name;
-	char path[96];
 	int err;
 
-	snprintf(path, sizeof(path), "/dev/vfio/%s", group_name);
 	b->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (b->container < 0) {
 		err = errno;
@@ -110,7 +136,7 @@ static int open_by_group(struct buffer *b, const char *group_name, char *why)
 				   strerror(err), err == EACCES ? "run as root" :
 				   "modprobe vfio_iommu_type1");
 	}
-	b->group = open(path, O_RDWR | O_CLOEXEC);
+	b->group = open_path(path);
 	if (b->group < 0) {
 		err = errno;
 		return buffer_fail(why, err, "%s cannot be opened (%s): %s", path,
@@ -120,14 +146,13 @@ static int open_by_group(struct buffer *b, const char *group_name, char *why)
 	}
 	if (ioctl(b->group, VFIO_GROUP_GET_STATUS, &status) ||
 	    !(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		return buffer_fail(why, EBUSY, "IOMMU group %s has devices that belong to "
-				   "other drivers: bind every device in " SYSFS
-				   "%s/iommu_group/devices to vfio-pci", group_name, pci);
+		return buffer_fail(why, EBUSY, "the IOMMU group of %s has devices that belong "
+				   "to other drivers: bind every device in " SYSFS
+				   "%s/iommu_group/devices to vfio-pci", pci, pci);
 	if (ioctl(b->group, VFIO_GROUP_SET_CONTAINER, &b->container)) {
 		err = errno;
-		return buffer_fail(why, err, "IOMMU group %s cannot be put into a "
-				   "container (%s): see the kernel log", group_name,
-				   strerror(err));
+		return buffer_fail(why, err, "%s cannot be put into a container (%s): see the "
+				   "kernel log", path, strerror(err));
 	}
 	if (ioctl(b->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)) {
 		err = errno;
@@ -146,38 +171,31 @@ static int open_by_group(struct buffer *b, const char *group_name, char *why)
 	return 0;
 }
 
-/* Name of the device's own node below /dev/vfio/devices. */
-static bool node_name(const char *pci, char *out, size_t len)
+/* Path of the device's own node, allocated; null: it has none. */
+static char *node_path(const char *pci)
 {
-	char path[96];
+	char *path = path_of(SYSFS "%s/vfio-dev", pci), *node = NULL;
+	DIR *dir = path ? opendir(path) : NULL;
 	struct dirent *entry;
-	bool found = false;
-	DIR *dir;
 
-	snprintf(path, sizeof(path), SYSFS "%s/vfio-dev", pci);
-	dir = opendir(path);
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir))) {
-		found = !strncmp(entry->d_name, "vfio", 4);
-		if (found)
-			snprintf(out, len, "%s", entry->d_name);
-	}
-	closedir(dir);
-	return found;
+	while (dir && !node && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "vfio", 4))
+			node = path_of("/dev/vfio/devices/%s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	free(path);
+	return node;
 }
 
-static int open_by_node(struct buffer *b, char *why)
+static int open_by_node(struct buffer *b, const char *path, char **why)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	char name[64], path[96];
 	int err;
 
-	if (!node_name(b->spec.name, name, sizeof(name)))
+	if (!path)
 		return buffer_fail(why, ENOENT, "the kernel gives %s neither a group nor a "
 				   "node of its own: it needs VFIO_GROUP or "
 				   "VFIO_DEVICE_CDEV", b->spec.name);
-	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
 	b->container = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	if (b->container < 0) {
 		err = errno;
@@ -185,7 +203,7 @@ static int open_by_node(struct buffer *b, char *why)
 				   strerror(err), err == EACCES ? "run as root" :
 				   "modprobe iommufd");
 	}
-	b->device = open(path, O_RDWR | O_CLOEXEC);
+	b->device = open_path(path);
 	if (b->device < 0) {
 		err = errno;
 		return buffer_fail(why, err, "%s cannot be opened (%s): %s", path,
@@ -206,7 +224,7 @@ static int open_by_node(struct buffer *b, char *why)
 }
 
 /* The dma-buf of a BAR is revoked while the device's memory decoding is off. */
-static int enable_memory(struct buffer *b, char *why)
+static int enable_memory(struct buffer *b, char **why)
 {
 	struct vfio_region_info config = {
 		.argsz = sizeof(config),
@@ -227,7 +245,7 @@ static int enable_memory(struct buffer *b, char *why)
 	return 0;
 }
 
-static int export_bar(struct buffer *b, char *why)
+static int export_bar(struct buffer *b, char **why)
 {
 	struct vfio_region_info region = {
 		.argsz = sizeof(region),
@@ -283,25 +301,31 @@ static int export_bar(struct buffer *b, char *why)
 			   "log", b->spec.bar, pci, strerror(err));
 }
 
-int buffer_vfio_open(struct buffer *b, char *why)
+int buffer_vfio_open(struct buffer *b, char **why)
 {
 	const char *pci = b->spec.name;
-	char group[64], path[96];
+	char *group, *path;
 	int ret;
 
 	ret = check_driver(pci, why);
 	if (ret)
 		return ret;
 
-	if (!link_name(pci, "iommu_group", group, sizeof(group)))
+	group = link_name(pci, "iommu_group");
+	if (!group)
 		return buffer_fail(why, ENODEV, "%s is behind no IOMMU, which vfio-pci "
 				   "needs: enable it in the firmware, and boot with "
 				   "intel_iommu=on (Intel)", pci);
-	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
-	if (!access("/dev/vfio/vfio", F_OK) && !access(path, F_OK))
-		ret = open_by_group(b, group, why);
-	else
-		ret = open_by_node(b, why);
+	path = path_of("/dev/vfio/%s", group);
+	free(group);
+	if (path && !access("/dev/vfio/vfio", F_OK) && !access(path, F_OK)) {
+		ret = open_by_group(b, path, why);
+	} else {
+		free(path);
+		path = node_path(pci);
+		ret = open_by_node(b, path, why);
+	}
+	free(path);
 	if (!ret)
 		ret = enable_memory(b, why);
 	if (!ret)
@@ -309,7 +333,7 @@ int buffer_vfio_open(struct buffer *b, char *why)
 	return ret;
 }
 
-int buffer_vfio_map(struct buffer *b, char *why)
+int buffer_vfio_map(struct buffer *b, char **why)
 {
 	void *map;
 	int err;

@@ -39,7 +39,6 @@ struct options {
 	uint64_t count;		/* transfers of each job at most; 0: by time alone */
 	uint64_t file_off;
 	uint64_t file_len;
-	uint64_t queue_flags;
 	uint64_t io_flags;
 	uint64_t seed;
 	bool overwrite;
@@ -183,7 +182,7 @@ static void *run_job(void *arg)
 	struct job *job = arg;
 	struct dmabuf_rw_queue_opts opts = {
 		.size = sizeof(opts),
-		.flags = job->o->queue_flags,
+		.flags = DMABUF_RW_QUEUE_SINGLE_THREAD,
 		.depth = job->o->depth,
 		.error = &job->error,
 	};
@@ -233,7 +232,7 @@ static void show_result(struct report *report, const struct options *o,
 	double p50 = percentile_us(sum->cells, sum->transfers, 0.50);
 	double p99 = percentile_us(sum->cells, sum->transfers, 0.99);
 	double max = sum->latency_max_ns / 1000.0;
-	char rate[24], block[24], text[512];
+	char rate[24], block[24], *text;
 
 	json_put_string(root, "file", o->file);
 	json_put_string(root, "buffer", o->buffer);
@@ -261,19 +260,18 @@ static void show_result(struct report *report, const struct options *o,
 	if (report->json)
 		return;
 
-	printf("%s, %s blocks, depth %u, %u %s, %.2f s, %s\n", o->rw,
-	       size_format(o->block, block, sizeof(block)), o->depth, o->jobs,
-	       o->jobs == 1 ? "job" : "jobs", seconds,
-	       dmabuf_rw_path_name(sum->path));
-	printf("  %.0f IOPS, %.1f MB/s (%s/s), %llu transfers\n", sum->transfers / seconds,
-	       sum->bytes / seconds / 1e6,
-	       size_format(sum->bytes / seconds, rate, sizeof(rate)),
-	       (unsigned long long)sum->transfers);
-	printf("  latency mean %.1f us, p50 %.1f us, p99 %.1f us, max %.1f us\n", mean, p50,
-	       p99, max);
-	printf("  CPU of this process %.2f us per transfer\n", cpu * 1e6 / n);
-	dmabuf_rw_info_describe(&s->info, text, sizeof(text));
-	printf("  %s\n", text);
+	say(stdout, "%s, %s blocks, depth %u, %u %s, %.2f s, %s", o->rw,
+	    size_format(o->block, block, sizeof(block)), o->depth, o->jobs,
+	    o->jobs == 1 ? "job" : "jobs", seconds, dmabuf_rw_path_name(sum->path));
+	say(stdout, "  %.0f IOPS, %.1f MB/s (%s/s), %llu transfers", sum->transfers / seconds,
+	    sum->bytes / seconds / 1e6, size_format(sum->bytes / seconds, rate, sizeof(rate)),
+	    (unsigned long long)sum->transfers);
+	say(stdout, "  latency mean %.1f us, p50 %.1f us, p99 %.1f us, max %.1f us", mean, p50,
+	    p99, max);
+	say(stdout, "  CPU of this process %.2f us per transfer", cpu * 1e6 / n);
+	text = text_of_info(&s->info);
+	say(stdout, "  %s", text_or_excuse(text));
+	free(text);
 }
 
 static void add_job(struct job *sum, const struct job *job)
@@ -390,8 +388,7 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 
 enum {
 	OPT_RW = 256, OPT_BS, OPT_QD, OPT_RUNTIME, OPT_JOBS, OPT_COUNT, OPT_OFFSET,
-	OPT_LENGTH, OPT_IOPOLL, OPT_SQPOLL, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE,
-	OPT_DEVICE_MEMORY,
+	OPT_LENGTH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY,
 };
 
 static const struct option long_options[] = {
@@ -403,8 +400,6 @@ static const struct option long_options[] = {
 	{ "count", required_argument, NULL, OPT_COUNT },
 	{ "offset", required_argument, NULL, OPT_OFFSET },
 	{ "length", required_argument, NULL, OPT_LENGTH },
-	{ "iopoll", no_argument, NULL, OPT_IOPOLL },
-	{ "sqpoll", no_argument, NULL, OPT_SQPOLL },
 	{ "fua", no_argument, NULL, OPT_FUA },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
@@ -425,9 +420,21 @@ static bool parse_rw(struct options *o, const char *text)
 	return o->write || !strcmp(text, "read");
 }
 
-/* -1: go on; else the status to leave with. */
-static int parse_option(const struct command *command, struct options *o,
-			struct report *report, int c, const char *text)
+static int add_argument(struct report *report, struct options *o, const char *text)
+{
+	if (!*text)
+		return report_usage(report, "the name of the file or the buffer is empty");
+	if (o->buffer)
+		return report_usage(report, "'%s' is one argument too many", text);
+	if (o->file)
+		o->buffer = text;
+	else
+		o->file = text;
+	return -1;
+}
+
+/* The number that @option takes, if it takes one; -1: go on, else the status to leave with. */
+static int parse_number(struct report *report, int option, uint64_t *value)
 {
 	static const struct {
 		int option;
@@ -442,23 +449,36 @@ static int parse_option(const struct command *command, struct options *o,
 		{ OPT_LENGTH, 1, INT64_MAX },
 		{ OPT_SEED, 0, INT64_MAX },
 	};
-	uint64_t value = 0;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		if (ranges[i].option != c)
+		if (ranges[i].option != option)
 			continue;
-		if (size_parse(optarg, &value) || value < ranges[i].min ||
-		    value > ranges[i].max)
-			return usage_error(command, "'%s' is not a number from %llu to %llu",
-					   optarg, (unsigned long long)ranges[i].min,
-					   (unsigned long long)ranges[i].max);
+		if (size_parse(optarg, value) || *value < ranges[i].min ||
+		    *value > ranges[i].max)
+			return report_usage(report, "'%s' is not a number from %llu to %llu",
+					    optarg, (unsigned long long)ranges[i].min,
+					    (unsigned long long)ranges[i].max);
 	}
+	return -1;
+}
+
+/* -1: go on; else the status to leave with. */
+static int parse_option(const struct command *command, struct options *o,
+			struct report *report, int c, char **argv)
+{
+	uint64_t value = 0;
+	int status = parse_number(report, c, &value);
+
+	if (status >= 0)
+		return status;
 	switch (c) {
+	case 1:
+		return add_argument(report, o, optarg);
 	case OPT_RW:
 		if (!parse_rw(o, optarg))
-			return usage_error(command, "--rw takes read, write, randread or "
-					   "randwrite, not '%s'", optarg);
+			return report_usage(report, "--rw takes read, write, randread or "
+					    "randwrite, not '%s'", optarg);
 		break;
 	case OPT_BS:
 		o->block = value;
@@ -484,13 +504,6 @@ static int parse_option(const struct command *command, struct options *o,
 	case OPT_SEED:
 		o->seed = value;
 		break;
-	case OPT_IOPOLL:
-		o->queue_flags |= DMABUF_RW_QUEUE_IOPOLL;
-		break;
-	case OPT_SQPOLL:
-		o->queue_flags &= ~DMABUF_RW_QUEUE_SINGLE_THREAD;
-		o->queue_flags |= DMABUF_RW_QUEUE_SQPOLL;
-		break;
 	case OPT_FUA:
 		o->io_flags |= DMABUF_RW_IO_FUA;
 		break;
@@ -504,17 +517,11 @@ static int parse_option(const struct command *command, struct options *o,
 		o->device_memory = true;
 		break;
 	case 'o':
-		if (!report_format(report, optarg))
-			return usage_error(command, "-o takes text or json, not '%s'",
-					   optarg);
-		break;
+		return report_check_format(report, optarg);
 	case 'h':
-		print_help(command);
-		return STATUS_OK;
-	case ':':
-		return usage_error(command, "%s needs a value", text);
+		return report_help(report, command);
 	default:
-		return usage_error(command, "%s is not an option, or takes no value", text);
+		return report_option(report, c, argv);
 	}
 	return -1;
 }
@@ -531,53 +538,50 @@ static int parse_arguments(const struct command *command, struct options *o,
 		.depth = 32,
 		.jobs = 1,
 		.runtime_s = 5,
-		.queue_flags = DMABUF_RW_QUEUE_SINGLE_THREAD,
 		.seed = 1,
 	};
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":o:h", long_options, NULL)) != -1) {
-		status = parse_option(command, o, report, c, argv[optind - 1]);
+	while ((c = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
+		status = parse_option(command, o, report, c, argv);
 		if (status >= 0)
 			return status;
 	}
-	if (argc - optind != 2)
-		return usage_error(command, "a file and a buffer are needed");
-	o->file = argv[optind];
-	o->buffer = argv[optind + 1];
+	for (; optind < argc; optind++) {
+		status = add_argument(report, o, argv[optind]);
+		if (status >= 0)
+			return status;
+	}
+	if (!o->buffer)
+		return report_usage(report, "a file and a buffer are needed");
 	if (o->io_flags && !o->write)
-		return usage_error(command, "--fua goes with writes only");
+		return report_usage(report, "--fua goes with writes only");
 	if (o->write && !o->overwrite)
-		return usage_error(command, "'--rw %s' destroys what is on %s; say "
-				   "--overwrite if that is meant", o->rw, o->file);
+		return report_usage(report, "'--rw %s' destroys what is on %s; say "
+				    "--overwrite if that is meant", o->rw, o->file);
 	return -1;
 }
 
-static int run_bench(const struct command *command, int argc, char **argv)
+static int run_bench(const struct command *command, struct report *report, int argc, char **argv)
 {
 	struct session_opts opts = { 0 };
 	struct session session;
-	struct report report;
 	struct options o;
 	int status;
 
-	report_begin(&report, command->name);
-	status = parse_arguments(command, &o, &report, argc, argv);
-	if (status >= 0) {
-		json_object_put(report.root);
+	status = parse_arguments(command, &o, report, argc, argv);
+	if (status >= 0)
 		return status;
-	}
 	opts.open_flags = o.write ? O_RDWR : O_RDONLY;
 	if (o.write && !o.force)
 		opts.open_flags |= O_EXCL;
 	if (o.device_memory)
 		opts.bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
 
-	status = session_open(&session, &report, o.file, o.buffer, &opts);
+	status = session_open(&session, report, o.file, o.buffer, &opts);
 	if (!status)
-		status = check_ranges(&report, &o, &session) ?
-			 run_jobs(&report, &o, &session) : STATUS_USAGE;
+		status = check_ranges(report, &o, &session) ?
+			 run_jobs(report, &o, &session) : STATUS_USAGE;
 	session_close(&session);
-	return report_end(&report, status);
+	return status;
 }
 
 const struct command cmd_bench = {
@@ -598,8 +602,6 @@ const struct command cmd_bench = {
 		"  --offset SIZE            where the file's range begins (0)\n"
 		"  --length SIZE            how long it is (to the end)\n"
 		"  --seed N                 of the random offsets (1)\n"
-		"  --iopoll                 poll for completions (needs nvme.poll_queues)\n"
-		"  --sqpoll                 have a kernel thread submit\n"
 		"  --fua                    each write is on the medium when it is done\n"
 		"  --overwrite              needed for writing\n"
 		"  --force                  also write to a device that is mounted or in use\n"
@@ -609,5 +611,6 @@ const struct command cmd_bench = {
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pair cannot go direct, "
 		"130\n"
 		"interrupted.\n",
+	.options = long_options,
 	.run = run_bench,
 };

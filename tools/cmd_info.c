@@ -11,8 +11,13 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "tool.h"
 
@@ -27,31 +32,38 @@ static void print_row(const struct report *report, const char *key, const char *
 static void print_row(const struct report *report, const char *key, const char *format, ...)
 {
 	va_list ap;
+	char *text;
 
 	if (report->json)
 		return;
-	printf("%-14s ", key);
 	va_start(ap, format);
-	vprintf(format, ap);
+	text = text_vformat(format, ap);
 	va_end(ap);
-	putchar('\n');
+	say(stdout, "%-14s %s", key, text_or_excuse(text));
+	free(text);
 }
 
-static const char *flag_names(const struct names *names, size_t nr, uint64_t flags,
-			      char *buf, size_t len)
+/* Those of @flags, allocated; null: no memory. */
+static char *flag_names(const struct names *names, size_t nr, uint64_t flags)
 {
-	size_t i, used = 0;
+	char *text = strdup(""), *more;
+	size_t i;
 
-	buf[0] = 0;
-	for (i = 0; i < nr && used < len; i++)
-		if (flags & names[i].bit)
-			used += snprintf(buf + used, len - used, "%s%s", used ? ", " : "",
-					 names[i].name);
-	return used ? buf : "none";
+	for (i = 0; i < nr && text; i++) {
+		if (!(flags & names[i].bit))
+			continue;
+		more = text_format("%s%s%s", text, *text ? ", " : "", names[i].name);
+		free(text);
+		text = more;
+	}
+	if (text && !*text) {
+		free(text);
+		text = strdup("none");
+	}
+	return text;
 }
 
-#define FLAG_NAMES(names, flags, buf) \
-	flag_names(names, ARRAY_SIZE(names), flags, buf, sizeof(buf))
+#define FLAG_NAMES(names, flags) flag_names(names, ARRAY_SIZE(names), flags)
 
 static int show_module(struct report *report, struct session *s)
 {
@@ -69,7 +81,7 @@ static int show_module(struct report *report, struct session *s)
 	struct dmabuf_rw_query query = { .size = sizeof(query) };
 	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_QUERY };
 	struct json_object *o = json_object_new_object();
-	char text[128], size[24];
+	char *version, *bind_flags, *io_flags, *uring_ops, size[24];
 	int status;
 
 	json_object_object_add(report->root, "module", o);
@@ -82,15 +94,23 @@ static int show_module(struct report *report, struct session *s)
 		report_error(report, DMABUF_RW_DEVICE, &error);
 		return STATUS_FAILED;
 	}
-	snprintf(text, sizeof(text), "%u.%u", query.abi_major, query.abi_minor);
-	json_put_string(o, "interface", text);
-	print_row(report, "module", "usable, interface %s", text);
-	json_put_string(o, "bind_flags", FLAG_NAMES(bind, query.bind_flags, text));
-	json_put_string(o, "io_flags", FLAG_NAMES(io, query.io_flags, text));
+	version = text_format("%u.%u", query.abi_major, query.abi_minor);
+	bind_flags = FLAG_NAMES(bind, query.bind_flags);
+	io_flags = FLAG_NAMES(io, query.io_flags);
+	uring_ops = FLAG_NAMES(uring, query.uring_ops);
+	json_put_string(o, "interface", text_or_excuse(version));
+	json_put_string(o, "bind_flags", text_or_excuse(bind_flags));
+	json_put_string(o, "io_flags", text_or_excuse(io_flags));
+	json_put_string(o, "io_uring", text_or_excuse(uring_ops));
+	print_row(report, "module", "usable, interface %s", text_or_excuse(version));
 	print_row(report, "per transfer", "at most %s and %u pieces; flags: %s",
-		  size_format(query.max_bytes, size, sizeof(size)), query.max_pieces, text);
-	json_put_string(o, "io_uring", FLAG_NAMES(uring, query.uring_ops, text));
-	print_row(report, "io_uring", "%s", text);
+		  size_format(query.max_bytes, size, sizeof(size)), query.max_pieces,
+		  text_or_excuse(io_flags));
+	print_row(report, "io_uring", "%s", text_or_excuse(uring_ops));
+	free(version);
+	free(bind_flags);
+	free(io_flags);
+	free(uring_ops);
 	json_put_u64(o, "max_pieces", query.max_pieces);
 	json_put_u64(o, "max_bytes", query.max_bytes);
 	return STATUS_OK;
@@ -99,8 +119,8 @@ static int show_module(struct report *report, struct session *s)
 static void show_buffer(struct report *report, struct session *s)
 {
 	struct json_object *o = json_object_new_object();
-	char why[BUFFER_WHY], size[24];
-	bool mapped = !buffer_map(&s->buffer, why);
+	char *why = NULL, size[24];
+	bool mapped = !buffer_map(&s->buffer, &why);
 
 	json_put_string(o, "name", s->buffer_name);
 	json_put_u64(o, "bytes", s->buffer.size);
@@ -109,16 +129,35 @@ static void show_buffer(struct report *report, struct session *s)
 	print_row(report, "buffer", "%s: %s, %s", s->buffer_name,
 		  size_format(s->buffer.size, size, sizeof(size)),
 		  mapped ? "with a CPU view" : "without a CPU view");
+	free(why);
+}
+
+/*
+ * What load and store could do. A disk is opened for reading only: closing one that was open
+ * for writing has udev read it anew. So whether it could be written is asked in another way.
+ */
+static void find_directions(const struct session *s, bool *load, bool *store)
+{
+	struct stat st;
+	int read_only;
+
+	*load = s->info.flags & DMABUF_RW_INFO_CAN_READ;
+	*store = s->info.flags & DMABUF_RW_INFO_CAN_WRITE;
+	if (!fstat(s->file_fd, &st) && S_ISBLK(st.st_mode))
+		*store = !ioctl(s->file_fd, BLKROGET, &read_only) && !read_only &&
+			 !faccessat(AT_FDCWD, s->file_name, W_OK, AT_EACCESS);
 }
 
 static void show_pair(struct report *report, const struct session *s)
 {
 	const struct dmabuf_rw_info *info = &s->info;
-	bool can_read = info->flags & DMABUF_RW_INFO_CAN_READ;
-	bool can_write = info->flags & DMABUF_RW_INFO_CAN_WRITE;
-	char text[512], size[24], pci[20];
+	bool load, store;
+	char size[24], pci[20], *route;
 
+	find_directions(s, &load, &store);
 	json_put_bool(report->root, "direct", true);
+	json_put_bool(report->root, "can_load", load);
+	json_put_bool(report->root, "can_store", store);
 	json_object_object_add(report->root, "binding", json_of_info(info));
 
 	print_row(report, "file", "%s: %s in blocks of %u, drive %s, %u %s%s", s->file_name,
@@ -132,10 +171,11 @@ static void show_pair(struct report *report, const struct session *s)
 			  "can change its size, write it otherwise, rename or remove it",
 			  (unsigned long long)info->file_extents,
 			  info->file_extents == 1 ? "extent" : "extents");
-	print_row(report, "direct", "yes: %s", can_read && can_write ? "load and store" :
-		  can_read ? "load only" : "store only");
-	dmabuf_rw_info_describe(info, text, sizeof(text));
-	print_row(report, "route", "%s", text);
+	print_row(report, "direct", "yes: %s", load && store ? "load and store" :
+		  load ? "load only" : "store only");
+	route = text_of_info(info);
+	print_row(report, "route", "%s", text_or_excuse(route));
+	free(route);
 	print_row(report, "memory", "%s, %llu DMA %s", dmabuf_rw_class_name(info->mem_class),
 		  (unsigned long long)info->extents,
 		  info->extents == 1 ? "extent" : "extents");
@@ -150,18 +190,17 @@ static void show_pair(struct report *report, const struct session *s)
 		  (unsigned long long)info->metadata_bytes);
 }
 
-/* Opened for as much as this user may; the answer says which directions that leaves. */
-static int open_file(struct session *s, struct report *report, const char *file)
+/* A file for as much as this user may; the answer says which directions that leaves. */
+static int open_to_ask(struct session *s, struct report *report)
 {
-	int fd = open(file, O_RDWR | O_CLOEXEC);
+	struct stat st;
 
-	/* Also a disk that may not be written while it is mounted, and a program that runs. */
-	if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM || errno == EBUSY ||
-		       errno == ETXTBSY))
-		return session_open_file(s, report, file, O_RDONLY);
-	if (fd >= 0)
-		close(fd);
-	return session_open_file(s, report, file, O_RDWR);
+	if (!stat(s->file_name, &st) && S_ISREG(st.st_mode)) {
+		s->file_fd = open(s->file_name, O_RDWR | O_CLOEXEC);
+		if (s->file_fd >= 0)
+			return STATUS_OK;
+	}
+	return open_file(report, s->file_name, O_RDONLY, &s->file_fd);
 }
 
 /* In text the rows say it all; in JSON the object has an "error" like any other. */
@@ -188,46 +227,21 @@ static void show_refusal(struct report *report, const char *what,
 		  dmabuf_rw_error_remedy(error));
 }
 
-static int judge_pair(struct report *report, struct session *s, uint64_t bind_flags)
-{
-	struct dmabuf_rw_error error = { 0 };
-	struct dmabuf_rw_binding_opts opts = {
-		.size = sizeof(opts),
-		.flags = bind_flags,
-		.error = &error,
-	};
-	char what[512];
-
-	snprintf(what, sizeof(what), "%s with %s", s->file_name, s->buffer_name);
-	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &opts,
-				     &s->binding)) {
-		show_refusal(report, what, &error);
-		return STATUS_REFUSED;
-	}
-	s->info.size = sizeof(s->info);
-	error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO };
-	error.err = -dmabuf_rw_binding_info(s->binding, &s->info);
-	if (error.err) {
-		report_error(report, what, &error);
-		return STATUS_FAILED;
-	}
-	show_pair(report, s);
-	return STATUS_OK;
-}
-
 /* A page of memory as the other half, from whichever exporter this kernel has. */
 static int open_some_buffer(struct session *s, struct report *report)
 {
 	static const char *const names[] = { "udmabuf:4K", "heap:system:4K" };
 	struct buffer_spec spec;
-	char why[BUFFER_WHY];
+	char *why;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		s->buffer_name = names[i];
-		if (buffer_parse(names[i], &spec, why) ||
-		    buffer_open(&s->buffer, &spec, why))
+		if (buffer_parse(names[i], &spec, &why) ||
+		    buffer_open(&s->buffer, &spec, &why)) {
+			free(why);
 			continue;
+		}
 		print_row(report, "tried with", "%s, a page of system memory", names[i]);
 		json_put_string(report->root, "tried_with", names[i]);
 		return STATUS_OK;
@@ -252,65 +266,84 @@ static int show(struct report *report, struct session *s, const char *file,
 		return module ? module : status;
 	if (!file)
 		return STATUS_OK;
-	status = open_file(s, report, file);
+	s->file_name = file;
+	status = open_to_ask(s, report);
 	if (!status && !buffer)
 		status = open_some_buffer(s, report);
-	return status ? status : judge_pair(report, s, bind_flags);
+	if (!status)
+		status = session_bind(s, report, bind_flags, show_refusal);
+	if (!status)
+		show_pair(report, s);
+	return status;
 }
 
-static int run_info(const struct command *command, int argc, char **argv)
+static const struct option options[] = {
+	{ "require-device-memory", no_argument, NULL, 'd' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 }
+};
+
+struct question {
+	const char *file;
+	const char *buffer;
+	uint64_t bind_flags;
+};
+
+/* -1: go on; else the status to leave with. */
+static int add_argument(struct report *report, struct question *q, const char *text)
 {
-	static const struct option options[] = {
-		{ "require-device-memory", no_argument, NULL, 'd' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	const char *file = NULL, *buffer = NULL;
-	uint64_t bind_flags = 0;
-	struct session session;
-	struct report report;
+	const char **slot = is_buffer_name(text) ? &q->buffer : &q->file;
+
+	if (!*text)
+		return report_usage(report, "the name of the file is empty");
+	if (*slot)
+		return report_usage(report, "'%s' is one argument too many", text);
+	*slot = text;
+	return -1;
+}
+
+static int parse_arguments(const struct command *command, struct report *report,
+			   struct question *q, int argc, char **argv)
+{
 	int c, status = -1;
 
-	report_begin(&report, command->name);
-	opterr = 0;
-	while (status < 0 && (c = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
+	while (status < 0 &&
+	       (c = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
 		switch (c) {
+		case 1:
+			status = add_argument(report, q, optarg);
+			break;
 		case 'd':
-			bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
+			q->bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
 			break;
 		case 'o':
-			if (!report_format(&report, optarg))
-				status = usage_error(command, "-o takes text or json, not "
-						     "'%s'", optarg);
+			status = report_check_format(report, optarg);
 			break;
 		case 'h':
-			print_help(command);
-			status = STATUS_OK;
-			break;
+			return report_help(report, command);
 		default:
-			status = usage_error(command, c == ':' ? "%s needs a value" :
-					     "%s is not an option, or takes no value",
-					     argv[optind - 1]);
+			return report_option(report, c, argv);
 		}
 	}
-	for (; status < 0 && optind < argc; optind++) {
-		const char **slot = is_buffer_name(argv[optind]) ? &buffer : &file;
+	for (; status < 0 && optind < argc; optind++)
+		status = add_argument(report, q, argv[optind]);
+	return status;
+}
 
-		if (*slot)
-			status = usage_error(command, "'%s' is one argument too many",
-					     argv[optind]);
-		*slot = argv[optind];
-	}
-	if (status >= 0) {
-		json_object_put(report.root);
+static int run_info(const struct command *command, struct report *report, int argc, char **argv)
+{
+	struct question q = { 0 };
+	struct session session;
+	int status;
+
+	status = parse_arguments(command, report, &q, argc, argv);
+	if (status >= 0)
 		return status;
-	}
-
 	session_init(&session);
-	status = show(&report, &session, file, buffer, bind_flags);
+	status = show(report, &session, q.file, q.buffer, q.bind_flags);
 	session_close(&session);
-	return report_end(&report, status);
+	return status;
 }
 
 const struct command cmd_info = {
@@ -331,5 +364,6 @@ const struct command cmd_info = {
 		"\n"
 		"Exit status: 0 yes, 1 something failed, 2 wrong usage, 3 the pair cannot go "
 		"direct.\n",
+	.options = options,
 	.run = run_info,
 };

@@ -15,6 +15,14 @@
 /* Blocks of every file system and drive. */
 #define FILE_BLOCK	4096
 
+uint32_t path_of(uint64_t direct, uint64_t bounced)
+{
+	if (!direct && !bounced)
+		return DMABUF_RW_PATH_NONE;
+	return !bounced ? DMABUF_RW_PATH_DIRECT : !direct ? DMABUF_RW_PATH_BOUNCED :
+							    DMABUF_RW_PATH_MIXED;
+}
+
 static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t bytes,
 		       int err, uint64_t direct, uint64_t bounced)
 {
@@ -24,10 +32,7 @@ static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t by
 	e->moved += got;
 	e->direct_bytes += direct;
 	e->bounced_bytes += bounced;
-	if (e->direct_bytes)
-		e->path = e->bounced_bytes ? DMABUF_RW_PATH_MIXED : DMABUF_RW_PATH_DIRECT;
-	else if (e->bounced_bytes)
-		e->path = DMABUF_RW_PATH_BOUNCED;
+	e->path = path_of(e->direct_bytes, e->bounced_bytes);
 	if (got == want)
 		return;
 	if (off + got < e->gapless)
@@ -57,32 +62,8 @@ static bool stopped(const struct engine *e)
 	return (e->stop && *e->stop) || e->error.err;
 }
 
-static void run_synchronously(struct engine *e, uint64_t *next)
-{
-	struct dmabuf_rw_result result = { .size = sizeof(result) };
-	uint64_t len;
-	ssize_t ret;
-
-	while (*next < e->len && !stopped(e)) {
-		len = block_len(e, *next);
-		ret = (e->write ? dmabuf_rw_write : dmabuf_rw_read)(e->binding,
-				e->file_off + *next, e->buf_off + *next, len,
-				e->io_flags, &result);
-		if (ret == -EINTR)
-			continue;
-		/* A signal that does not stop us, or does: then that is not an error. */
-		if (ret > 0 && result.error == EINTR)
-			len = ret;
-		note_block(e, *next, len, ret, result.error, result.direct_bytes,
-			   result.bounced_bytes);
-		*next += len;
-		if (e->progress)
-			e->progress(e->progress_arg, e->moved, e->path);
-	}
-}
-
 /* Keeps the queue full until everything was submitted and has come back. */
-static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t *next)
+static int run_queue(struct engine *e, uint64_t *next)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
 	struct dmabuf_rw_completion done[REAP_MAX];
@@ -93,7 +74,7 @@ static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t 
 			uint64_t len = block_len(e, *next);
 
 			ret = (e->write ? dmabuf_rw_queue_write : dmabuf_rw_queue_read)(
-					queue, e->binding, e->file_off + *next,
+					e->queue, e->binding, e->file_off + *next,
 					e->buf_off + *next, len, e->io_flags, *next);
 			if (ret == -EAGAIN)
 				break;
@@ -101,10 +82,10 @@ static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t 
 				return ret;
 			*next += len;
 		}
-		if (!dmabuf_rw_queue_pending(queue))
+		if (!dmabuf_rw_queue_pending(e->queue))
 			return 0;
 
-		ret = dmabuf_rw_queue_reap(queue, done, REAP_MAX, 1, &tick);
+		ret = dmabuf_rw_queue_reap(e->queue, done, REAP_MAX, 1, &tick);
 		if (ret == -EINTR)
 			continue;
 		if (ret < 0)
@@ -121,13 +102,6 @@ static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t 
 
 int engine_run(struct engine *e)
 {
-	struct dmabuf_rw_queue_opts opts = {
-		.size = sizeof(opts),
-		.flags = DMABUF_RW_QUEUE_SINGLE_THREAD,
-		.depth = e->depth,
-		.error = &e->error,
-	};
-	struct dmabuf_rw_queue *queue;
 	uint64_t next = 0;
 	int ret;
 
@@ -139,28 +113,21 @@ int engine_run(struct engine *e)
 	e->path = DMABUF_RW_PATH_NONE;
 	e->error = (struct dmabuf_rw_error){ 0 };
 
-	if (e->depth == 1) {
-		run_synchronously(e, &next);
-	} else {
-		ret = dmabuf_rw_queue_create(&opts, &queue);
-		if (ret) {
-			e->gapless = 0;
-			return ret;
-		}
-		/* Without it all works, at a little more cost. */
-		dmabuf_rw_queue_attach(queue, e->binding);
-		ret = run_queued(e, queue, &next);
-		dmabuf_rw_queue_destroy(queue);
-		if (ret && !e->error.err) {
-			e->error.call = DMABUF_RW_CALL_QUEUE;
-			e->error.err = -ret;
-			/* What became of the blocks in flight is not known. */
-			e->gapless = 0;
-		}
+	/* Without it all works, at a little more cost. */
+	dmabuf_rw_queue_attach(e->queue, e->binding);
+	ret = run_queue(e, &next);
+	if (ret && !e->error.err) {
+		e->error.call = DMABUF_RW_CALL_QUEUE;
+		e->error.err = -ret;
 	}
+	/* What became of the blocks in flight is not known. */
+	if (dmabuf_rw_queue_pending(e->queue))
+		e->gapless = 0;
+	else
+		dmabuf_rw_queue_detach(e->queue, e->binding);
 	if (next < e->gapless)
 		e->gapless = next;
 	if (e->error.err)
 		return -e->error.err;
-	return next < e->len ? -EINTR : 0;
+	return e->gapless < e->len ? -EINTR : 0;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * main.c - the dmabuf-rw command: its table of subcommands.
+ * main.c - the dmabuf-rw command: its table of subcommands, and how every run begins and
+ * ends.
  */
+#include <getopt.h>
 #include <string.h>
 
 #include "descriptors.h"
@@ -14,79 +16,128 @@ static const struct command *const commands[] = {
 	&cmd_bench,
 };
 
-static volatile sig_atomic_t stop;
+/* Those that can stand before the command. */
+static const struct option options[] = {
+	{ "output", required_argument, NULL, 'o' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'v' },
+	{ 0 }
+};
 
-/* The second one, of whichever kind, acts as usual. */
-static void on_signal(int sig)
+static const struct command *find_command(const char *name)
 {
-	if (stop) {
-		signal(sig, SIG_DFL);
-		raise(sig);
-	}
-	stop = 1;
-}
-
-volatile sig_atomic_t *catch_signals(void)
-{
-	/* No SA_RESTART: waits are to end. */
-	struct sigaction action = { .sa_handler = on_signal };
-	static const int signals[] = { SIGINT, SIGTERM };
-	struct sigaction old;
 	size_t i;
 
-	/* Who started us with a signal ignored (nohup, a shell's background) meant it. */
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	return &stop;
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i]->name))
+			return commands[i];
+	return NULL;
 }
 
 static void overview(FILE *out)
 {
 	size_t i;
 
-	fprintf(out,
-		"usage: dmabuf-rw COMMAND [ARGUMENT...]\n"
-		"\n"
-		"Moves data between NVMe storage and dma-bufs, by the drive's own DMA.\n"
-		"\n"
-		"commands:\n");
+	say_as_is(out,
+		  "usage: dmabuf-rw COMMAND [ARGUMENT...]\n"
+		  "\n"
+		  "Moves data between NVMe storage and dma-bufs, by the drive's own DMA.\n"
+		  "\n"
+		  "commands:\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-	fprintf(out,
-		"\n"
-		"buffers:\n"
-		"  vfio:PCI/BAR      a BAR of a PCI device bound to vfio-pci\n"
-		"  udmabuf:SIZE      anonymous memory\n"
-		"  heap:NAME:SIZE    a dma-heap, for instance heap:system:64M\n"
-		"  fd:N              a dma-buf descriptor inherited from the parent\n"
-		"\n"
-		"Sizes: K, M, G, T or KiB, MiB ... are powers of 1024; KB, MB ... of 1000.\n"
-		"dmabuf-rw COMMAND --help says more; dmabuf-rw --version names the release.\n");
+		say(out, "  %-8s %s", commands[i]->name, commands[i]->summary);
+	say_as_is(out,
+		  "\n"
+		  "buffers:\n"
+		  "  vfio:PCI/BAR      a BAR of a PCI device bound to vfio-pci\n"
+		  "  udmabuf:SIZE      anonymous memory\n"
+		  "  heap:NAME:SIZE    a dma-heap, for instance heap:system:64M\n"
+		  "  fd:N              a dma-buf descriptor inherited from the parent\n"
+		  "\n"
+		  "Sizes: K, M, G, T or KiB, MiB ... are powers of 1024; KB, MB ... of 1000.\n"
+		  "dmabuf-rw COMMAND --help says more; dmabuf-rw --version names the release.\n");
+}
+
+/*
+ * Takes the last valid format that @argv asks for, whatever else is wrong there; as
+ * getopt_long() reads it, so up to "--" and with abbreviations.
+ */
+static void find_format(struct report *report, const struct option *long_options,
+			const char *short_options, int argc, char **argv)
+{
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1)
+		if (c == 'o' && report_knows_format(optarg))
+			report->json = !strcmp(optarg, "json");
+}
+
+/* -1: go on; else the status to leave with. */
+static int run_options(struct report *report, int argc, char **argv)
+{
+	int c, status;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "+:o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			status = report_check_format(report, optarg);
+			if (status >= 0)
+				return status;
+			break;
+		case 'h':
+			report->json = false;
+			overview(stdout);
+			return STATUS_OK;
+		case 'v':
+			report->json = false;
+			say(stdout, "dmabuf-rw %s", dmabuf_rw_version());
+			return STATUS_OK;
+		default:
+			return report_option(report, c, argv);
+		}
+	}
+	return -1;
+}
+
+static int run(struct report *report, int argc, char **argv)
+{
+	const struct command *command;
+	int first, status;
+
+	opterr = 0;
+	find_format(report, options, "+:o:h", argc, argv);
+	first = optind;
+	command = first < argc ? find_command(argv[first]) : NULL;
+	if (first < argc)
+		find_format(report, command ? command->options : options, SHORT_OPTIONS,
+			    argc - first, argv + first);
+
+	status = run_options(report, argc, argv);
+	if (status >= 0)
+		return status;
+	if (first >= argc) {
+		if (report->json)
+			return report_usage(report, "the command is missing");
+		overview(stderr);
+		return STATUS_USAGE;
+	}
+	if (!command)
+		return report_usage(report, "there is no command '%s'", argv[first]);
+	report_command(report, command->name);
+	optind = 0;
+	return command->run(command, report, argc - first, argv + first);
 }
 
 int main(int argc, char **argv)
 {
-	size_t i;
+	struct report report;
+	int status;
 
 	take_standard_descriptors();
-	if (argc < 2) {
-		overview(stderr);
-		return STATUS_USAGE;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		overview(stdout);
-		return STATUS_OK;
-	}
-	if (!strcmp(argv[1], "--version")) {
-		printf("dmabuf-rw %s\n", dmabuf_rw_version());
-		return STATUS_OK;
-	}
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i]->name))
-			return commands[i]->run(commands[i], argc - 1, argv + 1);
-
-	fprintf(stderr, "dmabuf-rw: there is no command '%s'; dmabuf-rw --help shows them\n",
-		argv[1]);
-	return STATUS_USAGE;
+	ignore_write_signals();
+	report_begin(&report);
+	status = run(&report, argc, argv);
+	return report_end(&report, status);
 }

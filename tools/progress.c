@@ -5,6 +5,8 @@
  * On a terminal the line must fit into a row: what goes on in the next one stays there when
  * the line is drawn again. The bar gives way first.
  */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -16,7 +18,6 @@
 #define BAR_CELLS	24
 #define BAR_CELLS_MIN	4
 #define ROW		80	/* where the terminal does not say it */
-#define LINE		256
 #define REDRAW_NS	INT64_C(100000000)
 #define NS_PER_S	1000000000.0
 
@@ -70,7 +71,7 @@ static size_t room(void)
 	struct winsize size;
 
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size))
-		return LINE - 1;
+		return INT_MAX;
 	/* In the last column the cursor may already be on its way to the next row. */
 	return size.ws_col ? size.ws_col - 1 : ROW - 1;
 }
@@ -97,19 +98,23 @@ static void draw(struct progress *p, uint64_t done, uint32_t path, int64_t now)
 	double elapsed = (now - p->begin_ns) / NS_PER_S;
 	double rate = elapsed > 0 ? done / elapsed : 0;
 	double part = p->total ? (double)done / p->total : 1;
-	char bar[BAR_CELLS + 4], have[24], want[24], speed[24], text[LINE], line[LINE], left[32] = "";
+	char bar[BAR_CELLS + 4], have[24], want[24], speed[24], *left = NULL, *text, *line;
 	long eta = rate > 0 ? (p->total - done) / rate + 0.5 : 0;
 
 	if (rate > 0 && done < p->total)
-		snprintf(left, sizeof(left), "  ETA %ld:%02ld", eta / 60, eta % 60);
-	snprintf(text, sizeof(text), "%3.0f%%  %s of %s  %s/s  %s%s", part * 100,
-		 size_format(done, have, sizeof(have)),
-		 size_format(p->total, want, sizeof(want)),
-		 size_format(rate, speed, sizeof(speed)), dmabuf_rw_path_name(path), left);
-	format_bar(bar, part, strlen(p->verb) + 1 + strlen(text));
-	snprintf(line, sizeof(line), "%s %s%s", p->verb, bar, text);
-	fprintf(stderr, "\r%.*s\033[K", (int)room(), line);
-	fflush(stderr);
+		left = text_format("  ETA %ld:%02ld", eta / 60, eta % 60);
+	text = text_format("%3.0f%%  %s of %s  %s/s  %s%s", part * 100,
+			   size_format(done, have, sizeof(have)),
+			   size_format(p->total, want, sizeof(want)),
+			   size_format(rate, speed, sizeof(speed)), dmabuf_rw_path_name(path),
+			   left ? left : "");
+	format_bar(bar, part, strlen(p->verb) + 1 + strlen(text_or_excuse(text)));
+	line = text_format("%s %s%s", p->verb, bar, text_or_excuse(text));
+	/* Nothing in it is a name of the user's. */
+	fprintf(stderr, "\r%.*s\033[K", (int)room(), text_or_excuse(line));
+	free(left);
+	free(text);
+	free(line);
 	p->last_ns = now;
 }
 

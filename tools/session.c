@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,34 +49,46 @@ int session_open_device(struct session *s, struct report *report)
 	return STATUS_FAILED;
 }
 
-static bool parse_buffer(struct report *report, const char *buffer,
-			 struct buffer_spec *spec)
+int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec)
 {
-	char why[BUFFER_WHY];
+	char *why;
 
-	if (!buffer_parse(buffer, spec, why))
-		return true;
-	report_fail(report, "%s", why);
-	return false;
+	if (!buffer_parse(buffer, spec, &why))
+		return STATUS_OK;
+	report_fail(report, "%s", text_or_excuse(why));
+	free(why);
+	return STATUS_USAGE;
 }
 
 int session_open_buffer(struct session *s, struct report *report, const char *buffer)
 {
 	struct buffer_spec spec;
-	char why[BUFFER_WHY];
+	char *why;
+	int status;
 
 	s->buffer_name = buffer;
-	if (!parse_buffer(report, buffer, &spec))
-		return STATUS_USAGE;
-	if (buffer_open(&s->buffer, &spec, why)) {
-		report_fail(report, "%s: %s", buffer, why);
-		return STATUS_FAILED;
-	}
-	return STATUS_OK;
+	status = session_parse_buffer(report, buffer, &spec);
+	if (status)
+		return status;
+	if (!buffer_open(&s->buffer, &spec, &why))
+		return STATUS_OK;
+	report_fail(report, "%s: %s", buffer, text_or_excuse(why));
+	free(why);
+	return STATUS_FAILED;
 }
 
-int session_open_file(struct session *s, struct report *report, const char *file,
-		      int open_flags)
+/*
+ * To be opened for reading, a pipe would wait for who writes to it; to be written to, a device
+ * may do whatever it does when it is opened. So both are only looked at.
+ */
+static bool may_be_opened(const struct stat *st, int open_flags)
+{
+	if ((open_flags & O_ACCMODE) == O_RDONLY)
+		return !S_ISFIFO(st->st_mode) && !S_ISSOCK(st->st_mode);
+	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+}
+
+int check_file(struct report *report, const char *file, int open_flags)
 {
 	static const struct dmabuf_rw_error no_file = {
 		.call = DMABUF_RW_CALL_BIND,
@@ -83,18 +96,32 @@ int session_open_file(struct session *s, struct report *report, const char *file
 		.reason = DMABUF_RW_REASON_NOT_BLOCK,
 	};
 	struct stat st;
+
+	if (stat(file, &st)) {
+		report_fail(report, "%s cannot be opened: %s", file, strerror(errno));
+		return STATUS_FAILED;
+	}
+	if (may_be_opened(&st, open_flags))
+		return STATUS_OK;
+	report_error(report, file, &no_file);
+	return STATUS_REFUSED;
+}
+
+int open_file(struct report *report, const char *file, int open_flags, int *fd)
+{
+	int status = check_file(report, file, open_flags);
 	int err;
 
-	s->file_name = file;
-	/* To be opened for reading, a pipe would wait for who writes to it. */
-	if ((open_flags & O_ACCMODE) == O_RDONLY && !stat(file, &st) && S_ISFIFO(st.st_mode)) {
-		report_error(report, file, &no_file);
-		return STATUS_REFUSED;
-	}
-	s->file_fd = open(file, open_flags | O_CLOEXEC);
-	if (s->file_fd >= 0)
+	if (status)
+		return status;
+	*fd = open(file, open_flags | O_CLOEXEC | O_NOCTTY);
+	if (*fd >= 0)
 		return STATUS_OK;
 	err = errno;
+	if (err == EINTR) {
+		report_fail(report, "%s: interrupted while it was opened", file);
+		return STATUS_INTERRUPTED;
+	}
 	if (err == EBUSY)
 		report_fail(report, "%s is in use (mounted, or part of another device), and "
 			    "writing to it would destroy what is there: unmount it first, or "
@@ -104,46 +131,54 @@ int session_open_file(struct session *s, struct report *report, const char *file
 	return STATUS_FAILED;
 }
 
+int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
+		 void (*refused)(struct report *report, const char *what,
+				 const struct dmabuf_rw_error *error))
+{
+	struct dmabuf_rw_error error = { 0 };
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts),
+		.flags = bind_flags,
+		.error = &error,
+	};
+	char *what = text_format("%s with %s", s->file_name, s->buffer_name);
+	int status = STATUS_OK;
+
+	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &opts,
+				     &s->binding)) {
+		refused(report, text_or_excuse(what), &error);
+		status = STATUS_REFUSED;
+	} else {
+		s->info.size = sizeof(s->info);
+		error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO };
+		error.err = -dmabuf_rw_binding_info(s->binding, &s->info);
+		if (error.err) {
+			report_error(report, text_or_excuse(what), &error);
+			status = STATUS_FAILED;
+		}
+	}
+	free(what);
+	return status;
+}
+
 int session_open(struct session *s, struct report *report, const char *file,
 		 const char *buffer, const struct session_opts *opts)
 {
-	struct dmabuf_rw_error error;
-	struct dmabuf_rw_binding_opts bind = {
-		.size = sizeof(bind),
-		.flags = opts->bind_flags,
-		.error = &error,
-	};
 	struct buffer_spec spec;
-	char what[512];
 	int status;
 
 	session_init(s);
-	if (!parse_buffer(report, buffer, &spec))
-		return STATUS_USAGE;
-	status = session_open_file(s, report, file, opts->open_flags);
-	if (status)
-		return status;
-	status = session_open_device(s, report);
-	if (status)
-		return status;
-	status = session_open_buffer(s, report, buffer);
-	if (status)
-		return status;
-
-	snprintf(what, sizeof(what), "%s with %s", file, buffer);
-	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &bind,
-				     &s->binding)) {
-		report_error(report, what, &error);
-		return STATUS_REFUSED;
-	}
-	s->info.size = sizeof(s->info);
-	error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO };
-	error.err = -dmabuf_rw_binding_info(s->binding, &s->info);
-	if (error.err) {
-		report_error(report, what, &error);
-		return STATUS_FAILED;
-	}
-	return STATUS_OK;
+	s->file_name = file;
+	status = session_parse_buffer(report, buffer, &spec);
+	if (!status)
+		status = open_file(report, file, opts->open_flags, &s->file_fd);
+	if (!status)
+		status = session_open_device(s, report);
+	if (!status)
+		status = session_open_buffer(s, report, buffer);
+	if (!status)
+		status = session_bind(s, report, opts->bind_flags, report_error);
+	return status;
 }
 
 void session_close(struct session *s)

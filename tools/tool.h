@@ -2,9 +2,8 @@
 /*
  * tool.h - what the parts of the dmabuf-rw command share.
  *
- * The tool is one thread, except bench, whose threads share only a binding. Each
- * command makes one struct report and one struct session, and leaves through
- * report_end().
+ * The tool is one thread, except bench, whose threads share only a binding. main() makes
+ * the one struct report, and every run ends with report_end().
  */
 #ifndef TOOLS_TOOL_H
 #define TOOLS_TOOL_H
@@ -20,6 +19,7 @@
 
 #include "buffer.h"
 #include "size.h"
+#include "text.h"
 
 /* Exit statuses; dmabuf-rw(1) documents them. */
 enum {
@@ -31,39 +31,60 @@ enum {
 	STATUS_INTERRUPTED	= 130,	/* 128 + SIGINT, as shells say it */
 };
 
+struct report;
+struct option;
+
 struct command {
 	const char *name;
 	const char *summary;
 	const char *help;
-	int (*run)(const struct command *command, int argc, char **argv);
+	const struct option *options;	/* the long ones; the short ones are SHORT_OPTIONS */
+	int (*run)(const struct command *command, struct report *report, int argc, char **argv);
 };
+
+/* "-": other arguments keep their place among the options, whatever the environment says. */
+#define SHORT_OPTIONS "-:o:h"
 
 extern const struct command cmd_load, cmd_store, cmd_info, cmd_bench;
 
 /* ---- report.c: results and failures, as text or JSON ---------------------------- */
 
 struct report {
-	const char *command;
+	const char *command;		/* null: none yet */
 	bool json;
-	struct json_object *root;	/* with json only */
+	struct json_object *root;	/* printed with json only */
 };
 
-/* "-o json" or "-o text"; false after saying what is wrong with @format. */
-bool report_format(struct report *report, const char *format);
-void report_begin(struct report *report, const char *command);
+void report_begin(struct report *report);
+void report_command(struct report *report, const char *command);
+/*
+ * The argument of -o. main() has settled the format before anything can fail, so all that is
+ * left is to refuse one that is not known: -1: go on; else the status to leave with.
+ */
+int report_check_format(struct report *report, const char *format);
+bool report_knows_format(const char *format);
 /* Says a failure: the sentence on stderr, and in the JSON object as "error". */
 void report_fail(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same with the library's sentence, about @what. */
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error);
-/* Prints the JSON object; returns @status. */
-int report_end(struct report *report, int status);
-/* Wrong usage: says it, and where help is. */
-int usage_error(const struct command *command, const char *format, ...)
+/* Wrong usage: says it, and where help is. STATUS_USAGE. */
+int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* True after printing help, which goes to stdout. */
-void print_help(const struct command *command);
+/* For what getopt_long() has given as @c, ':' or '?'. STATUS_USAGE. */
+int report_option(struct report *report, int c, char **argv);
+/* A further sentence on stderr. */
+void report_note(const struct report *report, const char *text);
+/* Prints help in place of a result. STATUS_OK. */
+int report_help(struct report *report, const struct command *command);
+/*
+ * The end of every run: prints the JSON object, and sees to it that all output is where it
+ * should be. Returns @status, or STATUS_FAILED if that is not so.
+ */
+int report_end(struct report *report, int status);
+
+/* ---- json.c ------------------------------------------------------------------------ */
 
 void json_put_u64(struct json_object *object, const char *key, uint64_t value);
 void json_put_double(struct json_object *object, const char *key, double value);
@@ -73,6 +94,7 @@ void json_put_string(struct json_object *object, const char *key, const char *va
 struct json_object *json_of_error(const struct dmabuf_rw_error *error);
 /* All of @info under its field names. */
 struct json_object *json_of_info(const struct dmabuf_rw_info *info);
+void json_print(FILE *out, struct json_object *object);
 
 /* ---- session.c: a file and a buffer, joined ------------------------------------- */
 
@@ -88,7 +110,7 @@ struct session {
 };
 
 struct session_opts {
-	int open_flags;		/* for the file; O_CLOEXEC is added */
+	int open_flags;		/* for the file */
 	uint64_t bind_flags;
 };
 
@@ -96,26 +118,33 @@ struct session_opts {
 int session_open(struct session *s, struct report *report, const char *file,
 		 const char *buffer, const struct session_opts *opts);
 void session_close(struct session *s);
-/* The steps of it, for info. */
+/* The steps of it. */
 void session_init(struct session *s);
 /* @report null: the failure is only kept in @s->device_error. */
 int session_open_device(struct session *s, struct report *report);
+int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec);
 int session_open_buffer(struct session *s, struct report *report, const char *buffer);
-int session_open_file(struct session *s, struct report *report, const char *file,
-		      int open_flags);
+/* Joins the file and the buffer that are open; @refused says it if they cannot be. */
+int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
+		 void (*refused)(struct report *report, const char *what,
+				 const struct dmabuf_rw_error *error));
+/* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
+int check_file(struct report *report, const char *file, int open_flags);
+/* The same, and opens it. O_CLOEXEC is added. */
+int open_file(struct report *report, const char *file, int open_flags, int *fd);
 bool is_buffer_name(const char *text);
 
 /* ---- engine.c: one long transfer, pipelined -------------------------------------- */
 
 struct engine {
 	/* in */
+	struct dmabuf_rw_queue *queue;	/* with nothing pending */
 	const struct dmabuf_rw_binding *binding;
 	bool write;
 	uint64_t file_off;
 	uint64_t buf_off;
 	uint64_t len;
 	uint64_t block;		/* bytes of one transfer */
-	uint32_t depth;		/* 1: synchronous, without io_uring */
 	uint64_t io_flags;
 	volatile sig_atomic_t *stop;	/* set: submit no more */
 	/* Now and then; may be null. */
@@ -132,8 +161,13 @@ struct engine {
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 
-/* 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight then. */
+/*
+ * 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight then, unless the
+ * queue itself has failed; so destroy that before the binding.
+ */
 int engine_run(struct engine *e);
+/* The way that so many bytes of both kinds have taken. */
+uint32_t path_of(uint64_t direct, uint64_t bounced);
 
 /* ---- progress.c: a bar on a terminal ---------------------------------------------- */
 
@@ -161,19 +195,21 @@ double cpu_seconds(void);
 
 /*
  * Compares @len bytes of the mapped buffer with the file @fd, which @name is for messages,
- * read through another descriptor, with O_DIRECT where the file has it. 0: equal; 1: they
+ * read past the page cache: with O_DIRECT where the file has it. 0: equal; 1: they
  * differ first at *@where; -errno after the failure was reported.
  */
 int verify_range(struct report *report, struct session *s, int fd, const char *name,
 		 uint64_t file_off, uint64_t buf_off, uint64_t len,
 		 volatile sig_atomic_t *stop, uint64_t *where);
-/* SHA-256 of a range of the mapped buffer, in hexadecimal. */
+/* SHA-256 of a range of the mapped buffer, in hexadecimal. -EINTR: stopped. */
 int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
-		 char text[DIGEST_TEXT]);
+		 volatile sig_atomic_t *stop, char text[DIGEST_TEXT]);
 
-/* ---- main.c ------------------------------------------------------------------------ */
+/* ---- signals.c ---------------------------------------------------------------------- */
 
-/* Makes SIGINT and SIGTERM set *the flag* instead of ending the process. */
+/* At the start: what cannot be written is an error, and not the process's end. */
+void ignore_write_signals(void);
+/* Makes signals that ask for an end set *the flag* instead of ending the process. */
 volatile sig_atomic_t *catch_signals(void);
 
 #endif

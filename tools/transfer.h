@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.h - what load and store are asked to do: transfer_options.c reads it off the
- * command line, cmd_transfer.c does it.
+ * transfer.h - one run of load or store, and who does what of it:
+ *
+ *   transfer_options.c	what is asked for, off the command line
+ *   transfer_inputs.c	files: opened, bound, made, checked, and let go again
+ *   cmd_transfer.c	the order of it all
+ *   transfer_result.c	what is said about it
  *
  * Vocabulary
  *   input	a file as it was named, once; also where it is written
- *   part	one range of one input; parts follow each other in the buffer
+ *   part	one range of one input; parts follow each other in the buffer, and those of
+ *		an input follow each other, too
+ *   held	an input that stays open and bound after it was checked. Any number can be
+ *		named, and only some of them are held; others are opened and bound again
+ *		when it is their turn
  */
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H
 
+#include <getopt.h>
+#include <sys/types.h>
+
 #include "tool.h"
+
+/* What must be the same when an input is opened again. */
+struct identity {
+	dev_t dev, rdev;
+	ino_t ino;
+	uint64_t bytes;
+};
 
 struct input {
 	const char *name;
 	int fd;			/* -1: not open */
-	struct dmabuf_rw_binding *binding;
-	struct dmabuf_rw_info info;
+	struct dmabuf_rw_binding *binding;	/* null: not bound */
+	bool known;		/* it has been opened before */
+	struct identity identity;
+	struct dmabuf_rw_info info;	/* as of when it was bound last */
 	struct dmabuf_rw_error refusal;	/* err 0: direct */
 };
 
@@ -26,7 +46,7 @@ struct part {
 	bool len_given;
 	uint64_t file_off;
 	uint64_t len;
-	uint64_t buf_off;	/* settled by check_ranges() */
+	uint64_t buf_off;	/* settled by inputs_check() */
 	/* after the transfer */
 	uint64_t gapless;
 	uint64_t direct_bytes;
@@ -56,9 +76,61 @@ struct transfer_options {
 	bool progress;
 };
 
+extern const struct option load_options[], store_options[];
+
 /* -1: go on; else the status to leave with. Always transfer_options_free(). */
 int transfer_options_parse(const struct command *command, struct transfer_options *o,
 			   struct report *report, bool write, int argc, char **argv);
 void transfer_options_free(struct transfer_options *o);
+
+struct run {
+	struct report *report;
+	struct session session;	/* device and buffer; the files are the inputs */
+	struct transfer_options o;
+	bool write;
+	volatile sig_atomic_t *stop;
+	bool makes_file;	/* store, and not to a disk or in place */
+	struct dmabuf_rw_file *file;	/* the new one, as soon as it is there */
+	unsigned int nr_held;
+	uint64_t total;
+
+	/* of the transfer */
+	bool moving;		/* it has begun */
+	int64_t clock;		/* when the clocks were started */
+	double cpu_clock;
+	uint64_t before;	/* bytes of the parts that are done */
+	struct progress progress;
+	uint64_t moved, gapless, direct_bytes, bounced_bytes, completions;
+	/* From before the first file is opened or made until all is where it should be. */
+	double seconds;
+	double transfer_seconds;	/* of that, for moving */
+	double cpu;			/* of the process, in all of it */
+	char digest[DIGEST_TEXT];
+};
+
+/* ---- transfer_inputs.c ---------------------------------------------------------------- */
+
+/* These give STATUS_OK, or a status after the failure was reported. */
+
+/* Whether all are there and can be opened at all, so far as it can be seen from outside. */
+int inputs_look(struct run *r);
+/* Opens or makes all of them, binds them, settles the parts and refuses what cannot be. */
+int inputs_check(struct run *r);
+/* Open and, if @bind, bound; or again so. Refuses one that is another file by now. */
+int input_get(struct run *r, struct input *input, bool bind);
+/* Its bytes are moved, and its info as of now is kept. */
+void input_unbind(struct input *input);
+/* The same, and it is closed. */
+void input_put(struct run *r, struct input *input);
+void inputs_close(struct run *r);
+/* "FILE into BUFFER", allocated. */
+char *pair_name(const struct run *r, const struct input *input);
+/* What is said when the user has ended it. STATUS_INTERRUPTED. */
+int interrupted(struct run *r, const char *name);
+
+/* ---- transfer_result.c ----------------------------------------------------------------- */
+
+void put_result(const struct run *r);
+void print_result(const struct run *r);
 
 #endif

@@ -29,14 +29,14 @@ enum {
 	{ "output", required_argument, NULL, 'o' }, \
 	{ "help", no_argument, NULL, 'h' }
 
-static const struct option load_options[] = {
+const struct option load_options[] = {
 	COMMON_LONG_OPTIONS,
 	{ "into", required_argument, NULL, OPT_BUFFER },
 	{ "range", required_argument, NULL, OPT_RANGE },
 	{ 0 }
 };
 
-static const struct option store_options[] = {
+const struct option store_options[] = {
 	COMMON_LONG_OPTIONS,
 	{ "from", required_argument, NULL, OPT_BUFFER },
 	{ "in-place", no_argument, NULL, OPT_IN_PLACE },
@@ -64,24 +64,27 @@ static bool parse_range(const char *text, struct part *part)
 	return parse_u64(off, &part->file_off) && parse_u64(colon + 1, &part->len);
 }
 
-static void add_file(struct transfer_options *o, const char *name)
+/* -1: go on; else the status to leave with. */
+static int add_file(struct report *report, struct transfer_options *o, const char *name)
 {
 	/* A range that came before the first file is its. */
 	bool ranged = o->nr_parts && !o->nr_inputs;
 
+	if (!*name)
+		return report_usage(report, "the name of the file is empty");
 	if (!ranged)
 		o->parts[o->nr_parts++].input = o->nr_inputs;
 	o->inputs[o->nr_inputs++] = (struct input){ .name = name, .fd = -1 };
+	return -1;
 }
 
-static int add_range(const struct command *command, struct transfer_options *o,
-		     const char *text)
+static int add_range(struct report *report, struct transfer_options *o, const char *text)
 {
 	struct part part = { .ranged = true, .len_given = true };
 	struct part *last = o->nr_parts ? &o->parts[o->nr_parts - 1] : NULL;
 
 	if (!parse_range(text, &part))
-		return usage_error(command, "--range takes OFFSET:LENGTH, not '%s'", text);
+		return report_usage(report, "--range takes OFFSET:LENGTH, not '%s'", text);
 	part.input = o->nr_inputs ? o->nr_inputs - 1 : 0;
 	/* The first range of a file takes the place of the whole file. */
 	if (last && !last->ranged)
@@ -93,16 +96,15 @@ static int add_range(const struct command *command, struct transfer_options *o,
 
 /* -1: go on; else the status to leave with. */
 static int parse_option(const struct command *command, struct transfer_options *o,
-			struct report *report, int c, const char *text)
+			struct report *report, int c, char **argv)
 {
 	uint64_t *number = NULL, depth;
 
 	switch (c) {
 	case 1:
-		add_file(o, optarg);
-		return -1;
+		return add_file(report, o, optarg);
 	case OPT_RANGE:
-		return add_range(command, o, optarg);
+		return add_range(report, o, optarg);
 	case OPT_BUFFER:
 		o->buffer = optarg;
 		return -1;
@@ -123,8 +125,8 @@ static int parse_option(const struct command *command, struct transfer_options *
 	case OPT_DEPTH:
 		if (!parse_u64(optarg, &depth) || !depth ||
 		    depth > DMABUF_RW_QUEUE_MAX_DEPTH)
-			return usage_error(command, "--depth takes a number from 1 to %d, "
-					   "not '%s'", DMABUF_RW_QUEUE_MAX_DEPTH, optarg);
+			return report_usage(report, "--depth takes a number from 1 to %d, "
+					    "not '%s'", DMABUF_RW_QUEUE_MAX_DEPTH, optarg);
 		o->depth = depth;
 		return -1;
 	case OPT_VERIFY:
@@ -141,8 +143,8 @@ static int parse_option(const struct command *command, struct transfer_options *
 		return -1;
 	case OPT_PROGRESS:
 		if (!progress_mode(optarg, &o->progress))
-			return usage_error(command, "--progress takes auto, always or "
-					   "never, not '%s'", optarg);
+			return report_usage(report, "--progress takes auto, always or "
+					    "never, not '%s'", optarg);
 		return -1;
 	case OPT_FUA:
 		o->fua = true;
@@ -157,51 +159,44 @@ static int parse_option(const struct command *command, struct transfer_options *
 		o->in_place = true;
 		return -1;
 	case 'o':
-		if (!report_format(report, optarg))
-			return usage_error(command, "-o takes text or json, not '%s'",
-					   optarg);
-		return -1;
+		return report_check_format(report, optarg);
 	case 'h':
-		print_help(command);
-		return STATUS_OK;
-	case ':':
-		return usage_error(command, "%s needs a value", text);
+		return report_help(report, command);
 	default:
-		return usage_error(command, "%s is not an option, or takes no value", text);
+		return report_option(report, c, argv);
 	}
 	if (!parse_u64(optarg, number))
-		return usage_error(command, "'%s' is not a size", optarg);
+		return report_usage(report, "'%s' is not a size", optarg);
 	return -1;
 }
 
 /* What only all options together show. */
-static int check_options(const struct command *command, struct transfer_options *o,
-			 bool write)
+static int check_options(struct report *report, struct transfer_options *o, bool write)
 {
 	unsigned int i;
 
 	if (!o->nr_inputs)
-		return usage_error(command, "the file is missing");
+		return report_usage(report, "the file is missing");
 	if (write && o->nr_inputs > 1)
-		return usage_error(command, "'%s' is one argument too many",
-				   o->inputs[1].name);
+		return report_usage(report, "'%s' is one argument too many",
+				    o->inputs[1].name);
 	if (!o->buffer)
-		return usage_error(command, "the buffer is missing: %s BUFFER",
-				   write ? "--from" : "--into");
+		return report_usage(report, "the buffer is missing: %s BUFFER",
+				    write ? "--from" : "--into");
 	if (!o->block)
-		return usage_error(command, "--block-size must not be 0");
+		return report_usage(report, "--block-size must not be 0");
 	if (o->device_memory && o->allow_bounce)
-		return usage_error(command, "--allow-bounce and --require-device-memory "
-				   "exclude each other");
+		return report_usage(report, "--allow-bounce and --require-device-memory "
+				    "exclude each other");
 	if ((o->off_given || o->len_given) && o->nr_parts > 1)
-		return usage_error(command, "--offset and --length are for one file; with "
-				   "more, give --range OFFSET:LENGTH after each");
+		return report_usage(report, "--offset and --length are for one file; with "
+				    "more, give --range OFFSET:LENGTH after each");
 	for (i = 0; i < o->nr_parts; i++) {
 		struct part *part = &o->parts[i];
 
 		if (part->ranged && (o->off_given || o->len_given))
-			return usage_error(command, "--range says what --offset and "
-					   "--length say");
+			return report_usage(report, "--range says what --offset and "
+					    "--length say");
 		if (part->ranged)
 			continue;
 		part->file_off = o->file_off;
@@ -226,17 +221,17 @@ int transfer_options_parse(const struct command *command, struct transfer_option
 		return STATUS_FAILED;
 	}
 
-	opterr = 0;
-	/* "-": files in their order among the options, because of --range. */
-	while ((c = getopt_long(argc, argv, "-:o:h", write ? store_options : load_options,
-				NULL)) != -1) {
-		status = parse_option(command, o, report, c, argv[optind - 1]);
+	while ((c = getopt_long(argc, argv, SHORT_OPTIONS, command->options, NULL)) != -1) {
+		status = parse_option(command, o, report, c, argv);
 		if (status >= 0)
 			return status;
 	}
-	for (; optind < argc; optind++)
-		add_file(o, argv[optind]);
-	return check_options(command, o, write);
+	for (; optind < argc; optind++) {
+		status = add_file(report, o, argv[optind]);
+		if (status >= 0)
+			return status;
+	}
+	return check_options(report, o, write);
 }
 
 void transfer_options_free(struct transfer_options *o)

@@ -3,10 +3,14 @@
  * lib_tool.c - the command as a user meets it where the module is not loaded: help,
  * wrong usage, exit statuses, JSON that is JSON, and sentences that help.
  */
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +39,7 @@ static void slurp(const char *path, char *text, size_t len)
 /* Runs the command with the arguments; fills out and err; its exit status, 124 if it hangs. */
 static int run(const char *arguments)
 {
-	char command[2048], out_path[] = "/tmp/lib_tool-out-XXXXXX";
+	char command[8192], out_path[] = "/tmp/lib_tool-out-XXXXXX";
 	char err_path[] = "/tmp/lib_tool-err-XXXXXX";
 	int fds[2] = { mkstemp(out_path), mkstemp(err_path) }, status;
 
@@ -191,26 +195,48 @@ static void a_file_that_is_not_there_is_status_1_and_named(void **state)
 	assert_non_null(strstr(err, "No such file"));
 }
 
-/* Nobody is at its other end, and nobody is waited for. */
-static void a_pipe_is_refused_at_once(void **state)
+/*
+ * Nobody is at the pipe's other end, and nobody is waited for; and opening a device may do
+ * something already.
+ */
+static void what_is_no_storage_is_refused_unopened(void **state)
 {
-	char dir[] = "/tmp/lib_tool-XXXXXX", path[64], arguments[128];
-	static const char *const options[] = { "", "--allow-bounce", "-o json" };
-	size_t i;
+	static const char *const commands[] = {
+		"load %s --into udmabuf:4K", "load %s --into udmabuf:4K --allow-bounce",
+		"load %s --into udmabuf:4K -o json", "store %s --in-place --from udmabuf:4K",
+		"store %s --in-place --from udmabuf:4K --allow-bounce",
+		"store %s --in-place --force --from udmabuf:4K -o json",
+		"bench %s udmabuf:4K --rw write --overwrite", "bench %s udmabuf:4K",
+	};
+	char dir[] = "/tmp/lib_tool-XXXXXX", pipe_path[64], arguments[160];
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *paths[] = { pipe_path, address.sun_path, "/dev/null", dir };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	size_t i, j;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/pipe", dir);
-	assert_int_equal(mkfifo(path, 0600), 0);
-	for (i = 0; i < COUNT(options); i++) {
-		snprintf(arguments, sizeof(arguments), "load %s --into udmabuf:4K %s", path,
-			 options[i]);
-		assert_int_equal(run(arguments), 3);
-		assert_non_null(strstr(err, path));
-		assert_non_null(strstr(err, "not a regular file"));
-		assert_true(!!strstr(out, "\"reason_name\":\"NOT_BLOCK\"") == (i == 2));
-	}
-	unlink(path);
+	snprintf(pipe_path, sizeof(pipe_path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(pipe_path, 0600), 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	for (i = 0; i < COUNT(paths); i++)
+		for (j = 0; j < COUNT(commands); j++) {
+			bool writes = strstr(commands[j], "store") || strstr(commands[j], "write");
+
+			/* That others cannot be loaded is said by who binds them. */
+			if (i >= 2 && !writes)
+				continue;
+			snprintf(arguments, sizeof(arguments), commands[j], paths[i]);
+			assert_int_equal(run(arguments), 3);
+			assert_non_null(strstr(err, paths[i]));
+			assert_non_null(strstr(err, "not a regular file"));
+			assert_true(!!strstr(out, "\"reason_name\":\"NOT_BLOCK\"") ==
+				    !!strstr(commands[j], "json"));
+		}
+	close(fd);
+	unlink(pipe_path);
+	unlink(address.sun_path);
 	rmdir(dir);
 }
 
@@ -263,19 +289,255 @@ static void json_is_utf_8_whatever_a_file_is_called(void **state)
 	json_object_put(root);
 }
 
-static void a_store_through_a_link_to_nothing_is_refused(void **state)
+/* ---- what is printed ----------------------------------------------------------------- */
+
+/* Runs the command with its output to @fd; its exit status. */
+static int run_to(int fd, const char *arguments)
 {
-	static const char link[] = "/tmp/lib_tool-link";
-	struct stat st;
+	char command[2048];
+	int status;
+
+	snprintf(command, sizeof(command), "timeout 60 " TOOL " %s >&%d 2>/tmp/lib_tool-err "
+		 "</dev/null", arguments, fd);
+	status = system(command);
+	slurp("/tmp/lib_tool-err", err, sizeof(err));
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void output_that_is_lost_is_a_failure(void **state)
+{
+	static const struct {
+		const char *arguments;
+		int status;
+	} cases[] = {
+		{ "--help", 1 }, { "-h", 1 }, { "--version", 1 }, { "load --help", 1 },
+		{ "store --help", 1 }, { "info --help", 1 }, { "bench -h", 1 },
+		/* What was wrong before is still what the status says. */
+		{ "explode -o json", 2 }, { "load -o json", 2 },
+	};
+	int full = open("/dev/full", O_WRONLY), fds[2];
+	size_t i;
 
 	(void)state;
-	unlink(link);
-	assert_int_equal(symlink("/dev/disk/by-id/gone", link), 0);
-	assert_int_equal(run("store /tmp/lib_tool-link --from udmabuf:4K --allow-bounce"), 1);
-	assert_non_null(strstr(err, "is a symbolic link to something that is not there"));
-	assert_int_equal(lstat(link, &st), 0);
-	assert_true(S_ISLNK(st.st_mode));
-	unlink(link);
+	assert_true(full >= 0);
+	assert_int_equal(pipe(fds), 0);
+	close(fds[0]);
+	for (i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(run_to(full, cases[i].arguments), cases[i].status);
+		assert_non_null(strstr(err, "No space left on device\n"));
+		assert_int_equal(run_to(fds[1], cases[i].arguments), cases[i].status);
+		assert_non_null(strstr(err, "Broken pipe\n"));
+		if (cases[i].status == 1)
+			assert_int_equal(strchr(err, '\n') - err, strlen(err) - 1);
+	}
+	close(full);
+	close(fds[1]);
+}
+
+static void a_name_of_any_length_leaves_the_reason_in_the_sentence(void **state)
+{
+	static const char *const frames[] = {
+		"load %s --into udmabuf:4K", "load /etc/passwd %s --into udmabuf:4K",
+		"store %s --in-place --from udmabuf:4K", "bench %s udmabuf:4K",
+	};
+	static char name[3001], arguments[4096];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(name) - 1; i++)
+		name[i] = i % 100 ? 'a' : '/';
+	for (i = 0; i < COUNT(frames); i++) {
+		snprintf(arguments, sizeof(arguments), frames[i], name);
+		assert_int_equal(run(arguments), 1);
+		assert_non_null(strstr(err, name));
+		assert_non_null(strstr(err, "No such file or directory\n"));
+	}
+	snprintf(arguments, sizeof(arguments), "load f --into %s", name);
+	assert_int_equal(run(arguments), 2);
+	assert_non_null(strstr(err, "a buffer is vfio:PCI/BAR"));
+	snprintf(arguments, sizeof(arguments), "info %s %s", name, name);
+	assert_int_equal(run(arguments), 2);
+	assert_non_null(strstr(err, "one argument too many; dmabuf-rw info --help shows how"));
+}
+
+/* Red, a bell, a line of somebody else's, DEL, C1 in UTF-8 and not; and what is good. */
+#define NASTY "\"$(printf '\\033[31m\\a\\nx\\177\\302\\233\\233\\377\\303\\244\\342\\202\\254.')\""
+#define NASTY_SHOWN "\\x1b[31m\\x07\\x0ax\\x7f\\xc2\\x9b\\x9b\\xff\xc3\xa4\xe2\x82\xac."
+
+static void no_name_does_anything_to_a_terminal(void **state)
+{
+	static const char *const cases[] = {
+		"load " NASTY " --into udmabuf:4K", "store " NASTY " --in-place --from udmabuf:4K",
+		"load f --into " NASTY, "load f --into udmabuf:4K --length " NASTY,
+		"load f --into udmabuf:4K --range " NASTY, "load -o " NASTY, "-o " NASTY,
+		"load --" NASTY, NASTY, "info " NASTY " b", "info -o " NASTY,
+		"bench " NASTY " udmabuf:4K", "bench a b " NASTY, "bench a b --rw " NASTY,
+		"store f --from udmabuf:" NASTY, "store f --from heap:." NASTY ":4K",
+		"load f --into fd:" NASTY, "load f --progress " NASTY,
+	};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		run(cases[i]);
+		if (!strstr(err, NASTY_SHOWN) && strcmp(cases[i], "info " NASTY " b"))
+			fail_msg("%s says: %s", cases[i], err);
+		for (j = 0; err[j]; j++)
+			if ((unsigned char)err[j] < 0x20 || err[j] == 0x7f)
+				assert_true(err[j] == '\n' && !err[j + 1]);
+		assert_null(strstr(err, "\xc2\x9b"));
+	}
+}
+
+/* ---- JSON ------------------------------------------------------------------------------ */
+
+/* The only thing in out; its status is @status, and it says what is wrong. */
+static struct json_object *only_object(int status)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *root = json_tokener_parse_ex(tokener, out, strlen(out) + 1);
+	struct json_object *error, *value;
+
+	if (!root || strspn(out + json_tokener_get_parse_end(tokener), "\n") !=
+		     strlen(out + json_tokener_get_parse_end(tokener)))
+		fail_msg("not one object: %s", out);
+	json_tokener_free(tokener);
+	assert_true(json_object_object_get_ex(root, "status", &value));
+	assert_int_equal(json_object_get_int(value), status);
+	assert_true(json_object_object_get_ex(root, "error", &error));
+	assert_true(json_object_object_get_ex(error, "message", &value));
+	assert_true(json_object_get_string_len(value) > 5);
+	return root;
+}
+
+static void every_failure_has_its_one_json_object(void **state)
+{
+	static const struct {
+		const char *arguments;
+		int status;
+	} cases[] = {
+		{ "-o json", 2 }, { "-o json explode", 2 }, { "explode -o json", 2 },
+		{ "--output=json explode", 2 }, { "explode --out json", 2 },
+		{ "-ojson --bogus", 2 }, { "--bogus -ojson load", 2 }, { "-o json load", 2 },
+		{ "load -o json", 2 }, { "load --bogus -o json", 2 }, { "load -xo json", 2 },
+		{ "load -o json --into", 2 }, { "load -o yaml -o json", 2 },
+		{ "load -o json -o yaml", 2 }, { "load f --ou=json --into x", 2 },
+		{ "store f -ojson --length x", 2 }, { "store --outp json f g", 2 },
+		{ "info a b --o json", 2 }, { "info --require-device-memory=1 -o json", 2 },
+		{ "bench -o json", 2 }, { "bench a b c -o json", 2 },
+		{ "load -o text /nowhere --into udmabuf:4K -o json", 1 },
+		{ "load -o json -- --into", 2 },
+	};
+	static const char *const text[] = {
+		"load -- -o json", "load -o json -o text", "load --into -o json", "load --o json",
+		"explode -- -o json",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		int status = run(cases[i].arguments);
+
+		if (status != cases[i].status || !out[0])
+			fail_msg("'%s': status %d, %s", cases[i].arguments, status, out);
+		json_object_put(only_object(status));
+		assert_true(err[0]);
+	}
+	for (i = 0; i < COUNT(text); i++) {
+		assert_int_equal(run(text[i]), 2);
+		assert_string_equal(out, "");
+	}
+}
+
+static void json_has_no_control_character_as_it_is(void **state)
+{
+	struct json_object *root, *error, *value;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(run("load -o json " NASTY " --into udmabuf:4K"), 1);
+	for (i = 0; out[i]; i++)
+		assert_true((unsigned char)out[i] >= 0x20 || out[i] == '\n');
+	assert_null(strchr(out, 0x7f));
+	assert_null(strstr(out, "\xc2\x9b"));
+	assert_non_null(strstr(out, "\\u007f\\u009b"));
+	root = only_object(1);
+	assert_true(json_object_object_get_ex(root, "error", &error));
+	assert_true(json_object_object_get_ex(error, "message", &value));
+	assert_memory_equal(json_object_get_string(value), "\033[31m\a\nx\x7f\xc2\x9b", 11);
+	json_object_put(root);
+}
+
+/* ---- names and places -------------------------------------------------------------------- */
+
+static void names_may_begin_with_a_dash_and_be_anything_but_empty(void **state)
+{
+	static const struct {
+		const char *arguments;
+		int status;
+		const char *words;
+	} cases[] = {
+		{ "load --into udmabuf:4K -- -f", 1, "load: -f cannot be opened" },
+		{ "load --into udmabuf:4K ./-f", 1, "./-f cannot be opened" },
+		{ "load --into udmabuf:4K 'a b\nc'", 1, "a b\\x0ac cannot be opened" },
+		{ "store --in-place --from udmabuf:4K -- --help", 1, "--help cannot be opened" },
+		{ "-- load --into udmabuf:4K -- -f", 1, "load: -f cannot be opened" },
+		{ "-- --help", 2, "no command '--help'" },
+		{ "bench -- -f udmabuf:4K", 1, "bench: -f cannot be opened" },
+		{ "bench -- -f -g -h", 2, "'-h' is one argument too many" },
+		{ "info -- -f -g", 2, "'-g' is one argument too many" },
+		{ "load '' --into udmabuf:4K", 2, "name of the file is empty" },
+		{ "load --into udmabuf:4K -- ''", 2, "name of the file is empty" },
+		{ "store '' --from udmabuf:4K", 2, "name of the file is empty" },
+		{ "info ''", 2, "name of the file is empty" },
+		{ "bench '' udmabuf:4K", 2, "is empty" },
+		{ "load f --into ''", 2, "'' is not a buffer" },
+		{ "''", 2, "no command ''" },
+		{ "load -xy", 2, "-x is not an option" },
+		{ "load f --off 1 --o 2", 2, "--o is not an option" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		int status = run(cases[i].arguments);
+
+		if (status != cases[i].status || !strstr(err, cases[i].words))
+			fail_msg("%s: status %d, %s", cases[i].arguments, status, err);
+	}
+}
+
+/* One with a comma for a point, where the machine has it. */
+static void the_locale_changes_nothing(void **state)
+{
+	static const char *const cases[] = {
+		"--help", "load --help", "load /nowhere --into udmabuf:4K -o json",
+		"load f --into udmabuf:1.5G", "load f --into udmabuf:1I", "explode",
+		"load " NASTY " --into udmabuf:4K",
+	};
+	static const char *const locales[] = {
+		"C.UTF-8", "POSIX", "de_DE.UTF-8", "tr_TR.UTF-8", "fr_FR.ISO-8859-1",
+	};
+	static char out_before[sizeof(out)], err_before[sizeof(err)];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		setenv("LC_ALL", "C", 1);
+		run(cases[i]);
+		memcpy(out_before, out, sizeof(out));
+		memcpy(err_before, err, sizeof(err));
+		for (j = 0; j < COUNT(locales); j++) {
+			setenv("LC_ALL", locales[j], 1);
+			setenv("LANGUAGE", "de", 1);
+			run(cases[i]);
+			assert_string_equal(out, out_before);
+			assert_string_equal(err, err_before);
+		}
+	}
+	unsetenv("LC_ALL");
+	unsetenv("LANGUAGE");
 }
 
 int main(void)
@@ -286,11 +548,17 @@ int main(void)
 		cmocka_unit_test(every_option_in_the_help_is_known),
 		cmocka_unit_test(wrong_usage_is_status_2_and_says_what_is_wrong),
 		cmocka_unit_test(a_file_that_is_not_there_is_status_1_and_named),
-		cmocka_unit_test(a_pipe_is_refused_at_once),
+		cmocka_unit_test(what_is_no_storage_is_refused_unopened),
 		cmocka_unit_test(without_the_module_the_sentence_says_how_to_load_it),
 		cmocka_unit_test(the_version_is_printed),
 		cmocka_unit_test(json_is_utf_8_whatever_a_file_is_called),
-		cmocka_unit_test(a_store_through_a_link_to_nothing_is_refused),
+		cmocka_unit_test(output_that_is_lost_is_a_failure),
+		cmocka_unit_test(a_name_of_any_length_leaves_the_reason_in_the_sentence),
+		cmocka_unit_test(no_name_does_anything_to_a_terminal),
+		cmocka_unit_test(every_failure_has_its_one_json_object),
+		cmocka_unit_test(json_has_no_control_character_as_it_is),
+		cmocka_unit_test(names_may_begin_with_a_dash_and_be_anything_but_empty),
+		cmocka_unit_test(the_locale_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

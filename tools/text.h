@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * text.h - what people read: put together at any length, and printed so that no name in it
+ * can do anything to a terminal.
+ *
+ * setlocale() is never called, so neither numbers nor the sentences of strerror() depend on
+ * where the user is.
+ */
+#ifndef TOOLS_TEXT_H
+#define TOOLS_TEXT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <libdmabuf_rw.h>
+
+/* Texts are the caller's to free(); null where there is no memory for them. */
+char *text_vformat(const char *format, va_list ap);
+char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The library's sentences. */
+char *text_of_error(const struct dmabuf_rw_error *error);
+char *text_of_info(const struct dmabuf_rw_info *info);
+/* Any text, in words where there is none. */
+const char *text_or_excuse(const char *text);
+
+/* Bytes of the UTF-8 character that @s begins with (RFC 3629, section 4); 0: it is none. */
+size_t utf8_length(const char *s);
+
+/*
+ * Prints one line. Control characters (C0, C1 and DEL) and bytes that are not UTF-8 become
+ * \xNN.
+ */
+void say(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints text of this program's own, as it is. */
+void say_as_is(FILE *out, const char *text);
+/* The errno because of which some of stdout is lost, or 0. Closes it: nothing may follow. */
+int end_of_output(void);
+
+#endif

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+/*
+ * transfer_inputs.c - the files of load and store, as far as that is before and after their
+ * bytes are moved.
+ *
+ * All of them are opened, bound and checked before the first byte moves, so what is wrong
+ * with the last is found then. However many there are, descriptors are needed for a few only:
+ * the first ones stay open and bound, and the rest have their turn twice.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "transfer.h"
+
+#define MAX_HELD	64
+/* Descriptors that an input takes at most: its own, its binding's and those for bouncing. */
+#define HELD_FDS	8
+
+char *pair_name(const struct run *r, const struct input *input)
+{
+	return text_format("%s %s %s", input->name, r->write ? "from" : "into", r->o.buffer);
+}
+
+int interrupted(struct run *r, const char *name)
+{
+	if (r->moving)
+		report_fail(r->report, "%s: interrupted; the first %llu of %llu bytes are done%s",
+			    name, (unsigned long long)r->gapless, (unsigned long long)r->total,
+			    r->file ? ", and the file is as it was" : "");
+	else
+		report_fail(r->report, "%s: interrupted before anything was %s%s", name,
+			    r->write ? "stored" : "loaded",
+			    r->write ? "; what was there is as it was" : "");
+	return STATUS_INTERRUPTED;
+}
+
+/* ---- opening and binding ---------------------------------------------------------- */
+
+/*
+ * Binding a file keeps others from changing it, so the module wants to see that this user
+ * may change it: by owning it, or by having it open for writing.
+ */
+static void reopen_to_bind(int *fd)
+{
+	struct stat st;
+	char path[32];
+	int again;
+
+	if (!geteuid() || fstat(*fd, &st) || !S_ISREG(st.st_mode) || st.st_uid == geteuid())
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	if (again < 0)
+		return;
+	close(*fd);
+	*fd = again;
+}
+
+static struct identity identity_of(int fd)
+{
+	struct identity id = { 0 };
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return id;
+	id = (struct identity){
+		.dev = st.st_dev, .rdev = st.st_rdev, .ino = st.st_ino, .bytes = st.st_size,
+	};
+	if (S_ISBLK(st.st_mode))
+		ioctl(fd, BLKGETSIZE64, &id.bytes);
+	return id;
+}
+
+static bool same(const struct identity *a, const struct identity *b)
+{
+	return a->dev == b->dev && a->rdev == b->rdev && a->ino == b->ino &&
+	       a->bytes == b->bytes;
+}
+
+static int open_flags(const struct run *r)
+{
+	if (!r->write)
+		return O_RDONLY;
+	/* On a block device O_EXCL fails while a file system or another device has it. */
+	return r->o.force ? O_RDWR : O_RDWR | O_EXCL;
+}
+
+static int open_input(struct run *r, struct input *input)
+{
+	struct identity id;
+	int status = open_file(r->report, input->name, open_flags(r), &input->fd);
+
+	if (status)
+		return status;
+	if (!r->write)
+		reopen_to_bind(&input->fd);
+	id = identity_of(input->fd);
+	if ((input->known && !same(&id, &input->identity)) ||
+	    /* A file in place of the disk that was there. */
+	    (r->write && !r->o.in_place && !id.rdev)) {
+		report_fail(r->report, "%s is another file than when it was checked, or has "
+			    "another size: let nobody change it meanwhile", input->name);
+		close(input->fd);
+		input->fd = -1;
+		return STATUS_FAILED;
+	}
+	input->identity = id;
+	input->known = true;
+	return STATUS_OK;
+}
+
+static int update_info(struct run *r, struct input *input, const char *what)
+{
+	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_INFO };
+
+	input->info = (struct dmabuf_rw_info){ .size = sizeof(input->info) };
+	error.err = -dmabuf_rw_binding_info(input->binding, &input->info);
+	if (!error.err)
+		return STATUS_OK;
+	report_error(r->report, what, &error);
+	return STATUS_FAILED;
+}
+
+static int bind_input(struct run *r, struct input *input)
+{
+	struct dmabuf_rw_error error;
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts),
+		.flags = r->o.device_memory ? DMABUF_RW_BIND_DEVICE_MEMORY : 0,
+		.allow_bounce = r->o.allow_bounce,
+		.error = &error,
+	};
+	char *what = pair_name(r, input);
+	int status, ret;
+
+	do {
+		ret = dmabuf_rw_binding_create(r->session.device, r->session.buffer.fd, input->fd,
+					       &opts, &input->binding);
+	} while (ret == -EINTR && !*r->stop);
+	if (ret) {
+		if (ret == -EINTR) {
+			status = interrupted(r, text_or_excuse(what));
+		} else {
+			report_error(r->report, text_or_excuse(what), &error);
+			status = STATUS_REFUSED;
+		}
+		free(what);
+		return status;
+	}
+	/* Why there is no module says more than that there is none. */
+	if (dmabuf_rw_binding_refusal(input->binding, &input->refusal) &&
+	    input->refusal.reason == DMABUF_RW_REASON_NO_DEVICE &&
+	    r->session.device_error.err)
+		input->refusal = r->session.device_error;
+	status = update_info(r, input, text_or_excuse(what));
+	free(what);
+	return status;
+}
+
+int input_get(struct run *r, struct input *input, bool bind)
+{
+	int status = input->fd < 0 ? open_input(r, input) : STATUS_OK;
+
+	if (!status && bind && !input->binding)
+		status = bind_input(r, input);
+	return status;
+}
+
+void input_unbind(struct input *input)
+{
+	if (input->binding) {
+		input->info = (struct dmabuf_rw_info){ .size = sizeof(input->info) };
+		dmabuf_rw_binding_info(input->binding, &input->info);
+	}
+	dmabuf_rw_binding_destroy(input->binding);
+	input->binding = NULL;
+}
+
+void input_put(struct run *r, struct input *input)
+{
+	input_unbind(input);
+	/* The new file's is the library's. */
+	if (input->fd >= 0 && !r->file)
+		close(input->fd);
+	input->fd = -1;
+}
+
+void inputs_close(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->o.nr_inputs; i++)
+		input_put(r, &r->o.inputs[i]);
+	dmabuf_rw_file_close(r->file);
+}
+
+/* ---- the new file of store --------------------------------------------------------- */
+
+/* Only a disk is written to as it is; anything else becomes a new file, or is refused. */
+static bool is_no_disk(const struct run *r)
+{
+	struct stat st;
+
+	return r->write && !r->o.in_place &&
+	       (stat(r->o.inputs[0].name, &st) || !S_ISBLK(st.st_mode));
+}
+
+static int is_set(void *arg)
+{
+	return *(volatile sig_atomic_t *)arg;
+}
+
+static int settle_length(struct run *r, struct part *part)
+{
+	uint64_t room = r->session.buffer.size - r->o.buf_off;
+
+	if (!part->len_given)
+		part->len = room;
+	part->len_given = true;
+	if (part->len <= room)
+		return STATUS_OK;
+	report_fail(r->report, "%s has only %llu bytes after the buffer offset, and %llu were "
+		    "asked for", r->o.buffer, (unsigned long long)room,
+		    (unsigned long long)part->len);
+	return STATUS_USAGE;
+}
+
+/* Of the size that will be stored. */
+static int make_file(struct run *r)
+{
+	struct dmabuf_rw_error error;
+	struct dmabuf_rw_file_opts opts = {
+		.size = sizeof(opts), .error = &error, .interrupted = is_set,
+		.arg = (void *)r->stop,
+	};
+	struct input *input = &r->o.inputs[0];
+
+	if (dmabuf_rw_file_create(input->name, r->o.parts[0].len, &opts, &r->file)) {
+		if (error.err == EINTR)
+			return interrupted(r, input->name);
+		report_error(r->report, input->name, &error);
+		return error.reason == DMABUF_RW_REASON_NOT_BLOCK ? STATUS_REFUSED :
+								    STATUS_FAILED;
+	}
+	input->fd = dmabuf_rw_file_fd(r->file);
+	return STATUS_OK;
+}
+
+/* ---- ranges ------------------------------------------------------------------------ */
+
+static bool is_aligned(struct run *r, const struct input *input,
+		       const struct part *part)
+{
+	const struct dmabuf_rw_info *info = &input->info;
+	bool to_end = part->file_off + part->len == info->file_bytes;
+
+	/* What the drive cannot address goes another way then. */
+	if (r->o.allow_bounce)
+		return true;
+	if (info->file_align && (part->file_off % info->file_align ||
+				 (part->len % info->file_align && !to_end) ||
+				 r->o.block % info->file_align)) {
+		report_fail(r->report, "the offset, the length and the block size must be "
+			    "multiples of %u, the block size of %s; or allow the rest to go "
+			    "through memory with --allow-bounce", info->file_align,
+			    input->name);
+		return false;
+	}
+	if (info->buf_align && (part->buf_off % info->buf_align ||
+				r->o.block % info->buf_align)) {
+		report_fail(r->report, "the buffer offset and the block size must be multiples "
+			    "of %u for this drive; or allow the transfer to go through memory "
+			    "with --allow-bounce", info->buf_align);
+		return false;
+	}
+	return true;
+}
+
+/* Settles one part's length and its place in the buffer, and refuses what cannot be. */
+static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
+{
+	const struct input *input = &r->o.inputs[part->input];
+	const struct dmabuf_rw_info *info = &input->info;
+	uint64_t file_room, buf_room = r->session.buffer.size - *buf_off;
+
+	if (part->file_off > info->file_bytes) {
+		report_fail(r->report, "%s ends at %llu, before the offset %llu", input->name,
+			    (unsigned long long)info->file_bytes,
+			    (unsigned long long)part->file_off);
+		return false;
+	}
+	file_room = info->file_bytes - part->file_off;
+	if (!part->len_given) {
+		part->len = file_room;
+		/* One file may be longer than the buffer; of several, all is meant. */
+		if (r->o.nr_parts == 1 && part->len > buf_room)
+			part->len = buf_room;
+		if (info->file_align && part->len < file_room && !r->o.allow_bounce)
+			part->len -= part->len % info->file_align;
+	}
+	/* Not even where a file could grow, because it is not bound, is it made to. */
+	if (part->len > file_room) {
+		report_fail(r->report, "%s has only %llu bytes after the offset, and %llu "
+			    "were asked for", input->name, (unsigned long long)file_room,
+			    (unsigned long long)part->len);
+		return false;
+	}
+	if (part->len > buf_room) {
+		report_fail(r->report, "%s has only %llu bytes after the buffer offset%s, and "
+			    "%llu were asked for", r->o.buffer, (unsigned long long)buf_room,
+			    r->o.nr_parts > 1 ? " and the files before" : "",
+			    (unsigned long long)part->len);
+		return false;
+	}
+	part->buf_off = *buf_off;
+	*buf_off += part->len;
+	r->total += part->len;
+	return is_aligned(r, input, part);
+}
+
+/* ---- all of it ----------------------------------------------------------------------- */
+
+int inputs_look(struct run *r)
+{
+	unsigned int i;
+	int status = STATUS_OK;
+
+	r->makes_file = is_no_disk(r);
+	if (r->makes_file) {
+		if (!r->o.parts[0].file_off)
+			return STATUS_OK;
+		report_fail(r->report, "--offset needs --in-place: what is stored to a regular "
+			    "file becomes all of it");
+		return STATUS_USAGE;
+	}
+	for (i = 0; i < r->o.nr_inputs && !status; i++)
+		status = *r->stop ? interrupted(r, r->o.inputs[i].name) :
+			 check_file(r->report, r->o.inputs[i].name, open_flags(r));
+	return status;
+}
+
+static int check_new_file(struct run *r)
+{
+	struct part *part = &r->o.parts[0];
+	int status = settle_length(r, part);
+
+	if (!status)
+		status = make_file(r);
+	part->buf_off = r->o.buf_off;
+	r->total = part->len;
+	/* An empty file cannot be bound, and need not be. */
+	if (status || !part->len)
+		return status;
+	status = bind_input(r, &r->o.inputs[0]);
+	if (status)
+		return status;
+	return is_aligned(r, &r->o.inputs[0], part) ? STATUS_OK : STATUS_USAGE;
+}
+
+static int check_old_files(struct run *r)
+{
+	uint64_t buf_off = r->o.buf_off;
+	unsigned int i, part = 0;
+	int status;
+
+	for (i = 0; i < r->o.nr_inputs; i++) {
+		struct input *input = &r->o.inputs[i];
+
+		status = *r->stop ? interrupted(r, input->name) :
+				    input_get(r, input, true);
+		if (status)
+			return status;
+		for (; part < r->o.nr_parts && r->o.parts[part].input == i; part++)
+			if (!check_part(r, &r->o.parts[part], &buf_off))
+				return STATUS_USAGE;
+		if (i >= r->nr_held)
+			input_put(r, input);
+	}
+	return STATUS_OK;
+}
+
+int inputs_check(struct run *r)
+{
+	struct rlimit limit;
+
+	if (r->o.buf_off > r->session.buffer.size) {
+		report_fail(r->report, "%s has %llu bytes, fewer than the buffer offset %llu",
+			    r->o.buffer, (unsigned long long)r->session.buffer.size,
+			    (unsigned long long)r->o.buf_off);
+		return STATUS_USAGE;
+	}
+	r->nr_held = MAX_HELD;
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur / HELD_FDS < MAX_HELD)
+		r->nr_held = limit.rlim_cur / HELD_FDS;
+	return r->makes_file ? check_new_file(r) : check_old_files(r);
+}
