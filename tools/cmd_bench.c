@@ -142,7 +142,7 @@ static void count(struct job *job, const struct dmabuf_rw_completion *c, uint64_
 
 static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *begun)
 {
-	struct dmabuf_rw_completion done[REAP_MAX];
+	struct dmabuf_rw_completion done[REAP_MAX] = { { .size = sizeof(done[0]) } };
 	const struct options *o = job->o;
 	int64_t now = clock_ns(), end = now + o->runtime_s * INT64_C(1000000000);
 	uint64_t submitted = 0;
@@ -390,7 +390,7 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 
 enum {
 	OPT_RW = 256, OPT_BS, OPT_QD, OPT_RUNTIME, OPT_JOBS, OPT_COUNT, OPT_OFFSET,
-	OPT_LENGTH, OPT_IOPOLL, OPT_SQPOLL, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE,
+	OPT_LENGTH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE,
 	OPT_DEVICE_MEMORY,
 };
 
@@ -403,8 +403,6 @@ static const struct option long_options[] = {
 	{ "count", required_argument, NULL, OPT_COUNT },
 	{ "offset", required_argument, NULL, OPT_OFFSET },
 	{ "length", required_argument, NULL, OPT_LENGTH },
-	{ "iopoll", no_argument, NULL, OPT_IOPOLL },
-	{ "sqpoll", no_argument, NULL, OPT_SQPOLL },
 	{ "fua", no_argument, NULL, OPT_FUA },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
@@ -483,13 +481,6 @@ static int parse_option(const struct command *command, struct options *o,
 		break;
 	case OPT_SEED:
 		o->seed = value;
-		break;
-	case OPT_IOPOLL:
-		o->queue_flags |= DMABUF_RW_QUEUE_IOPOLL;
-		break;
-	case OPT_SQPOLL:
-		o->queue_flags &= ~DMABUF_RW_QUEUE_SINGLE_THREAD;
-		o->queue_flags |= DMABUF_RW_QUEUE_SQPOLL;
 		break;
 	case OPT_FUA:
 		o->io_flags |= DMABUF_RW_IO_FUA;
@@ -598,8 +589,6 @@ const struct command cmd_bench = {
 		"  --offset SIZE            where the file's range begins (0)\n"
 		"  --length SIZE            how long it is (to the end)\n"
 		"  --seed N                 of the random offsets (1)\n"
-		"  --iopoll                 poll for completions (needs nvme.poll_queues)\n"
-		"  --sqpoll                 have a kernel thread submit\n"
 		"  --fua                    each write is on the medium when it is done\n"
 		"  --overwrite              needed for writing\n"
 		"  --force                  also write to a device that is mounted or in use\n"

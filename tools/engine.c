@@ -85,7 +85,7 @@ static void run_synchronously(struct engine *e, uint64_t *next)
 static int run_queued(struct engine *e, struct dmabuf_rw_queue *queue, uint64_t *next)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
-	struct dmabuf_rw_completion done[REAP_MAX];
+	struct dmabuf_rw_completion done[REAP_MAX] = { { .size = sizeof(done[0]) } };
 	int ret, i;
 
 	for (;;) {
