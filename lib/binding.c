@@ -38,6 +38,17 @@
 #define DEFAULT_CHUNK	(512U << 10)
 #define DEFAULT_DEPTH	8
 
+/* With a number of its own. */
+static struct dmabuf_rw_binding *binding_new(void)
+{
+	static _Atomic uint64_t last;
+	struct dmabuf_rw_binding *b = calloc(1, sizeof(*b));
+
+	if (b)
+		b->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	return b;
+}
+
 /* Takes over @fd on success only. */
 static int binding_of_fd(int fd, struct dmabuf_rw_info *info,
 			 struct dmabuf_rw_binding **binding)
@@ -45,7 +56,7 @@ static int binding_of_fd(int fd, struct dmabuf_rw_info *info,
 	struct dmabuf_rw_binding *b;
 	int ret;
 
-	b = calloc(1, sizeof(*b));
+	b = binding_new();
 	if (!b)
 		return -ENOMEM;
 	*info = (struct dmabuf_rw_info){ .size = sizeof(*info) };
@@ -131,7 +142,7 @@ static int bounce_only(const struct dmabuf_rw_bounce_params *params,
 		       const struct dmabuf_rw_error *refusal,
 		       struct dmabuf_rw_error *error, struct dmabuf_rw_binding **binding)
 {
-	struct dmabuf_rw_binding *b = calloc(1, sizeof(*b));
+	struct dmabuf_rw_binding *b = binding_new();
 	int ret;
 
 	if (!b)
@@ -198,11 +209,12 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 	struct dmabuf_rw_error refusal;
 	struct dmabuf_rw_binding *b;
 	struct dmabuf_rw_info info;
+	DMABUF_RW_NO_CANCEL;
 	bool sparse = false;
 	int fd, ret;
 
 	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
-				  MIN_OPTS(dmabuf_rw_binding_opts, error));
+				  MIN_OPTS(dmabuf_rw_binding_opts, flags), DMABUF_RW_CALL_BIND);
 	if (ret)
 		return ret;
 	if (!binding || (!device && !o.allow_bounce))
@@ -260,6 +272,7 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding)
 {
 	struct dmabuf_rw_info info;
+	DMABUF_RW_NO_CANCEL;
 
 	if (!binding)
 		return -EINVAL;
@@ -268,6 +281,8 @@ DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **bin
 
 DMABUF_RW_API void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding)
 {
+	DMABUF_RW_NO_CANCEL;
+
 	if (!binding)
 		return;
 	dmabuf_rw_bounce_destroy(binding->bounce);
@@ -319,7 +334,10 @@ static int bounce_info(const struct dmabuf_rw_binding *binding,
 DMABUF_RW_API int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
 					 struct dmabuf_rw_info *info)
 {
-	dmabuf_rw_clear_but_size(info);
+	int ret = dmabuf_rw_clear_but_size(info, sizeof(*info));
+
+	if (ret)
+		return ret;
 	if (binding->fd < 0)
 		return bounce_info(binding, info);
 	return dmabuf_rw_ioctl(binding->fd, DMABUF_RW_IOC_INFO, info);
@@ -335,7 +353,7 @@ DMABUF_RW_API int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *bindin
 {
 	const struct dmabuf_rw_totals *totals = &binding->totals;
 
-	if (stats->size < sizeof(*stats))
+	if (stats->size < sizeof(*stats) || stats->size > DMABUF_RW_MAX_STRUCT)
 		return -EINVAL;
 	stats->direct_transfers = load(&totals->transfers[DMABUF_RW_PATH_DIRECT]);
 	stats->bounced_transfers = load(&totals->transfers[DMABUF_RW_PATH_BOUNCED]);

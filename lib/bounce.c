@@ -3,12 +3,11 @@
  * bounce.c - transfers through memory, for what the drive cannot do by itself.
  *
  * Vocabulary
- *   pool		memory of our own, locked down by being registered with an io_uring
- *   lane		one pool with its io_uring; serves one transfer at a time
- *   chunk	one read or write of the file, and its place in the pool
+ *   lane		memory and an io_uring, from the pool of the process (pool.c)
+ *   chunk	one read or write of the file, and its place in the lane's memory
  *   window	the chunks of a transfer that are under way, in the file's order
  *
- * A transfer takes a lane, keeps up to "depth" chunks in flight, and copies between pool
+ * A transfer takes a lane, keeps up to "depth" chunks in flight, and copies between lane
  * and buffer while the others are under way. Chunks finish in any order; bytes count
  * when all before them have arrived, so the count has no gap and the error that is
  * reported is the one at the lowest offset.
@@ -28,8 +27,8 @@
  * either all of its pages were cached or none was. Pages that were written are waited for
  * when their place in the window is needed again, or the transfer ends.
  *
- * Thread-safety: any number of transfers at once on one struct dmabuf_rw_bounce. Its
- * lock guards the list of idle lanes and is never held during I/O.
+ * Thread-safety: any number of transfers at once on one struct dmabuf_rw_bounce, which
+ * does not change; each has its lane to itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,41 +49,13 @@
 
 /* What O_DIRECT is aligned to at least: a page, see above. */
 #define MIN_ALIGN	4096
-/* Lanes kept for the next transfer; more are made while more threads transfer. */
-#define MAX_IDLE	8
+/* How soon a transfer that waits for the file sees that it is cancelled. */
+#define CANCEL_TICK_NS	100000000
 /* How far to look for data again where the file system does not say it. */
 #define BLIND_STEP	(UINT64_C(1) << 20)
 
 #define ALIGN_DOWN(x, a)	((x) / (a) * (a))
 #define ALIGN_UP(x, a)		ALIGN_DOWN((x) + (a) - 1, a)
-
-struct chunk {
-	uint64_t pos;		/* of its first byte in the transfer */
-	uint32_t len;		/* bytes of the transfer in it */
-	uint32_t head;		/* bytes in front of them, read for alignment */
-	uint32_t want;		/* bytes to move between file and pool: all of it */
-	uint32_t got;		/* of these, moved */
-	bool direct;
-	bool busy;		/* the kernel has it */
-	bool asked;		/* @cached is set */
-	struct dmabuf_rw_cached cached;	/* what it takes of the page cache */
-	int err;
-};
-
-struct dmabuf_rw_lane {
-	struct dmabuf_rw_lane *next;
-	struct io_uring ring;
-	bool has_ring;		/* else chunk after chunk, by system calls */
-	bool registered;	/* the pool, as the ring's buffer 0 */
-	bool broken;		/* not to be used again */
-	bool probed;		/* @dontcache is set */
-	bool dontcache;		/* the file knows RWF_DONTCACHE */
-	int sync_fd;		/* the file, opened anew: what is lost is told to each opening
-				 * once, and another lane must not take it away. -1: none */
-	char *pool;
-	size_t pool_bytes;
-	struct chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
-};
 
 /* One bounced transfer under way. */
 struct run {
@@ -97,83 +68,13 @@ struct run {
 	unsigned int busy;
 	bool stop;		/* begin no more chunks */
 	bool interrupted;
+	bool cancelled;		/* and the chunks under way have been told */
+	int sync_fd;		/* the file, opened anew for a write through the page cache: what
+				 * is lost is told to each opening once, and nobody else must take
+				 * it away. -1: none */
 	uint64_t lost;		/* first byte that was written, but not back to the drive */
 	int lost_err;		/* why; 0: there is none */
 };
-
-/* ---- lanes ----------------------------------------------------------------------- */
-
-static int reopen(int fd, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, flags | O_CLOEXEC);
-}
-
-static void lane_free(struct dmabuf_rw_lane *lane)
-{
-	if (lane->has_ring)
-		io_uring_queue_exit(&lane->ring);
-	if (lane->sync_fd >= 0)
-		close(lane->sync_fd);
-	munmap(lane->pool, lane->pool_bytes);
-	free(lane);
-}
-
-static struct dmabuf_rw_lane *lane_new(const struct dmabuf_rw_bounce *b)
-{
-	struct io_uring_params params = { 0 };
-	struct dmabuf_rw_lane *lane = calloc(1, sizeof(*lane));
-	struct iovec pool;
-
-	if (!lane)
-		return NULL;
-	lane->pool_bytes = (size_t)b->depth * b->chunk;
-	lane->pool = mmap(NULL, lane->pool_bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (lane->pool == MAP_FAILED) {
-		free(lane);
-		return NULL;
-	}
-	lane->sync_fd = b->regular && b->can_write ? reopen(b->plain_fd, O_WRONLY) : -1;
-	/* Without io_uring, or over the limit of locked memory, all works, but slower. */
-	lane->has_ring = !io_uring_queue_init_params(b->depth, &lane->ring, &params);
-	if (lane->has_ring) {
-		pool.iov_base = lane->pool;
-		pool.iov_len = lane->pool_bytes;
-		lane->registered = !io_uring_register_buffers(&lane->ring, &pool, 1);
-	}
-	return lane;
-}
-
-static struct dmabuf_rw_lane *lane_get(struct dmabuf_rw_bounce *b)
-{
-	struct dmabuf_rw_lane *lane;
-
-	pthread_mutex_lock(&b->lock);
-	lane = b->idle;
-	if (lane) {
-		b->idle = lane->next;
-		b->nr_idle--;
-	}
-	pthread_mutex_unlock(&b->lock);
-	return lane ? lane : lane_new(b);
-}
-
-static void lane_put(struct dmabuf_rw_bounce *b, struct dmabuf_rw_lane *lane)
-{
-	pthread_mutex_lock(&b->lock);
-	if (b->nr_idle < MAX_IDLE && !lane->broken) {
-		lane->next = b->idle;
-		b->idle = lane;
-		b->nr_idle++;
-		lane = NULL;
-	}
-	pthread_mutex_unlock(&b->lock);
-	if (lane)
-		lane_free(lane);
-}
 
 /* ---- the page cache ---------------------------------------------------------------- */
 
@@ -185,24 +86,26 @@ static bool is_read(const struct run *r)
 /* True if the kernel itself sees to it that a read leaves nothing there. */
 static bool kernel_drops(const struct run *r)
 {
-	struct dmabuf_rw_lane *lane = r->lane;
+	_Atomic int *known = (_Atomic int *)&r->b->dontcache;
 
-	if (is_read(r) && !lane->probed) {
-		lane->dontcache = dmabuf_rw_cache_dontcache(r->b->plain_fd);
-		lane->probed = true;
-	}
-	return is_read(r) && lane->dontcache;
+	if (!is_read(r))
+		return false;
+	if (!*known)
+		*known = dmabuf_rw_cache_dontcache(r->b->plain_fd) ? 1 : -1;
+	return *known > 0;
 }
 
 /* Returns how many of the pages that a chunk takes are cached now; -1: not known. */
-static int64_t ask_cache(const struct run *r, struct chunk *c, uint64_t off, uint32_t len)
+static int64_t ask_cache(struct run *r, struct dmabuf_rw_chunk *c, uint64_t off, uint32_t len)
 {
+	if (!is_read(r) && r->sync_fd < 0 && r->b->regular)
+		r->sync_fd = dmabuf_rw_reopen(r->b->plain_fd, O_WRONLY);
 	c->asked = true;
 	return dmabuf_rw_cache_ask(r->b->plain_fd, r->t->op, off, len, &c->cached);
 }
 
 /* Lays out a chunk at @at of the file that goes through the page cache. */
-static void plan_cached(const struct run *r, struct chunk *c, uint64_t at, uint64_t left)
+static void plan_cached(struct run *r, struct dmabuf_rw_chunk *c, uint64_t at, uint64_t left)
 {
 	c->len = MIN(left, r->b->chunk - at % MIN_ALIGN);
 	while (!kernel_drops(r)) {
@@ -220,11 +123,11 @@ static void plan_cached(const struct run *r, struct chunk *c, uint64_t at, uint6
  * Waits until what a chunk wrote is on the drive. The kernel tells an open file once that
  * something was lost, and not what, so it may have been any chunk that is still waited for.
  */
-static void settle(struct run *r, struct chunk *c)
+static void settle(struct run *r, struct dmabuf_rw_chunk *c)
 {
 	uint64_t lowest = c->pos;
 	unsigned int i;
-	int err, fd = r->lane->sync_fd >= 0 ? r->lane->sync_fd : r->b->plain_fd;
+	int err, fd = r->sync_fd >= 0 ? r->sync_fd : r->b->plain_fd;
 
 	for (i = 0; i < r->b->depth; i++)
 		if (r->lane->window[i].cached.ours)
@@ -255,15 +158,15 @@ static int settle_all(struct run *r, struct dmabuf_rw_progress *p, int err)
 
 static char *chunk_memory(const struct run *r, unsigned int index)
 {
-	return r->lane->pool + (size_t)index * r->b->chunk;
+	return r->lane->memory + (size_t)index * r->b->chunk;
 }
 
 /* Lays out the chunk that begins at r->next. */
-static struct chunk plan_chunk(const struct run *r)
+static struct dmabuf_rw_chunk plan_chunk(struct run *r)
 {
 	const struct dmabuf_rw_bounce *b = r->b;
 	uint64_t at = r->t->file_off + r->next, left = r->end - r->next;
-	struct chunk c = { .pos = r->next, .direct = b->direct_fd >= 0 };
+	struct dmabuf_rw_chunk c = { .pos = r->next, .direct = b->direct_fd >= 0 };
 
 	if (!c.direct) {
 		plan_cached(r, &c, at, left);
@@ -281,7 +184,7 @@ static struct chunk plan_chunk(const struct run *r)
 }
 
 /* Bytes of the transfer that a chunk has moved so far. */
-static uint32_t chunk_moved(const struct chunk *c)
+static uint32_t chunk_moved(const struct dmabuf_rw_chunk *c)
 {
 	if (c->got <= c->head)
 		return 0;
@@ -289,7 +192,7 @@ static uint32_t chunk_moved(const struct chunk *c)
 }
 
 /* What the kernel is asked for: the rest of a chunk. */
-static int chunk_fd(const struct run *r, struct chunk *c, uint64_t *off, uint32_t *len,
+static int chunk_fd(struct run *r, struct dmabuf_rw_chunk *c, uint64_t *off, uint32_t *len,
 		    int *rw_flags)
 {
 	*off = r->t->file_off + c->pos - c->head + c->got;
@@ -312,7 +215,7 @@ static int chunk_fd(const struct run *r, struct chunk *c, uint64_t *off, uint32_
  */
 static bool chunk_result(const struct run *r, unsigned int index, int res)
 {
-	struct chunk *c = &r->lane->window[index];
+	struct dmabuf_rw_chunk *c = &r->lane->window[index];
 
 	if (res == -EINVAL && c->direct && c->got % r->b->align == 0 &&
 	    r->b->plain_fd >= 0) {
@@ -320,16 +223,16 @@ static bool chunk_result(const struct run *r, unsigned int index, int res)
 		c->direct = false;
 		return true;
 	}
-	if (res == -EINTR || res == -EAGAIN)
+	if ((res == -EINTR || res == -EAGAIN) && !r->cancelled)
 		return true;
 	if (res < 0) {
-		c->err = -res;
+		c->err = r->cancelled ? ECANCELED : -res;
 	} else if (res == 0) {
 		if (!is_read(r))
 			c->err = EIO;
 	} else {
 		c->got += res;
-		if (chunk_moved(c) < c->len)
+		if (chunk_moved(c) < c->len && !r->cancelled)
 			return true;
 	}
 	if (is_read(r)) {
@@ -365,14 +268,14 @@ static ssize_t system_call(const struct run *r, int fd, char *mem, uint32_t len,
 static void issue(struct run *r, unsigned int index)
 {
 	struct dmabuf_rw_lane *lane = r->lane;
-	struct chunk *c = &lane->window[index];
+	struct dmabuf_rw_chunk *c = &lane->window[index];
 	struct io_uring_sqe *sqe;
 	int fd, rw_flags;
 	uint64_t off;
 	uint32_t len;
 	char *mem;
 
-	if (!lane->has_ring) {
+	if (!lane->ring) {
 		do {
 			fd = chunk_fd(r, c, &off, &len, &rw_flags);
 			mem = chunk_memory(r, index) + c->got;
@@ -384,7 +287,7 @@ static void issue(struct run *r, unsigned int index)
 	fd = chunk_fd(r, c, &off, &len, &rw_flags);
 	mem = chunk_memory(r, index) + c->got;
 	/* The ring has an entry for each chunk of the window. */
-	sqe = io_uring_get_sqe(&lane->ring);
+	sqe = io_uring_get_sqe(lane->ring);
 	if (is_read(r) && lane->registered)
 		io_uring_prep_read_fixed(sqe, fd, mem, len, off, 0);
 	else if (is_read(r))
@@ -403,7 +306,7 @@ static void issue(struct run *r, unsigned int index)
 static void begin_chunk(struct run *r)
 {
 	unsigned int index = (r->first + r->nr) % r->b->depth;
-	struct chunk *c = &r->lane->window[index];
+	struct dmabuf_rw_chunk *c = &r->lane->window[index];
 	int ret = 0;
 
 	settle(r, c);
@@ -420,19 +323,51 @@ static void begin_chunk(struct run *r)
 		issue(r, index);
 }
 
+/* Submits, and waits for one chunk, or a moment if the transfer can be cancelled. */
+static int wait_for_chunk(struct run *r)
+{
+	struct __kernel_timespec tick = { .tv_nsec = CANCEL_TICK_NS };
+	struct io_uring *ring = r->lane->ring;
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	if (!r->t->cancelled || r->cancelled)
+		return io_uring_submit_and_wait(ring, 1);
+	ret = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &tick, NULL);
+	return ret < 0 && io_uring_cq_ready(ring) ? 0 : ret;
+}
+
+/* Ends those chunks under way that the kernel has not given to the drive yet. */
+static void cancel_chunks(struct run *r)
+{
+	struct io_uring_sqe *sqe;
+
+	r->stop = true;
+	if (r->cancelled || !r->busy)
+		return;
+	sqe = io_uring_get_sqe(r->lane->ring);
+	if (!sqe)
+		return;
+	r->cancelled = true;
+	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	sqe->user_data = UINT64_MAX;
+}
+
 /*
  * Waits for chunks and takes them in. False if no more will come because the ring is
  * out of order.
  */
 static bool reap(struct run *r)
 {
-	struct io_uring *ring = &r->lane->ring;
+	struct io_uring *ring = r->lane->ring;
 	unsigned int head, seen = 0, again[DMABUF_RW_BOUNCE_MAX_DEPTH], nr = 0, i;
 	struct io_uring_cqe *cqe;
-	int ret = io_uring_submit_and_wait(ring, 1);
+	int ret = wait_for_chunk(r);
 
-	/* Where something was submitted, a signal shows only in that nothing has come. */
-	if (ret == -EINTR || (ret >= 0 && !io_uring_cq_ready(ring))) {
+	if (ret == -ETIME) {
+		/* Whoever calls looks whether it goes on. */
+	} else if (ret == -EINTR || (ret >= 0 && !io_uring_cq_ready(ring))) {
+		/* Where something was submitted, a signal shows only in that nothing came. */
 		r->interrupted = true;
 	} else if (ret < 0 && r->busy > io_uring_sq_ready(ring)) {
 		/* No memory for another one now; but those that it has will finish. */
@@ -443,6 +378,8 @@ static bool reap(struct run *r)
 	}
 	io_uring_for_each_cqe(ring, head, cqe) {
 		seen++;
+		if (cqe->user_data >= r->b->depth)
+			continue;
 		r->lane->window[cqe->user_data].busy = false;
 		r->busy--;
 		if (chunk_result(r, cqe->user_data, cqe->res))
@@ -461,7 +398,7 @@ static bool reap(struct run *r)
 static bool advance(struct run *r, struct dmabuf_rw_progress *p, int *err)
 {
 	while (r->nr) {
-		const struct chunk *c = &r->lane->window[r->first];
+		const struct dmabuf_rw_chunk *c = &r->lane->window[r->first];
 		uint32_t moved = chunk_moved(c);
 
 		if (c->busy)
@@ -484,7 +421,7 @@ static bool ended(const struct run *r)
 	unsigned int i;
 
 	for (i = 0; i < r->nr; i++) {
-		const struct chunk *c = &r->lane->window[(r->first + i) % r->b->depth];
+		const struct dmabuf_rw_chunk *c = &r->lane->window[(r->first + i) % r->b->depth];
 
 		if (!c->busy && (c->err || chunk_moved(c) < c->len))
 			return true;
@@ -492,43 +429,61 @@ static bool ended(const struct run *r)
 	return false;
 }
 
-/* Through the pool, whatever the offsets are. */
-static int run_pool(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
-		    struct dmabuf_rw_progress *p, uint64_t end)
+/* Begins what chunks there is room for. */
+static void fill_window(struct run *r)
 {
-	struct run r = { .b = b, .t = t, .next = p->done, .end = end };
+	while (!r->stop && r->next < r->end && r->nr < r->b->depth) {
+		begin_chunk(r);
+		/* What has no ring is done, and may have ended the transfer. */
+		if (!r->lane->ring ||
+		    r->lane->window[(r->first + r->nr - 1) % r->b->depth].err)
+			break;
+	}
+}
+
+/* Moves the bytes. Returns 0 or the errno that ended it; chunks may still be under way. */
+static int run_window(struct run *r, struct dmabuf_rw_progress *p)
+{
 	bool going = true;
 	int err = 0;
 
-	r.lane = lane_get(b);
-	if (!r.lane)
-		return ENOMEM;
-
 	while (going) {
-		while (!r.stop && r.next < end && r.nr < b->depth) {
-			begin_chunk(&r);
-			/* What has no ring is done, and may have ended the transfer. */
-			if (!r.lane->has_ring || r.lane->window[(r.first + r.nr - 1) %
-								b->depth].err)
-				break;
-		}
-		if (r.busy && !reap(&r)) {
-			err = ENOMEM;
-			break;
-		}
-		going = advance(&r, p, &err);
-		if (ended(&r) || r.interrupted)
-			r.stop = true;
-		if (going && !r.nr && (r.stop || r.next == end))
+		if (dmabuf_rw_is_cancelled(r->t))
+			cancel_chunks(r);
+		fill_window(r);
+		if (r->busy && !reap(r))
+			return ENOMEM;
+		going = advance(r, p, &err);
+		if (ended(r) || r->interrupted)
+			r->stop = true;
+		if (going && !r->nr && (r->stop || r->next == r->end))
 			going = false;
 	}
-	/* Nothing may touch the pool, or the file, when this returns. */
+	if (p->done < r->end && (!err || err == ECANCELED) && dmabuf_rw_is_cancelled(r->t))
+		return ECANCELED;
+	if (!err && r->interrupted && !r->nr && p->done < r->end)
+		return EINTR;
+	return err;
+}
+
+/* Through a lane, whatever the offsets are. */
+static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+		    struct dmabuf_rw_progress *p, uint64_t end)
+{
+	struct run r = { .b = b, .t = t, .next = p->done, .end = end, .sync_fd = -1 };
+	int err;
+
+	r.lane = dmabuf_rw_lane_get(b->depth, b->chunk);
+	if (!r.lane)
+		return ENOMEM;
+	err = run_window(&r, p);
+	/* Nothing may touch the lane, or the file, when this returns. */
 	while (r.busy && !r.lane->broken)
 		reap(&r);
-	if (!err && r.interrupted && !r.nr && p->done < end)
-		err = EINTR;
 	err = settle_all(&r, p, err);
-	lane_put(b, r.lane);
+	if (r.sync_fd >= 0)
+		close(r.sync_fd);
+	dmabuf_rw_lane_put(r.lane);
 	return err;
 }
 
@@ -551,7 +506,7 @@ static int write_bound(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transf
 	if (p->done < low)
 		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, low);
 	if (!err && p->done == low && low < high)
-		err = run_pool(b, t, p, high);
+		err = run_lane(b, t, p, high);
 	if (!err && p->done == high && high < end)
 		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, end);
 	return err;
@@ -561,7 +516,7 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_tran
 			 struct dmabuf_rw_progress *p, uint64_t end)
 {
 	return b->scratch && t->op == DMABUF_RW_OP_WRITE ? write_bound(b, t, p, end) :
-							   run_pool(b, t, p, end);
+							   run_lane(b, t, p, end);
 }
 
 /* ---- the file ---------------------------------------------------------------------- */
@@ -599,17 +554,17 @@ static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 	keep = mode & (O_ACCMODE | O_SYNC | O_DSYNC);
 	/* Opening another kind of file may have effects of its own. */
 	if (b->regular || S_ISBLK(st.st_mode)) {
-		b->plain_fd = reopen(file_fd, keep);
+		b->plain_fd = dmabuf_rw_reopen(file_fd, keep);
 		reopened = b->plain_fd >= 0;
 		/* Read-ahead would bring in more than is dropped again. */
 		if (reopened)
 			posix_fadvise(b->plain_fd, 0, 0, POSIX_FADV_RANDOM);
 		b->align = direct_align(file_fd);
 		if (b->align && b->align <= b->chunk)
-			b->direct_fd = reopen(file_fd, keep | O_DIRECT);
+			b->direct_fd = dmabuf_rw_reopen(file_fd, keep | O_DIRECT);
 	}
 	if (b->plain_fd < 0)
-		b->plain_fd = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+		b->plain_fd = fcntl(file_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (b->plain_fd < 0)
 		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, errno, 0, 0);
 
@@ -682,13 +637,14 @@ int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,
 	struct dmabuf_rw_bounce *b = calloc(1, sizeof(*b));
 	int ret;
 
-	if (!b)
+	if (!b || dmabuf_rw_pool_hold()) {
+		free(b);
 		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, ENOMEM, 0, 0);
+	}
 	b->depth = params->depth;
 	b->chunk = params->chunk;
 	b->plain_fd = -1;
 	b->direct_fd = -1;
-	pthread_mutex_init(&b->lock, NULL);
 
 	ret = dmabuf_rw_view_open(&b->view, params->dmabuf_fd, params->copy,
 				  params->copy_arg);
@@ -714,27 +670,21 @@ int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,
 	return 0;
 
 free_bounce:
-	pthread_mutex_destroy(&b->lock);
+	dmabuf_rw_pool_drop();
 	free(b);
 	return ret;
 }
 
 void dmabuf_rw_bounce_destroy(struct dmabuf_rw_bounce *bounce)
 {
-	struct dmabuf_rw_lane *lane;
-
 	if (!bounce)
 		return;
 	dmabuf_rw_scratch_destroy(bounce->scratch);
-	while ((lane = bounce->idle)) {
-		bounce->idle = lane->next;
-		lane_free(lane);
-	}
 	if (bounce->direct_fd >= 0)
 		close(bounce->direct_fd);
 	if (bounce->plain_fd >= 0)
 		close(bounce->plain_fd);
 	dmabuf_rw_view_close(&bounce->view);
-	pthread_mutex_destroy(&bounce->lock);
+	dmabuf_rw_pool_drop();
 	free(bounce);
 }

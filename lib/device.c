@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -23,23 +24,31 @@ int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_size)
+_Static_assert(offsetof(struct dmabuf_rw_device_opts, error) == sizeof(size_t), "the head");
+_Static_assert(offsetof(struct dmabuf_rw_binding_opts, error) == sizeof(size_t), "the head");
+_Static_assert(offsetof(struct dmabuf_rw_queue_opts, error) == sizeof(size_t), "the head");
+_Static_assert(offsetof(struct dmabuf_rw_file_opts, error) == sizeof(size_t), "the head");
+
+int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_size,
+			enum dmabuf_rw_call call)
 {
-	const unsigned char *tail;
-	size_t src_size, i;
+	struct dmabuf_rw_opts_head head = { 0 };
+	const unsigned char *tail = src;
+	size_t i;
 
 	memset(dst, 0, dst_size);
 	if (!src)
 		return 0;
 
-	memcpy(&src_size, src, sizeof(src_size));
-	if (src_size < min_size)
-		return -EINVAL;
-	tail = src;
-	for (i = dst_size; i < src_size; i++)
+	memcpy(&head.size, src, sizeof(head.size));
+	if (head.size >= sizeof(head))
+		memcpy(&head, src, sizeof(head));
+	if (head.size < min_size || head.size > DMABUF_RW_MAX_STRUCT)
+		return dmabuf_rw_fail(head.error, call, EINVAL, 0, 0);
+	for (i = dst_size; i < head.size; i++)
 		if (tail[i])
-			return -E2BIG;
-	memcpy(dst, src, src_size < dst_size ? src_size : dst_size);
+			return dmabuf_rw_fail(head.error, call, E2BIG, 0, 0);
+	memcpy(dst, src, MIN(head.size, dst_size));
 	return 0;
 }
 
@@ -62,10 +71,11 @@ DMABUF_RW_API int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts
 	struct dmabuf_rw_query query = { .size = sizeof(query) };
 	struct dmabuf_rw_device_opts o;
 	struct dmabuf_rw_device *dev;
+	DMABUF_RW_NO_CANCEL;
 	int ret;
 
 	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
-				  MIN_OPTS(dmabuf_rw_device_opts, error));
+				  MIN_OPTS(dmabuf_rw_device_opts, path), DMABUF_RW_CALL_OPEN);
 	if (ret)
 		return ret;
 	if (o.flags || !device)
@@ -75,7 +85,8 @@ DMABUF_RW_API int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts
 	if (!dev)
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_OPEN, ENOMEM, 0, 0);
 
-	dev->fd = open(o.path ? o.path : DMABUF_RW_DEVICE, O_RDWR | O_CLOEXEC);
+	dev->fd = dmabuf_rw_above_std(open(o.path ? o.path : DMABUF_RW_DEVICE,
+					   O_RDWR | O_CLOEXEC));
 	if (dev->fd < 0) {
 		ret = dmabuf_rw_fail(o.error, DMABUF_RW_CALL_OPEN, errno, 0, 0);
 		goto free_device;
@@ -104,6 +115,8 @@ free_device:
 
 DMABUF_RW_API void dmabuf_rw_device_close(struct dmabuf_rw_device *device)
 {
+	DMABUF_RW_NO_CANCEL;
+
 	if (!device)
 		return;
 	close(device->fd);
@@ -115,18 +128,42 @@ DMABUF_RW_API int dmabuf_rw_device_fd(const struct dmabuf_rw_device *device)
 	return device->fd;
 }
 
-void dmabuf_rw_clear_but_size(void *sized)
+int dmabuf_rw_clear_but_size(void *sized, uint32_t min)
 {
 	uint32_t size;
 
 	memcpy(&size, sized, sizeof(size));
-	if (size > sizeof(size))
-		memset((char *)sized + sizeof(size), 0, size - sizeof(size));
+	if (size < min || size > DMABUF_RW_MAX_STRUCT)
+		return -EINVAL;
+	memset((char *)sized + sizeof(size), 0, size - sizeof(size));
+	return 0;
+}
+
+int dmabuf_rw_above_std(int fd)
+{
+	int above, err;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	err = errno;
+	close(fd);
+	errno = err;
+	return above;
+}
+
+int dmabuf_rw_reopen(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return dmabuf_rw_above_std(open(path, flags | O_CLOEXEC));
 }
 
 DMABUF_RW_API int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 					 struct dmabuf_rw_query *query)
 {
-	dmabuf_rw_clear_but_size(query);
-	return dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_QUERY, query);
+	int ret = dmabuf_rw_clear_but_size(query, sizeof(*query));
+
+	return ret ? ret : dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_QUERY, query);
 }

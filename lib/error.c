@@ -280,16 +280,23 @@ static const struct errno_sentence errnos[] = {
 
 	/* io_uring itself. */
 	ERRNO(ENOSYS, QUEUE,
-	      "this kernel has no io_uring",
-	      "use the synchronous calls (dmabuf-rw: --depth 1), which do without"),
+	      "this kernel has no io_uring, so few transfers are under way at a time",
+	      "nothing needs to be done, or use a kernel that has it for more speed"),
 	ERRNO(EPERM, QUEUE,
 	      "io_uring is not allowed for this process (sysctl kernel.io_uring_disabled, "
-	      "or a container's seccomp filter)",
-	      "have it allowed, or use the synchronous calls (dmabuf-rw: --depth 1)"),
+	      "or a container's seccomp filter), so few transfers are under way at a time",
+	      "nothing needs to be done, or have it allowed for more speed"),
+	ERRNO(EACCES, QUEUE,
+	      "io_uring is not allowed for this process (a security module's rules), so few "
+	      "transfers are under way at a time",
+	      "nothing needs to be done, or have it allowed for more speed"),
 	ERRNO(EINVAL, QUEUE,
 	      "the queue's options are malformed, or this kernel does not know one of "
 	      "them",
-	      "check flags and depth; SQPOLL and SINGLE_THREAD exclude each other"),
+	      "check flags and depth, and use a kernel of version 6.1 or later"),
+	ERRNO(ECHILD, QUEUE,
+	      "a queue belongs to the process that made it, and this is a child of that one",
+	      "create a queue in the child, which may use the bindings of its parent"),
 	ERRNO(ENOMEM, QUEUE,
 	      "there is no memory for the queue, or it is over the limit of locked memory",
 	      "use a smaller depth, or raise ulimit -l"),
@@ -307,8 +314,9 @@ static const struct errno_sentence errnos[] = {
 	      "on a read)",
 	      "check the flags, and that program, library and module are of one release"),
 	ERRNO(E2BIG, NONE,
-	      "the program uses a part of the interface that this module does not know",
-	      "install a newer module, or leave the newer option out"),
+	      "the program uses a part of the interface that this module or this library "
+	      "does not know",
+	      "install a newer one, or leave the newer option out"),
 	ERRNO(EFAULT, NONE,
 	      "a pointer in the request is not readable or writable memory",
 	      "this is a fault of the program: check pieces and structures"),
@@ -498,8 +506,8 @@ static const struct errno_sentence errnos[] = {
 	      "the queue is full",
 	      "reap completions, then try again"),
 	ERRNO(ECANCELED, NONE,
-	      "the transfer was cancelled because its ring was closed",
-	      "reap all transfers before closing the ring"),
+	      "the transfer was cancelled, or its ring was closed, before it was over",
+	      "ask for the bytes that it had not moved, if they are still wanted"),
 };
 
 static const struct sentence *find_errno(uint32_t call, int err)

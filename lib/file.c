@@ -253,7 +253,7 @@ DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 	int ret;
 
 	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
-				  MIN_OPTS(dmabuf_rw_file_opts, error));
+				  MIN_OPTS(dmabuf_rw_file_opts, resv), DMABUF_RW_CALL_FILE);
 	if (ret)
 		return ret;
 	if (!path || !file || o.flags || o.resv || o.mode & ~07777U)

@@ -17,15 +17,14 @@ static ssize_t finish(const struct dmabuf_rw_progress *p, int err,
 		result->error = err;
 		result->path = dmabuf_rw_path_of(p->direct, p->bounced);
 		result->direct_bytes = p->direct;
-		if (result->size >= sizeof(*result))
-			result->bounced_bytes = p->bounced;
+		result->bounced_bytes = p->bounced;
 	}
 	return p->done ? (ssize_t)p->done : -err;
 }
 
 static bool too_short(const struct dmabuf_rw_result *result)
 {
-	return result && result->size < MIN_OPTS(dmabuf_rw_result, direct_bytes);
+	return result && result->size < sizeof(*result);
 }
 
 static ssize_t transfer(const struct dmabuf_rw_binding *binding,
@@ -33,6 +32,7 @@ static ssize_t transfer(const struct dmabuf_rw_binding *binding,
 			struct dmabuf_rw_result *result)
 {
 	struct dmabuf_rw_progress p = { 0 };
+	DMABUF_RW_NO_CANCEL;
 	int err = dmabuf_rw_run(binding, t, &p);
 
 	dmabuf_rw_count(binding, p.direct, p.bounced);

@@ -18,10 +18,12 @@
  *   - Offsets and lengths are bytes.
  *   - Functions that can fail return a negative errno (never -1 with errno); on
  *     failure they store nothing in their output parameters, except that a struct
- *     dmabuf_rw_error or dmabuf_rw_result is always filled.
- *   - Option structures begin with their size, set with sizeof(); fields that a
- *     caller does not know are zero. A null pointer means all defaults. Reserved
- *     fields and unknown flags must be zero (-EINVAL).
+ *     dmabuf_rw_error or dmabuf_rw_result is always filled, unless the size that comes
+ *     before it is too small to have it.
+ *   - Structures begin with their size, set with sizeof(); fields that a caller does
+ *     not know are zero. A null pointer to options means all defaults. Reserved fields and
+ *     unknown flags must be zero (-EINVAL). Options that this library does not know, since
+ *     the program was built for a newer one, must be zero (-E2BIG).
  *   - Destroying functions take a null pointer, and cannot fail.
  *   - Descriptors that are passed in stay the caller's; the library keeps none, but
  *     duplicates of its own where bouncing is allowed.
@@ -69,8 +71,21 @@
  *     thread that created it, for good.
  *   - A file object belongs to one thread at a time.
  *   - Destroying an object must not overlap any other use of it.
- *   - A queue runs bounced transfers in threads of its own, which block all signals.
- *   - After fork() the child must not use queues of the parent.
+ *   - A queue runs bounced transfers in threads of its own, which block all signals but
+ *     those that tell of a fault in what they do, SIGBUS among them.
+ *   - No function is a cancellation point of pthread_cancel(3).
+ *
+ * Fork. What a child process may do with the objects of its parent:
+ *   device	everything
+ *   binding	everything, as the parent may at the same time; bounced transfers have
+ *		memory of their own in each process. A copy function is called in the child
+ *		like any other, so what it uses must have survived the fork
+ *   queue	be destroyed, which lets go of the child's part and waits for nothing; all
+ *		else gives -ECHILD, and nothing is pending. The parent's transfers go on
+ *   file	its descriptor, and be closed, which leaves the parent's file alone. Committing
+ *		gives -ECHILD
+ * A program that becomes a daemon makes its queues and files afterwards. A child that closes
+ * descriptors which it did not open must not use or destroy what it inherited.
  */
 #ifndef LIBDMABUF_RW_H
 #define LIBDMABUF_RW_H
@@ -170,15 +185,15 @@ const char *dmabuf_rw_reason_name(unsigned int reason);
 /**
  * struct dmabuf_rw_device_opts - how to open the module's node
  * @size:	sizeof(struct dmabuf_rw_device_opts)
+ * @error:	filled on failure, if not null
  * @flags:	zero
  * @path:	the node; null: DMABUF_RW_DEVICE
- * @error:	filled on failure, if not null
  */
 struct dmabuf_rw_device_opts {
 	size_t size;
+	struct dmabuf_rw_error *error;
 	uint64_t flags;
 	const char *path;
-	struct dmabuf_rw_error *error;
 };
 
 /*
@@ -191,7 +206,10 @@ int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts,
 /* Bindings and queues made through the device stay usable. */
 void dmabuf_rw_device_close(struct dmabuf_rw_device *device);
 int dmabuf_rw_device_fd(const struct dmabuf_rw_device *device);
-/* @query->size must be set; the rest is cleared, then filled. What the module is able to do. */
+/*
+ * @query->size must be set; the rest is cleared, then filled. What the module is able to do.
+ * -EINVAL: the size is that of no version of the structure.
+ */
 int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 			   struct dmabuf_rw_query *query);
 
@@ -219,8 +237,8 @@ typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
 /**
  * struct dmabuf_rw_binding_opts - how to bind
  * @size:	sizeof(struct dmabuf_rw_binding_opts)
- * @flags:	DMABUF_RW_BIND_*, for instance DMABUF_RW_BIND_DEVICE_MEMORY
  * @error:	filled on failure, if not null: why it was refused
+ * @flags:	DMABUF_RW_BIND_*, for instance DMABUF_RW_BIND_DEVICE_MEMORY
  * @allow_bounce: 1: transfers that cannot go direct may go through memory, see "Bouncing"
  *		above; not together with DMABUF_RW_BIND_DEVICE_MEMORY
  * @bounce_depth: chunks in flight in a bounced transfer; 0: the library's choice
@@ -228,12 +246,12 @@ typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
  * @copy:	copies to and from the buffer in place of its CPU mapping; null: use that
  * @copy_arg:	for @copy
  *
- * What follows @error is new in 0.2, and zero unless @allow_bounce is 1.
+ * What follows @allow_bounce is zero unless that is 1.
  */
 struct dmabuf_rw_binding_opts {
 	size_t size;
-	uint64_t flags;
 	struct dmabuf_rw_error *error;
+	uint64_t flags;
 	uint32_t allow_bounce;
 	uint32_t bounce_depth;
 	uint64_t bounce_chunk;
@@ -285,6 +303,7 @@ int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
 
 /*
  * @info->size must be set; the rest is cleared, then filled. What bind found, and counters.
+ * -EINVAL: the size is that of no version of the structure.
  * For a bounce-only binding the library fills CAN_READ, CAN_WRITE, REGULAR, BOUNCE_ONLY,
  * the two sizes and alignments of 1; nothing is known of a drive.
  */
@@ -339,6 +358,8 @@ enum dmabuf_rw_path {
 };
 
 const char *dmabuf_rw_path_name(unsigned int path);
+/* enum dmabuf_rw_path of so many bytes. */
+uint32_t dmabuf_rw_path_of(uint64_t direct_bytes, uint64_t bounced_bytes);
 
 /**
  * struct dmabuf_rw_result - how a transfer went, beyond its byte count
@@ -347,8 +368,7 @@ const char *dmabuf_rw_path_name(unsigned int path);
  *		before; 0: complete, or short at the end of the file
  * @path:	out: enum dmabuf_rw_path
  * @direct_bytes: out: bytes moved by the drive's own DMA
- * @bounced_bytes: out: bytes copied through memory; new in 0.2, and left out of a
- *		structure that is too short for it
+ * @bounced_bytes: out: bytes copied through memory
  */
 struct dmabuf_rw_result {
 	size_t size;
@@ -387,15 +407,11 @@ ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding, uint64_t file_
 
 /* ---- Queue --------------------------------------------------------------------- */
 
-/* Poll for completions; needs a drive with poll queues (nvme.poll_queues). */
-#define DMABUF_RW_QUEUE_IOPOLL		(1ULL << 0)
-/* A kernel thread submits; costs a CPU while the queue is busy. */
-#define DMABUF_RW_QUEUE_SQPOLL		(1ULL << 1)
 /*
- * Only the creating thread will ever use the queue, destroying included. Cheaper; not
- * with SQPOLL. Submitting and reaping give other threads -EEXIST.
+ * One thread uses the queue: the one that creates it. Cheaper. Calls of other threads give
+ * -EEXIST, but for destroying.
  */
-#define DMABUF_RW_QUEUE_SINGLE_THREAD	(1ULL << 2)
+#define DMABUF_RW_QUEUE_SINGLE_THREAD	(1ULL << 0)
 
 #define DMABUF_RW_QUEUE_MAX_DEPTH	16384
 #define DMABUF_RW_QUEUE_MAX_ATTACHED	64
@@ -403,47 +419,60 @@ ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding, uint64_t file_
 /**
  * struct dmabuf_rw_queue_opts - how to create a queue
  * @size:	sizeof(struct dmabuf_rw_queue_opts)
+ * @error:	filled on failure, if not null
  * @flags:	DMABUF_RW_QUEUE_*
  * @depth:	transfers in flight at most; 0: 128
- * @sq_idle_ms:	with SQPOLL, how long the kernel thread spins; 0: the kernel's choice
- * @error:	filled on failure, if not null
+ * @resv:	zero
  */
 struct dmabuf_rw_queue_opts {
 	size_t size;
+	struct dmabuf_rw_error *error;
 	uint64_t flags;
 	uint32_t depth;
-	uint32_t sq_idle_ms;
-	struct dmabuf_rw_error *error;
+	uint32_t resv;
 };
 
 /**
  * struct dmabuf_rw_completion - one finished transfer
+ * @size:	sizeof(struct dmabuf_rw_completion), the distance of elements in an array. The
+ *		caller sets it in the first element, the library in each that it fills
  * @user_data:	what was given at submission
  * @bytes:	bytes moved without a gap, or -errno where none was
- * @error:	as in struct dmabuf_rw_result
+ * @error:	as in struct dmabuf_rw_result; ECANCELED: the transfer was cancelled
  * @path:	enum dmabuf_rw_path
  * @direct_bytes: bytes moved by the drive's own DMA
  * @bounced_bytes: bytes copied through memory
- * @resv:	zero
  */
 struct dmabuf_rw_completion {
+	size_t size;
 	uint64_t user_data;
 	int64_t bytes;
 	int32_t error;
 	uint32_t path;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
-	uint64_t resv;
 };
 
+/*
+ * Where io_uring is forbidden or missing, as in many containers, the queue does without: its
+ * threads make system calls, and at most eight transfers are under way at a time. See
+ * dmabuf_rw_queue_ring_error().
+ */
 int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
 			   struct dmabuf_rw_queue **queue);
 /*
  * Waits until everything that was submitted is done, by the drive or by bouncing, then
  * drops the completions nobody reaped. Transfers that were queued but not yet submitted do
  * not happen. When it returns, nothing touches the buffers any more on the queue's behalf.
+ * To wait less, cancel first.
+ *
+ * Another thread than the one that a SINGLE_THREAD queue belongs to may destroy it, when that
+ * thread uses it no more. The transfers end where they are then: what they have not moved in
+ * one piece may be missing.
  */
 void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue);
+/* 0, or the errno (positive) of io_uring_setup(2) because of which the queue does without it. */
+int dmabuf_rw_queue_ring_error(const struct dmabuf_rw_queue *queue);
 
 /*
  * Makes the queue's transfers on @binding cheaper: the kernel looks the binding up once,
@@ -481,17 +510,33 @@ int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 			   uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 			   unsigned int nr, uint64_t flags, uint64_t user_data);
 
-/* Hands what was queued to the kernel. Returns 0 or -errno. */
+/* Hands all that was queued to the kernel. 0, or -errno: some may not have been. */
 int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue);
 /*
  * Submits what was queued, waits until @min transfers have finished (or as many as are
  * in flight, if fewer), and stores up to @max completions. @timeout: relative, null
- * for ever. Returns how many were stored: fewer than @min after the timeout or a
- * signal. -EINTR: a signal, and nothing was stored.
+ * for ever, zero: what has finished by now. Returns how many were stored: fewer than @min
+ * after the timeout or a signal. -EINTR: a signal, and nothing was stored. -EINVAL: the
+ * timeout, or the size in the first completion, is malformed.
  */
 int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 			 struct dmabuf_rw_completion *completions, unsigned int max,
 			 unsigned int min, const struct timespec *timeout);
+/*
+ * A descriptor for poll(2) and event loops: readable while dmabuf_rw_queue_reap() would find
+ * completions of what was submitted; now and then when it would not. It stays the queue's.
+ * -errno if there can be none.
+ */
+int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue);
+/*
+ * Cancel the pending transfers that have @user_data, or all. Each of them still gets its
+ * completion: with the error ECANCELED if it was not over, and the bytes that were moved
+ * before. What was not submitted does not happen; a bounced transfer stops at its next chunk;
+ * commands that the drive has run to their end. Return how many are told to end; -ENOENT:
+ * none is pending.
+ */
+int dmabuf_rw_queue_cancel(struct dmabuf_rw_queue *queue, uint64_t user_data);
+int dmabuf_rw_queue_cancel_all(struct dmabuf_rw_queue *queue);
 /* Transfers queued or submitted whose completion has not been reaped. */
 unsigned int dmabuf_rw_queue_pending(const struct dmabuf_rw_queue *queue);
 unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
@@ -513,10 +558,10 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  */
 struct dmabuf_rw_file_opts {
 	size_t size;
+	struct dmabuf_rw_error *error;
 	uint64_t flags;
 	uint32_t mode;
 	uint32_t resv;
-	struct dmabuf_rw_error *error;
 	int (*interrupted)(void *arg);
 	void *arg;
 };

@@ -3,17 +3,22 @@
  * private.h - what the library's files share; not installed.
  *
  * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
- * made, but for the binding's totals, which are atomic, and its pool and scratch memory,
- * which have locks of their own; that is why they need no lock. struct dmabuf_rw_queue
- * is private to queue.c, struct dmabuf_rw_file to file.c.
+ * made, but for the binding's totals, which are atomic, and its scratch memory, which has
+ * a lock of its own; that is why they need no lock. struct dmabuf_rw_queue is private to
+ * queue.c, struct dmabuf_rw_file to file.c.
  *
  * Layers, each using those below it only:
  *   queue.c, io.c	transfers as callers see them
  *   binding.c		what a binding is; which refusals may be bounced
  *   transfer.c		one transfer, direct where possible and bounced elsewhere
- *   bounce.c		the pool and the pipeline; scratch.c: odd writes to bound files
+ *   bounce.c		the pipeline through memory; scratch.c: odd writes to bound files
+ *   pool.c		the memory of all pipelines of the process
  *   cache.c		what they leave in the page cache
  *   view.c		the CPU's way to a buffer
+ *   fork.c		which process this is
+ *
+ * Locks: all are leaves, held for a list operation at most, but for the one of scratch.c,
+ * which is held during its transfers, and below which those of view.c's callers are taken.
  */
 #ifndef DMABUF_RW_PRIVATE_H
 #define DMABUF_RW_PRIVATE_H
@@ -31,7 +36,28 @@
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
-/* The fields of the first release's structures; what every caller has. */
+static inline int dmabuf_rw_cancel_off(void)
+{
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return old;
+}
+
+static inline void dmabuf_rw_cancel_back(const int *old)
+{
+	pthread_setcancelstate(*old, NULL);
+}
+
+/* Among the declarations of a public function: pthread_cancel() has no effect in it. */
+#define DMABUF_RW_NO_CANCEL \
+	int no_cancel_ __attribute__((cleanup(dmabuf_rw_cancel_back), unused)) = \
+		dmabuf_rw_cancel_off()
+
+/* No structure of any version is longer; what says so has no size set. */
+#define DMABUF_RW_MAX_STRUCT	4096
+
+/* What every caller has of a structure: the fields up to @last. */
 #define MIN_OPTS(type, last) (offsetof(struct type, last) + \
 			      sizeof(((struct type *)0)->last))
 
@@ -49,6 +75,7 @@ struct dmabuf_rw_totals {
 struct dmabuf_rw_bounce;
 
 struct dmabuf_rw_binding {
+	uint64_t id;		/* no other binding of the process has had it */
 	int fd;			/* the binding; ours. -1: bounce-only */
 	uint64_t buf_bytes;	/* size of the buffer; never changes */
 	uint32_t file_align;	/* as bind found them; at least 1 */
@@ -64,19 +91,42 @@ struct dmabuf_rw_binding {
 /* ioctl() that says -errno. A signal is reported, not retried. */
 int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg);
 
+/* What all option structures begin with. */
+struct dmabuf_rw_opts_head {
+	size_t size;
+	struct dmabuf_rw_error *error;
+};
+
 /*
- * Copies an option structure of @src_size bytes by the rule of sized structures: a
- * short one gets zeros, a longer one must have a tail of zeros (-E2BIG), one shorter
- * than @min_size is malformed (-EINVAL). A null @src gives all zeros.
+ * Copies an option structure by the rule of sized structures: a short one gets zeros, a
+ * longer one must have a tail of zeros (-E2BIG), one shorter than @min_size is malformed
+ * (-EINVAL). Fills its error, if it is long enough to have one. A null @src gives all zeros.
  */
-int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_size);
+int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_size,
+			enum dmabuf_rw_call call);
 
 /* Fills @error, if there is one, and returns -@err. */
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
 
-/* What the kernel fills must come to it as zeros. @sized begins with its size, 32 bits. */
-void dmabuf_rw_clear_but_size(void *sized);
+/*
+ * Clears what follows the size, 32 bits, that a structure of the kernel's begins with, as the
+ * kernel wants it. -EINVAL: that is less than @min, or no size of a structure at all.
+ */
+int dmabuf_rw_clear_but_size(void *sized, uint32_t min);
+
+/*
+ * @fd, or a duplicate that is above the three standard descriptors in its place: a program
+ * that has closed those would print into it. Negative is passed on, with errno.
+ */
+int dmabuf_rw_above_std(int fd);
+/* Another opening of the same file, through /proc. -1 with errno. */
+int dmabuf_rw_reopen(int fd, int flags);
+
+/* ---- which process this is: fork.c ------------------------------------------------ */
+
+/* A number that no ancestor of this process has; 0: it cannot be told. */
+uint64_t dmabuf_rw_process(void);
 
 /* ---- pieces: pieces.c -------------------------------------------------------------- */
 
@@ -110,7 +160,13 @@ struct dmabuf_rw_transfer {
 	uint64_t len;		/* sum of the pieces, saturating */
 	uint64_t flags;
 	const struct dmabuf_rw_piece *pieces;
+	const _Atomic bool *cancelled;	/* null: it cannot be cancelled */
 };
+
+static inline bool dmabuf_rw_is_cancelled(const struct dmabuf_rw_transfer *t)
+{
+	return t->cancelled && atomic_load_explicit(t->cancelled, memory_order_relaxed);
+}
 
 /* How far it is. @done is the sum of the other two, and has no gap. */
 struct dmabuf_rw_progress {
@@ -136,9 +192,6 @@ int dmabuf_rw_run_through(const struct dmabuf_rw_binding *binding,
 /* True if @err from the module may be made good by bouncing. */
 bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err);
 
-/* enum dmabuf_rw_path of what was moved. */
-uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced);
-
 /* Adds a finished transfer to the binding's totals. */
 void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
 		     uint64_t bounced);
@@ -148,11 +201,14 @@ void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
 struct dmabuf_rw_view {
 	int fd;			/* the dma-buf; ours */
 	uint64_t bytes;
-	char *map;		/* null with @copy */
+	_Atomic(struct dmabuf_rw_mapping *) map;	/* null with @copy; the newest */
 	bool writable;		/* bytes can be put into the buffer */
 	dmabuf_rw_copy_fn copy;
 	void *copy_arg;
 };
+
+/* The mapping of this process; null: it has none, and there can be none. Not with @copy. */
+char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view);
 
 /* DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_* @flags. Returns 0 or -errno, never -EINTR. */
 int dmabuf_rw_cpu_access(int fd, uint64_t flags);
@@ -200,6 +256,47 @@ void dmabuf_rw_cache_drop(int fd, struct dmabuf_rw_cached *c);
 void dmabuf_rw_cache_write_back(int fd, struct dmabuf_rw_cached *c);
 int dmabuf_rw_cache_settle(int fd, struct dmabuf_rw_cached *c);
 
+/* ---- memory to bounce through: pool.c ---------------------------------------------------- */
+
+/* One read or write of the file, and its place in a lane's memory. */
+struct dmabuf_rw_chunk {
+	uint64_t pos;		/* of its first byte in the transfer */
+	uint32_t len;		/* bytes of the transfer in it */
+	uint32_t head;		/* bytes in front of them, read for alignment */
+	uint32_t want;		/* bytes to move between file and memory: all of it */
+	uint32_t got;		/* of these, moved */
+	bool direct;
+	bool busy;		/* the kernel has it */
+	bool asked;		/* @cached is set */
+	struct dmabuf_rw_cached cached;	/* what it takes of the page cache */
+	int err;
+};
+
+struct io_uring;
+
+/* Memory with an io_uring of its own, which serves one transfer at a time. */
+struct dmabuf_rw_lane {
+	struct dmabuf_rw_lane *prev, *next;	/* pool.c's */
+	bool idle;		/* pool.c's */
+	uint32_t depth;		/* chunks */
+	uint32_t chunk;		/* bytes of each */
+	char *memory;
+	struct io_uring *ring;	/* null: chunk after chunk, by system calls */
+	bool registered;	/* the memory, as the ring's buffer 0 */
+	bool broken;		/* not to be used again */
+	struct dmabuf_rw_chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
+};
+
+/*
+ * Who may want lanes says so as long as that is. -ENOMEM: this process cannot be told from
+ * its children.
+ */
+int dmabuf_rw_pool_hold(void);
+void dmabuf_rw_pool_drop(void);
+/* Null: there is no memory. All of the window is zero. */
+struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk);
+void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane);
+
 /* ---- through memory: bounce.c, scratch.c ------------------------------------------------ */
 
 /* What bouncing needs to know; the binding's options, resolved. */
@@ -213,7 +310,7 @@ struct dmabuf_rw_bounce_params {
 	void *copy_arg;
 };
 
-/* Locked by itself; lives as long as its binding. */
+/* Does not change while its binding lives, but for what is atomic. */
 struct dmabuf_rw_bounce {
 	struct dmabuf_rw_view view;
 	int plain_fd;		/* the file without O_DIRECT, if we could have that */
@@ -223,13 +320,9 @@ struct dmabuf_rw_bounce {
 	bool can_write;
 	bool regular;
 	bool pinned;		/* a bound regular file: takes no pwrite() */
+	_Atomic int dontcache;	/* 1: the file knows RWF_DONTCACHE; -1: it does not; 0: not tried */
 	uint32_t depth;
 	uint32_t chunk;
-
-	pthread_mutex_t lock;
-	struct dmabuf_rw_lane *idle;	/* by @lock */
-	unsigned int nr_idle;		/* by @lock */
-
 	struct dmabuf_rw_scratch *scratch;	/* what is bound and writable; else null; ours */
 };
 
@@ -268,6 +361,8 @@ uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_info *info,
 			     struct dmabuf_rw_scratch **scratch);
 void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch);
+/* In a child, once, while it has one thread. */
+void dmabuf_rw_scratch_after_fork(void);
 /* As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. */
 int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
 			    const struct dmabuf_rw_view *view,

@@ -28,7 +28,7 @@ bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, 
 	return binding->bounce && (err == EDOM || (err == ENXIO && op == DMABUF_RW_OP_READ));
 }
 
-uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced)
+DMABUF_RW_API uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced)
 {
 	if (direct)
 		return bounced ? DMABUF_RW_PATH_MIXED : DMABUF_RW_PATH_DIRECT;
@@ -73,6 +73,10 @@ static int direct_part(const struct dmabuf_rw_binding *b,
 			.file_off = t->file_off + p->done,
 		};
 
+		if (dmabuf_rw_is_cancelled(t)) {
+			err = ECANCELED;
+			break;
+		}
 		if (t->plain) {
 			io.buf_off = t->pieces->buf_off + p->done;
 			io.len = end - p->done;

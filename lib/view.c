@@ -10,12 +10,15 @@
  *
  * The mapping is made when the view is opened, so that a buffer that has none is refused
  * then. A buffer that its exporter takes away later raises SIGBUS when it is touched, as
- * in every mapping of it.
+ * in every mapping of it. A child process makes a mapping of its own when it first needs one,
+ * since exporters may not pass theirs on, and something else may be at its place then.
  *
- * Thread-safety: a view does not change while it is open.
+ * Thread-safety: a view does not change while it is open, but for new mappings at the head of
+ * its list, which are put there atomically.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -24,6 +27,12 @@
 #include <linux/dma-buf.h>
 
 #include "private.h"
+
+struct dmabuf_rw_mapping {
+	uint64_t process;
+	char *map;
+	struct dmabuf_rw_mapping *older;	/* an ancestor's */
+};
 
 int dmabuf_rw_cpu_access(int fd, uint64_t flags)
 {
@@ -35,6 +44,47 @@ int dmabuf_rw_cpu_access(int fd, uint64_t flags)
 		ret = dmabuf_rw_ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync);
 	} while (ret == -EINTR || ret == -EAGAIN);
 	return ret < 0 ? ret : 0;
+}
+
+static struct dmabuf_rw_mapping *mapping_new(const struct dmabuf_rw_view *view,
+					     struct dmabuf_rw_mapping *older)
+{
+	struct dmabuf_rw_mapping *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	m->process = dmabuf_rw_process();
+	m->older = older;
+	m->map = mmap(NULL, view->bytes, PROT_READ | (view->writable ? PROT_WRITE : 0),
+		      MAP_SHARED, view->fd, 0);
+	if (m->map == MAP_FAILED) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view)
+{
+	/* The one part of a view that changes. */
+	_Atomic(struct dmabuf_rw_mapping *) *head =
+		(_Atomic(struct dmabuf_rw_mapping *) *)&view->map;
+	struct dmabuf_rw_mapping *m = atomic_load(head), *own;
+
+	if (m->process == dmabuf_rw_process())
+		return m->map;
+	own = mapping_new(view, m);
+	if (!own)
+		return NULL;
+	if (!atomic_compare_exchange_strong(head, &m, own)) {
+		/* Another thread was first. */
+		munmap(own->map, view->bytes);
+		free(own);
+		return m->map;
+	}
+	return own->map;
 }
 
 int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
@@ -61,15 +111,14 @@ int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
 		.copy_arg = copy_arg,
 		.writable = (mode & O_ACCMODE) != O_RDONLY,
 	};
-	view->fd = fcntl(dmabuf_fd, F_DUPFD_CLOEXEC, 0);
+	view->fd = fcntl(dmabuf_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (view->fd < 0)
 		return -errno;
 	if (copy)
 		return 0;
 
-	view->map = mmap(NULL, size, PROT_READ | (view->writable ? PROT_WRITE : 0),
-			 MAP_SHARED, view->fd, 0);
-	if (view->map == MAP_FAILED) {
+	view->map = mapping_new(view, NULL);
+	if (!view->map) {
 		ret = -errno;
 		close(view->fd);
 		return ret;
@@ -79,13 +128,20 @@ int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
 
 void dmabuf_rw_view_close(struct dmabuf_rw_view *view)
 {
-	if (view->map)
-		munmap(view->map, view->bytes);
+	struct dmabuf_rw_mapping *m = view->map, *older;
+
+	for (; m; m = older) {
+		older = m->older;
+		if (m->process == dmabuf_rw_process())
+			munmap(m->map, view->bytes);
+		free(m);
+	}
 	close(view->fd);
 }
 
-static int copy_piece(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
-		      uint64_t buf_off, void *host, uint64_t len)
+/* @map: null with a copy function. */
+static int copy_piece(const struct dmabuf_rw_view *view, char *map,
+		      enum dmabuf_rw_copy direction, uint64_t buf_off, void *host, uint64_t len)
 {
 	int ret;
 
@@ -97,9 +153,9 @@ static int copy_piece(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy dir
 		return ret < 0 && ret >= -4095 && ret != -EINTR ? ret : -EIO;
 	}
 	if (direction == DMABUF_RW_COPY_TO_BUFFER)
-		memcpy(view->map + buf_off, host, len);
+		memcpy(map + buf_off, host, len);
 	else
-		memcpy(host, view->map + buf_off, len);
+		memcpy(host, map + buf_off, len);
 	return 0;
 }
 
@@ -110,12 +166,16 @@ int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy d
 	uint64_t flags = direction == DMABUF_RW_COPY_TO_BUFFER ? DMA_BUF_SYNC_WRITE :
 								  DMA_BUF_SYNC_READ;
 	uint64_t left = to - from;
+	char *map = NULL;
 	unsigned int i;
 	int ret = 0, end;
 
 	if (!left)
 		return 0;
-	if (view->map) {
+	if (!view->copy) {
+		map = dmabuf_rw_view_map(view);
+		if (!map)
+			return -ENOMEM;
 		ret = dmabuf_rw_cpu_access(view->fd, flags | DMA_BUF_SYNC_START);
 		if (ret)
 			return ret;
@@ -128,12 +188,12 @@ int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy d
 			continue;
 		}
 		len = MIN(pieces[i].len - from, left);
-		ret = copy_piece(view, direction, pieces[i].buf_off + from, host, len);
+		ret = copy_piece(view, map, direction, pieces[i].buf_off + from, host, len);
 		host = (char *)host + len;
 		left -= len;
 		from = 0;
 	}
-	if (view->map) {
+	if (map) {
 		end = dmabuf_rw_cpu_access(view->fd, flags | DMA_BUF_SYNC_END);
 		if (!ret)
 			ret = end;

@@ -10,12 +10,18 @@
  * its direct transfers. A transfer keeps several chunks in flight by itself (bounce.c),
  * so few threads are enough.
  *
- * A thread is started when there is a job and none is idle, up to MAX_THREADS, and stays
- * until the queue is destroyed. It blocks all signals, which belong to the program.
+ * Where there is no io_uring, the threads run all transfers of a queue, by system calls.
  *
- * Thread-safety: adding, taking and rearming by one thread at a time; the lists are
- * shared with the threads under the lock. A job is nobody's but the thread's that runs
- * it.
+ * A thread is started when there is a job and none is idle, up to MAX_THREADS, and stays
+ * until the queue is destroyed. It blocks all signals, which belong to the program, but for
+ * those that a thread gets for what it does itself: a buffer that is taken away while it is
+ * copied raises SIGBUS, and a handler of the program's works here as it does elsewhere.
+ *
+ * Invariant: the descriptor is readable if and only if the list of done jobs is not empty.
+ *
+ * Thread-safety: adding, taking and sweeping by one thread at a time; the lists, and with
+ * them the descriptor's state, are shared with the threads under the lock. A job is nobody's
+ * but the thread's that runs it, except for its cancelling, which is atomic.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -68,19 +74,20 @@ static struct dmabuf_rw_job *pop(struct list *list)
 	return job;
 }
 
-static void announce(struct dmabuf_rw_workers *w)
+static void append_done_locked(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
 {
-	/* Cannot fail before 2^64 jobs have been announced. */
-	eventfd_write(w->event_fd, 1);
+	/* Cannot fail: it is written once between two readings. */
+	if (!w->done.first)
+		eventfd_write(w->event_fd, 1);
+	append(&w->done, job);
 }
 
 static void run_job(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
 {
 	job->err = dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);
 	pthread_mutex_lock(&w->lock);
-	append(&w->done, job);
+	append_done_locked(w, job);
 	pthread_mutex_unlock(&w->lock);
-	announce(w);
 }
 
 static void *worker(void *arg)
@@ -104,10 +111,14 @@ static void *worker(void *arg)
 
 static void start_thread(struct dmabuf_rw_workers *w)
 {
-	sigset_t all, old;
+	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP };
+	sigset_t most, old;
+	size_t i;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	sigfillset(&most);
+	for (i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&most, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &most, &old);
 	if (!pthread_create(&w->threads[w->nr_threads], NULL, worker, w))
 		w->nr_threads++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -120,7 +131,7 @@ int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers)
 
 	if (!w)
 		return -ENOMEM;
-	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->event_fd = dmabuf_rw_above_std(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (w->event_fd < 0) {
 		ret = -errno;
 		free(w);
@@ -159,23 +170,38 @@ void dmabuf_rw_workers_add(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *jo
 struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *w)
 {
 	struct dmabuf_rw_job *job;
+	eventfd_t value;
 
 	pthread_mutex_lock(&w->lock);
 	job = pop(&w->done);
+	if (job && !w->done.first)
+		eventfd_read(w->event_fd, &value);
 	pthread_mutex_unlock(&w->lock);
 	return job;
+}
+
+void dmabuf_rw_workers_sweep(struct dmabuf_rw_workers *w)
+{
+	struct dmabuf_rw_job *job;
+	struct list waiting;
+
+	pthread_mutex_lock(&w->lock);
+	waiting = w->waiting;
+	w->waiting = (struct list){ 0 };
+	while ((job = pop(&waiting))) {
+		if (job->cancelled) {
+			job->err = ECANCELED;
+			append_done_locked(w, job);
+		} else {
+			append(&w->waiting, job);
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
 }
 
 int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *w)
 {
 	return w->event_fd;
-}
-
-void dmabuf_rw_workers_rearm(struct dmabuf_rw_workers *w)
-{
-	eventfd_t value;
-
-	eventfd_read(w->event_fd, &value);
 }
 
 void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *w)
@@ -189,7 +215,6 @@ void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *w)
 	for (i = 0; i < w->nr_threads; i++)
 		pthread_join(w->threads[i], NULL);
 	w->nr_threads = 0;
-	announce(w);
 }
 
 void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *w)
@@ -197,7 +222,10 @@ void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *w)
 	if (!w)
 		return;
 	close(w->event_fd);
-	pthread_cond_destroy(&w->more);
-	pthread_mutex_destroy(&w->lock);
+	/* In a child the two may be locked and waited for, by threads that are not there. */
+	if (!w->nr_threads) {
+		pthread_cond_destroy(&w->more);
+		pthread_mutex_destroy(&w->lock);
+	}
 	free(w);
 }

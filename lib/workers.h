@@ -13,6 +13,7 @@ struct dmabuf_rw_job {
 	struct dmabuf_rw_transfer transfer;
 	struct dmabuf_rw_progress progress;	/* in: how far it is; out: in the end */
 	int err;			/* out: as dmabuf_rw_run() */
+	_Atomic bool cancelled;		/* may be set at any time; then it ends soon */
 	struct dmabuf_rw_job *next;	/* of workers.c */
 };
 
@@ -23,12 +24,13 @@ int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers);
 void dmabuf_rw_workers_add(struct dmabuf_rw_workers *workers, struct dmabuf_rw_job *job);
 /* A job that is done, or null. */
 struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *workers);
-/* Readable when a job has been done since the last rearming. */
+/* What is cancelled and waits for a thread is done now. */
+void dmabuf_rw_workers_sweep(struct dmabuf_rw_workers *workers);
+/* Readable while a job that is done waits to be taken. */
 int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *workers);
-void dmabuf_rw_workers_rearm(struct dmabuf_rw_workers *workers);
-/* Runs all jobs to their end, and ends the threads; the descriptor is readable then. */
+/* Runs all jobs to their end, and ends the threads. */
 void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *workers);
-/* After _finish(). Takes null. */
+/* After _finish(), or in a child process, which has no threads of its parent. Takes null. */
 void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *workers);
 
 #endif /* DMABUF_RW_WORKERS_H */

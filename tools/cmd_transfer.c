@@ -151,7 +151,8 @@ static int move(struct run *r)
 	progress_begin(&r->progress, r->o.progress, r->write ? "store" : "load", r->total);
 	status = move_parts(r, queue);
 	progress_end(&r->progress, r->moved,
-		     path_of(r->direct_bytes, r->bounced_bytes));
+		     dmabuf_rw_path_of(r->direct_bytes, r->bounced_bytes));
+	r->io_uring = !dmabuf_rw_queue_ring_error(queue);
 	dmabuf_rw_queue_destroy(queue);
 	if (!status)
 		return flush(r);

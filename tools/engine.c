@@ -15,14 +15,6 @@
 /* Blocks of every file system and drive. */
 #define FILE_BLOCK	4096
 
-uint32_t path_of(uint64_t direct, uint64_t bounced)
-{
-	if (!direct && !bounced)
-		return DMABUF_RW_PATH_NONE;
-	return !bounced ? DMABUF_RW_PATH_DIRECT : !direct ? DMABUF_RW_PATH_BOUNCED :
-							    DMABUF_RW_PATH_MIXED;
-}
-
 static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t bytes,
 		       int err, uint64_t direct, uint64_t bounced)
 {
@@ -32,12 +24,13 @@ static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t by
 	e->moved += got;
 	e->direct_bytes += direct;
 	e->bounced_bytes += bounced;
-	e->path = path_of(e->direct_bytes, e->bounced_bytes);
+	e->path = dmabuf_rw_path_of(e->direct_bytes, e->bounced_bytes);
 	if (got == want)
 		return;
 	if (off + got < e->gapless)
 		e->gapless = off + got;
-	if (!e->error.err) {
+	/* What was cancelled because the user has had enough is no error. */
+	if (!e->error.err && !(err == ECANCELED && *e->stop)) {
 		/* Short without an error: the device became smaller under us. */
 		e->error.call = DMABUF_RW_CALL_IO;
 		e->error.err = err ? err : ENOSPC;
@@ -59,14 +52,15 @@ static uint64_t block_len(const struct engine *e, uint64_t off)
 
 static bool stopped(const struct engine *e)
 {
-	return (e->stop && *e->stop) || e->error.err;
+	return *e->stop || e->error.err;
 }
 
 /* Keeps the queue full until everything was submitted and has come back. */
 static int run_queue(struct engine *e, uint64_t *next)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
-	struct dmabuf_rw_completion done[REAP_MAX];
+	struct dmabuf_rw_completion done[REAP_MAX] = { { .size = sizeof(done[0]) } };
+	bool cancelled = false;
 	int ret, i;
 
 	for (;;) {
@@ -84,6 +78,11 @@ static int run_queue(struct engine *e, uint64_t *next)
 		}
 		if (!dmabuf_rw_queue_pending(e->queue))
 			return 0;
+		/* What goes by way of memory, from a slow disk, may take long. */
+		if (*e->stop && !cancelled) {
+			dmabuf_rw_queue_cancel_all(e->queue);
+			cancelled = true;
+		}
 
 		ret = dmabuf_rw_queue_reap(e->queue, done, REAP_MAX, 1, &tick);
 		if (ret == -EINTR)

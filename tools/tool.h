@@ -146,7 +146,7 @@ struct engine {
 	uint64_t len;
 	uint64_t block;		/* bytes of one transfer */
 	uint64_t io_flags;
-	volatile sig_atomic_t *stop;	/* set: submit no more */
+	volatile sig_atomic_t *stop;	/* set: submit no more, and end what can be ended */
 	/* Now and then; may be null. */
 	void (*progress)(void *arg, uint64_t done, uint32_t path);
 	void *progress_arg;
@@ -166,8 +166,6 @@ struct engine {
  * queue itself has failed; so destroy that before the binding.
  */
 int engine_run(struct engine *e);
-/* The way that so many bytes of both kinds have taken. */
-uint32_t path_of(uint64_t direct, uint64_t bounced);
 
 /* ---- progress.c: a bar on a terminal ---------------------------------------------- */
 

@@ -101,6 +101,7 @@ struct run {
 	uint64_t before;	/* bytes of the parts that are done */
 	struct progress progress;
 	uint64_t moved, gapless, direct_bytes, bounced_bytes, completions;
+	bool io_uring;		/* not forbidden here */
 	/* From before the first file is opened or made until all is where it should be. */
 	double seconds;
 	double transfer_seconds;	/* of that, for moving */

@@ -10,6 +10,11 @@ static double rate_of(const struct run *r)
 	return r->seconds > 0 ? r->moved / r->seconds : 0;
 }
 
+static const char *way(uint64_t direct_bytes, uint64_t bounced_bytes)
+{
+	return dmabuf_rw_path_name(dmabuf_rw_path_of(direct_bytes, bounced_bytes));
+}
+
 static void put_parts(const struct run *r)
 {
 	struct json_object *files = json_object_new_array(), *o;
@@ -27,8 +32,7 @@ static void put_parts(const struct run *r)
 		json_put_u64(o, "bytes", part->gapless);
 		json_put_u64(o, "direct_bytes", part->direct_bytes);
 		json_put_u64(o, "bounced_bytes", part->bounced_bytes);
-		json_put_string(o, "path", dmabuf_rw_path_name(path_of(part->direct_bytes,
-								       part->bounced_bytes)));
+		json_put_string(o, "path", way(part->direct_bytes, part->bounced_bytes));
 		if (input->refusal.err)
 			json_object_object_add(o, "not_direct", json_of_error(&input->refusal));
 		json_object_array_add(files, o);
@@ -50,11 +54,11 @@ void put_result(const struct run *r)
 	json_put_u64(root, "bytes_moved", r->moved);
 	json_put_u64(root, "direct_bytes", r->direct_bytes);
 	json_put_u64(root, "bounced_bytes", r->bounced_bytes);
-	json_put_string(root, "path",
-			dmabuf_rw_path_name(path_of(r->direct_bytes, r->bounced_bytes)));
+	json_put_string(root, "path", way(r->direct_bytes, r->bounced_bytes));
 	json_put_u64(root, "transfers", r->completions);
 	json_put_u64(root, "depth", r->o.depth);
 	json_put_u64(root, "block_size", r->o.block);
+	json_put_bool(root, "io_uring", r->io_uring);
 	json_put_double(root, "seconds", r->seconds);
 	json_put_double(root, "transfer_seconds", r->transfer_seconds);
 	json_put_double(root, "bytes_per_second", rate_of(r));
@@ -94,7 +98,7 @@ void print_result(const struct run *r)
 	    r->write ? "from" : "into", r->o.buffer,
 	    size_format(r->moved, size, sizeof(size)), (unsigned long long)r->moved,
 	    r->seconds, r->transfer_seconds, size_format(rate_of(r), rate, sizeof(rate)),
-	    dmabuf_rw_path_name(path_of(r->direct_bytes, r->bounced_bytes)));
+	    way(r->direct_bytes, r->bounced_bytes));
 	free(more);
 	if (r->o.allow_bounce)
 		say(stdout, "direct %s (%llu bytes), bounced %s (%llu bytes)",

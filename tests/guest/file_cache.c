@@ -127,7 +127,7 @@ static void check_cache_kept(void)
 static void load(enum way way)
 {
 	const u64 block = 256 * KiB;
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	u64 next = 0;
 
 	CHECK_EQ(dmabuf_rw_read(binding, 0, 33, BYTES, 0, NULL), BYTES);

@@ -183,7 +183,7 @@ static void copy(const struct transfer *t, u8 *buffer, u8 *file, u64 len)
 
 static s64 ask(const struct transfer *t, struct dmabuf_rw_result *result)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 
 	*result = (struct dmabuf_rw_result){ .size = sizeof(*result) };
 	switch (t->how) {

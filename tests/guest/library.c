@@ -125,7 +125,7 @@ static void queue_moves_every_block(const void *arg)
 {
 	const struct queue_kind *kind = arg;
 	const u32 block = 16 * KiB, nr = 128;
-	struct dmabuf_rw_completion done[16];
+	struct dmabuf_rw_completion done[16] = { { .size = sizeof(done[0]) } };
 	struct dmabuf_rw_piece pieces[128][2];
 	struct dmabuf_rw_queue *queue;
 	u32 next = 0, finished = 0;
@@ -133,8 +133,6 @@ static void queue_moves_every_block(const void *arg)
 	int round, n;
 
 	join(&j, "priv512", &exporter_udmabuf, (u64)block * nr);
-	if (kind->flags & DMABUF_RW_QUEUE_IOPOLL && !(j.info.flags & DMABUF_RW_INFO_POLL))
-		skip("the drive has no poll queues here");
 	queue = queue_create(24, kind->flags);
 	if (kind->attached)
 		OK(dmabuf_rw_queue_attach(queue, j.binding));
@@ -180,29 +178,32 @@ static void queue_moves_every_block(const void *arg)
 
 static void polling_without_poll_queues_says_so(const void *arg)
 {
-	struct dmabuf_rw_completion done;
 	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_IO };
-	struct dmabuf_rw_queue *queue;
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
 	struct joined j;
 	char text[600];
 
 	join(&j, "priv512", &exporter_udmabuf, MiB);
 	if (j.info.flags & DMABUF_RW_INFO_POLL)
 		skip("the drive has poll queues here");
-	queue = queue_create(4, DMABUF_RW_QUEUE_IOPOLL);
-	OK(dmabuf_rw_queue_read(queue, j.binding, j.at, 0, 4096, 0, 1));
-	CHECK_EQ(dmabuf_rw_queue_reap(queue, &done, 1, 1, NULL), 1);
-	CHECK_EQ(done.bytes, -EOPNOTSUPP);
-	error.err = done.error;
+	OK(io_uring_queue_init(4, &ring, IORING_SETUP_IOPOLL));
+	sqe = io_uring_get_sqe(&ring);
+	dmabuf_rw_prep_read(sqe, j.binding, j.at, 0, 4096, 0);
+	OK(io_uring_submit(&ring));
+	OK(io_uring_wait_cqe(&ring, &cqe));
+	CHECK_EQ(cqe->res, -EOPNOTSUPP);
+	error.err = -cqe->res;
 	dmabuf_rw_error_format(&error, text, sizeof(text));
 	CHECK(strstr(text, "poll_queues"), "%s", text);
-	dmabuf_rw_queue_destroy(queue);
+	io_uring_queue_exit(&ring);
 	part(&j);
 }
 
 static void queued_transfers_know_errors_from_the_end(const void *arg)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *queue;
 	struct joined j;
 	u64 end;
@@ -242,8 +243,7 @@ static void destroying_a_queue_waits_for_the_drive(const void *arg)
 	join(&j, "priv512", &exporter_udmabuf, len);
 	disk_fill(&j.disk, j.at, len, 6, 0);
 	for (int round = 0; round < 8; round++) {
-		queue = queue_create(32, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD :
-				     round & 2 ? DMABUF_RW_QUEUE_SQPOLL : 0);
+		queue = queue_create(32, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD : 0);
 		for (u64 off = 0; off < len; off += block)
 			OK(dmabuf_rw_queue_read(queue, j.binding, j.at + off, off, block, 0,
 						0));
@@ -260,7 +260,7 @@ static void destroying_a_queue_waits_for_the_drive(const void *arg)
 /* A ring that lets go of its files late would keep the disk in use. */
 static void nothing_is_held_when_all_is_destroyed(const void *arg)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *queue;
 	struct joined j;
 	int fd;
@@ -273,8 +273,7 @@ static void nothing_is_held_when_all_is_destroyed(const void *arg)
 		CHECK(fd >= 0, "round %d: %s", round, strerror(errno));
 		j.device = device_open();
 		OK(dmabuf_rw_binding_create(j.device, j.buf.fd, fd, NULL, &j.binding));
-		queue = queue_create(8, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD :
-				     round & 2 ? DMABUF_RW_QUEUE_SQPOLL : 0);
+		queue = queue_create(8, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD : 0);
 		if (round % 3)
 			OK(dmabuf_rw_queue_attach(queue, j.binding));
 		OK(dmabuf_rw_queue_read(queue, j.binding, 0, 0, MiB, 0, 0));
@@ -305,6 +304,8 @@ static void entries_work_on_a_ring_of_ones_own(const void *arg)
 	int fd, i;
 
 	join(&j, "priv512", &exporter_udmabuf, MiB);
+	if (kind->setup & IORING_SETUP_IOPOLL && !(j.info.flags & DMABUF_RW_INFO_POLL))
+		skip("the drive has no poll queues here");
 	OK(io_uring_queue_init(8, &ring, kind->setup));
 	fd = dmabuf_rw_binding_fd(j.binding);
 	if (kind->fixed)
@@ -364,7 +365,7 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct joined *j = w->j;
 	u64 off = w->nr * SHARE, n = 0;
-	struct dmabuf_rw_completion done[8];
+	struct dmabuf_rw_completion done[8] = { { .size = sizeof(done[0]) } };
 	struct dmabuf_rw_queue *queue = queue_create(8, w->nr & 1 ?
 					DMABUF_RW_QUEUE_SINGLE_THREAD : 0);
 
@@ -417,7 +418,7 @@ struct other {
 
 static void *reap_there(void *arg)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct other *other = arg;
 
 	other->ret = dmabuf_rw_queue_reap(other->queue, &done, 1, 1, NULL);
@@ -426,7 +427,7 @@ static void *reap_there(void *arg)
 
 static void a_queue_may_change_threads_unless_it_promised_not_to(const void *arg)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct other other;
 	pthread_t thread;
 	struct joined j;
@@ -591,11 +592,6 @@ static void add(void)
 		{ "attached", 0, true },
 		{ "single_thread", DMABUF_RW_QUEUE_SINGLE_THREAD, false },
 		{ "single_thread_attached", DMABUF_RW_QUEUE_SINGLE_THREAD, true },
-		{ "sqpoll", DMABUF_RW_QUEUE_SQPOLL, false },
-		{ "sqpoll_attached", DMABUF_RW_QUEUE_SQPOLL, true },
-		{ "iopoll", DMABUF_RW_QUEUE_IOPOLL, false },
-		{ "iopoll_single_thread", DMABUF_RW_QUEUE_IOPOLL |
-					  DMABUF_RW_QUEUE_SINGLE_THREAD, true },
 	};
 	static const struct ring_kind rings[] = {
 		{ "sqe64", 0, false },
@@ -603,6 +599,11 @@ static void add(void)
 		{ "sqe128", IORING_SETUP_SQE128, false },
 		{ "sqe128_fixed", IORING_SETUP_SQE128, true },
 		{ "cqe32", IORING_SETUP_CQE32, false },
+		{ "sqpoll", IORING_SETUP_SQPOLL, false },
+		{ "sqpoll_fixed", IORING_SETUP_SQPOLL, true },
+		{ "iopoll", IORING_SETUP_IOPOLL, false },
+		{ "iopoll_deferred", IORING_SETUP_IOPOLL | IORING_SETUP_SINGLE_ISSUER |
+				     IORING_SETUP_DEFER_TASKRUN, true },
 	};
 	size_t i;
 

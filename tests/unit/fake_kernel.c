@@ -18,6 +18,7 @@
 #include <linux/udmabuf.h>
 
 #include "fake_kernel.h"
+#include "private.h"
 #include "unit.h"
 
 #define FIRST_FD	1000
@@ -31,7 +32,7 @@
 #define SYS_cachestat	451
 #endif
 
-enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF };
+enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF, FD_RING };
 
 struct fake_fd {
 	enum fd_kind kind;
@@ -90,6 +91,8 @@ static void drop_arrays(void)
 
 void fake_reset(void)
 {
+	/* Its page stays; it is no mapping that a test could leak. */
+	dmabuf_rw_process();
 	drop_arrays();
 	memset(&fake, 0, sizeof(fake));
 	memset(fds, 0, sizeof(fds));
@@ -193,6 +196,21 @@ static enum fd_kind kind_of(int fd)
 bool fake_is_binding(int fd)
 {
 	return kind_of(fd) == FD_BINDING;
+}
+
+int fake_ring_fd(void)
+{
+	int fd;
+
+	fake_lock();
+	fd = new_fd(FD_RING);
+	fake_unlock();
+	return fd;
+}
+
+void fake_close(int fd)
+{
+	__wrap_close(fd);
 }
 
 /* A memfd stands for a dma-buf. */

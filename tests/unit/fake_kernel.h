@@ -23,7 +23,7 @@
 #include <dmabuf_rw.h>
 
 #define FAKE_RING_MAX 4096
-#define FAKE_TABLE 64
+#define FAKE_TABLE 65	/* bindings, and what tells of the ring's end */
 #define FAKE_PAGE 4096
 #define FAKE_PAGES 4096
 
@@ -85,6 +85,7 @@ struct fake_kernel {
 	unsigned int per_wait;		/* completions that one wait gives; 0: enough */
 	unsigned int wait_interrupts;	/* so many waits fail with EINTR first */
 	int wait_errno;			/* waits fail, -errno */
+	unsigned int submit_max;	/* entries that one call takes; 0: all */
 	unsigned int submit_refuse;	/* the next submission fails with EAGAIN, so often */
 	bool never_complete;		/* timeouts only */
 
@@ -109,7 +110,6 @@ struct fake_kernel {
 	unsigned int ring_flags;
 	unsigned int rings;		/* in existence */
 	unsigned int enters;		/* calls into the ring that a system call stands for */
-	bool has_table;			/* registered files */
 	unsigned int by_table;		/* transfers that named one */
 	unsigned int in_flight;		/* submitted, not completed */
 };
@@ -131,6 +131,9 @@ unsigned char fake_file_byte(uint64_t i);
 unsigned char fake_buffer_byte(uint64_t i);
 
 bool fake_is_binding(int fd);
+/* A descriptor for a ring. */
+int fake_ring_fd(void);
+void fake_close(int fd);
 
 /* One read or write of the file without the module; bytes or -errno. */
 int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_flags);

@@ -13,11 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <liburing.h>
 
 #include "fake_kernel.h"
 #include "unit.h"
+
+int __wrap_ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *ts, const sigset_t *mask);
 
 static int table[FAKE_TABLE];
 
@@ -27,9 +30,49 @@ struct rings {
 	struct io_uring_cqe *cqes;
 	unsigned int in_flight;
 	bool has_buffer;
+	bool has_table;
+	int end;		/* what it has registered beside bindings */
 	struct iovec buffer;
 	struct io_uring_sqe submitted[FAKE_RING_MAX];
 };
+
+#define MAX_RINGS 64
+
+/* By their descriptors. */
+static struct {
+	int fd;
+	struct rings *rings;
+} open_rings[MAX_RINGS];
+
+static void note_ring(int fd, struct rings *r)
+{
+	int i;
+
+	fake_lock();
+	for (i = 0; i < MAX_RINGS && open_rings[i].rings; i++)
+		;
+	assert_int_not_equal(i, MAX_RINGS);
+	open_rings[i].fd = fd;
+	open_rings[i].rings = r;
+	fake_unlock();
+}
+
+/* @forget: it is closed. Null if it is none. */
+static struct rings *ring_of_fd(int fd, bool forget)
+{
+	struct rings *r = NULL;
+	int i;
+
+	fake_lock();
+	for (i = 0; i < MAX_RINGS && !r; i++)
+		if (open_rings[i].rings && open_rings[i].fd == fd) {
+			r = open_rings[i].rings;
+			if (forget)
+				open_rings[i].rings = NULL;
+		}
+	fake_unlock();
+	return r;
+}
 
 static struct rings *rings_of(const struct io_uring *ring)
 {
@@ -71,6 +114,9 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	ring->cq.ring_mask = size * 2 - 1;
 	ring->cq.ring_entries = size * 2;
 	ring->sq.ring_ptr = r;
+	r->end = -1;
+	ring->ring_fd = fake_ring_fd();
+	note_ring(ring->ring_fd, r);
 	fake_lock();
 	fake.ring_flags = p->flags;
 	fake.rings++;
@@ -84,7 +130,11 @@ void io_uring_queue_exit(struct io_uring *ring)
 
 	/* The library promises to have waited. */
 	assert_int_equal(r->in_flight, 0);
-	assert_false(fake.has_table && fake.rings == 1);
+	assert_false(r->has_table);
+	if (r->end >= 0)
+		close(r->end);
+	ring_of_fd(ring->ring_fd, true);
+	fake_close(ring->ring_fd);
 	free(r->sqes);
 	free(r->cqes);
 	free(r);
@@ -104,22 +154,20 @@ int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
 	return 0;
 }
 
-int io_uring_register_ring_fd(struct io_uring *ring)
+int io_uring_ring_dontfork(struct io_uring *ring)
 {
 	(void)ring;
-	return 1;
+	return 0;
 }
 
 int io_uring_register_files_sparse(struct io_uring *ring, unsigned int nr)
 {
 	unsigned int i;
 
-	(void)ring;
 	assert_int_equal(nr, FAKE_TABLE);
-	assert_false(fake.has_table);
 	if (fake.table_errno)
 		return -fake.table_errno;
-	fake.has_table = true;
+	rings_of(ring)->has_table = true;
 	for (i = 0; i < nr; i++)
 		table[i] = -1;
 	return 0;
@@ -128,10 +176,16 @@ int io_uring_register_files_sparse(struct io_uring *ring, unsigned int nr)
 int io_uring_register_files_update(struct io_uring *ring, unsigned int index,
 				   const int *fds, unsigned int nr)
 {
-	(void)ring;
-	assert_true(fake.has_table);
+	struct rings *r = rings_of(ring);
+
+	assert_true(r->has_table);
 	assert_int_equal(nr, 1);
 	assert_in_range(index, 0, FAKE_TABLE - 1);
+	if (!fake_is_binding(fds[0]) && fds[0] >= 0) {
+		assert_int_equal(index, FAKE_TABLE - 1);
+		r->end = dup(fds[0]);
+		return nr;
+	}
 	assert_true((table[index] < 0) != (fds[0] < 0));
 	table[index] = fds[0];
 	return nr;
@@ -139,9 +193,12 @@ int io_uring_register_files_update(struct io_uring *ring, unsigned int index,
 
 int io_uring_unregister_files(struct io_uring *ring)
 {
-	(void)ring;
-	assert_true(fake.has_table);
-	fake.has_table = false;
+	struct rings *r = rings_of(ring);
+
+	assert_true(r->has_table);
+	r->has_table = false;
+	close(r->end);
+	r->end = -1;
 	return 0;
 }
 
@@ -204,9 +261,7 @@ static void complete(struct io_uring *ring, const struct io_uring_sqe *sqe)
 	case IORING_OP_URING_CMD:
 		cqe->res = command(sqe);
 		break;
-	case IORING_OP_POLL_ADD:
-		cqe->res = POLLIN;
-		break;
+	case IORING_OP_NOP:
 	case IORING_OP_ASYNC_CANCEL:
 		cqe->res = 0;
 		break;
@@ -232,42 +287,30 @@ static int submit(struct io_uring *ring)
 		fake_unlock();
 		return -EAGAIN;
 	}
-	while (*ring->sq.khead != tail) {
+	while (*ring->sq.khead != tail && (!fake.submit_max || n < fake.submit_max)) {
 		assert_in_range(r->in_flight, 0, FAKE_RING_MAX - 1);
 		r->submitted[r->in_flight++] =
 			ring->sq.sqes[*ring->sq.khead & ring->sq.ring_mask];
 		fake.in_flight++;
 		++*ring->sq.khead;
 		n++;
+		r->sq_flags = IORING_SQ_TASKRUN;
 	}
 	fake_unlock();
 	return n;
 }
 
-static bool can_complete(const struct io_uring_sqe *sqe)
+/* Takes an entry out of the array. */
+static void take(struct rings *r, struct io_uring_sqe *sqe)
 {
-	struct pollfd pfd = { .fd = sqe->fd, .events = POLLIN };
+	unsigned int at = fake.last_first ? r->in_flight - 1 : 0;
 
-	return sqe->opcode != IORING_OP_POLL_ADD || poll(&pfd, 1, 0) == 1;
-}
-
-/* Takes one entry that can complete out of the array. */
-static bool take(struct rings *r, struct io_uring_sqe *sqe)
-{
-	unsigned int i, at;
-
-	for (i = 0; i < r->in_flight; i++) {
-		at = fake.last_first ? r->in_flight - 1 - i : i;
-		*sqe = r->submitted[at];
-		if (!can_complete(sqe))
-			continue;
-		memmove(r->submitted + at, r->submitted + at + 1,
-			(r->in_flight - at - 1) * sizeof(r->submitted[0]));
-		r->in_flight--;
-		fake.in_flight--;
-		return true;
-	}
-	return false;
+	*sqe = r->submitted[at];
+	memmove(r->submitted + at, r->submitted + at + 1,
+		(r->in_flight - at - 1) * sizeof(r->submitted[0]));
+	r->in_flight--;
+	fake.in_flight--;
+	r->sq_flags = r->in_flight ? IORING_SQ_TASKRUN : 0;
 }
 
 enum { WAIT, WAIT_TIMEOUT, LOOK };
@@ -275,8 +318,7 @@ enum { WAIT, WAIT_TIMEOUT, LOOK };
 /* Completes until the ring has @nr completions. */
 static int wait_for(struct io_uring *ring, unsigned int nr, int how)
 {
-	const struct timespec nap = { .tv_nsec = 200000 };
-	unsigned int left = fake.per_wait ? fake.per_wait : nr, naps = 0;
+	unsigned int left = fake.per_wait ? fake.per_wait : nr;
 	struct rings *r = rings_of(ring);
 	struct io_uring_sqe sqe;
 
@@ -288,29 +330,56 @@ static int wait_for(struct io_uring *ring, unsigned int nr, int how)
 		fake_unlock();
 		return -EINTR;
 	}
-	if (how == WAIT_TIMEOUT && fake.never_complete) {
+	if (how != WAIT && fake.never_complete) {
 		fake_unlock();
-		return -ETIME;
+		return how == LOOK ? 0 : -ETIME;
 	}
 	/* The kernel would sleep for ever, and so would the test. */
 	assert_true(nr <= *ring->cq.ktail - *ring->cq.khead + r->in_flight);
 	while (left && r->in_flight && *ring->cq.ktail - *ring->cq.khead < nr) {
-		if (take(r, &sqe)) {
-			complete(ring, &sqe);
-			left--;
-			continue;
-		}
-		/* Only what another thread has to do first. */
-		if (how == LOOK || (how == WAIT_TIMEOUT && naps == 100))
-			break;
-		fake_unlock();
-		nanosleep(&nap, NULL);
-		if (++naps > 50000)
-			fail_msg("the library waits for what nobody does");
-		fake_lock();
+		take(r, &sqe);
+		complete(ring, &sqe);
+		left--;
 	}
 	fake_unlock();
-	return how == WAIT_TIMEOUT && naps == 100 ? -ETIME : 0;
+	return 0;
+}
+
+static bool is_ready(struct pollfd *pfd)
+{
+	struct rings *r = ring_of_fd(pfd->fd, false);
+
+	pfd->revents = 0;
+	if (pfd->fd < 0)
+		return false;
+	if (!r)
+		return poll(pfd, 1, 0) == 1;
+	fake_lock();
+	if (r->in_flight || r->cq_head != r->cq_tail)
+		pfd->revents = POLLIN;
+	fake_unlock();
+	return pfd->revents;
+}
+
+/* Of rings and of real descriptors. What a ring has in flight can complete at any time. */
+int __wrap_ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *ts, const sigset_t *mask)
+{
+	const struct timespec nap = { .tv_nsec = 200000 };
+	unsigned int naps, most = ts ? 100 : 50000;
+	nfds_t i;
+	int n;
+
+	(void)mask;
+	for (naps = 0; naps < most; naps++) {
+		for (i = n = 0; i < nr; i++)
+			n += is_ready(&fds[i]);
+		if (n)
+			return n;
+		nanosleep(&nap, NULL);
+	}
+	if (!ts)
+		fail_msg("the library waits for what nobody does");
+	return 0;
 }
 
 int io_uring_submit(struct io_uring *ring)
@@ -358,11 +427,5 @@ int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
 	if (ret < 0)
 		return ret;
 	*cqe = &ring->cq.cqes[*ring->cq.khead & ring->cq.ring_mask];
-	return 0;
-}
-
-int __io_uring_sqring_wait(struct io_uring *ring)
-{
-	(void)ring;
 	return 0;
 }

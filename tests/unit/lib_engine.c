@@ -219,6 +219,21 @@ static void one_queue_serves_one_transfer_after_the_other(void **state)
 	end_engine();
 }
 
+static void without_io_uring_all_is_moved_too(void **state)
+{
+	struct engine e;
+
+	(void)state;
+	fake_fill(65536, 65536);
+	fake.ring_errno = EPERM;
+	e = new_engine(50000, 4096, 8);
+	assert_int_equal(dmabuf_rw_queue_ring_error(queue), EPERM);
+	assert_int_equal(engine_run(&e), 0);
+	assert_int_equal(e.moved, 50000);
+	assert_memory_equal(fake.buffer + 512, fake.file + 4096, 50000);
+	end_engine();
+}
+
 static void nothing_to_move_is_done_at_once(void **state)
 {
 	struct engine e = new_engine(0, 4096, 8);
@@ -242,6 +257,7 @@ int main(void)
 		TRANSFER_TEST(an_interruption_leaves_nothing_in_flight_and_no_gap),
 		TRANSFER_TEST(a_signal_that_does_not_stop_costs_nothing),
 		TRANSFER_TEST(one_queue_serves_one_transfer_after_the_other),
+		TRANSFER_TEST(without_io_uring_all_is_moved_too),
 		TRANSFER_TEST(nothing_to_move_is_done_at_once),
 	};
 

@@ -30,9 +30,8 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 
 static void bounced_blocks_come_back_with_their_user_data_and_bytes(void **state)
 {
-	static const uint64_t flags[] = { 0, DMABUF_RW_QUEUE_SINGLE_THREAD,
-					  DMABUF_RW_QUEUE_IOPOLL, DMABUF_RW_QUEUE_SQPOLL };
-	struct dmabuf_rw_completion done[16];
+	static const uint64_t flags[] = { 0, DMABUF_RW_QUEUE_SINGLE_THREAD };
+	struct dmabuf_rw_completion done[16] = { { .size = sizeof(done[0]) } };
 	struct dmabuf_rw_queue *q;
 	int i, n, got;
 	size_t f;
@@ -70,6 +69,8 @@ static void bounced_blocks_come_back_with_their_user_data_and_bytes(void **state
 			assert_memory_equal(fake.buffer + (15 - i) * CHUNK,
 					    fake.file + i * CHUNK, CHUNK);
 		dmabuf_rw_queue_destroy(q);
+		/* One lane of the pool stays as long as it may be wanted. */
+		assert_int_equal(fake.rings, 1);
 		unbind();
 		assert_int_equal(fake.rings, 0);
 	}
@@ -79,7 +80,7 @@ static void bounced_blocks_come_back_with_their_user_data_and_bytes(void **state
 static void a_refused_transfer_bounces_and_says_so(void **state)
 {
 	static const struct dmabuf_rw_piece pieces[] = { { 3, 1000 }, { 8192, 2000 } };
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *q;
 
 	(void)state;
@@ -113,7 +114,7 @@ static void a_range_that_was_never_written_is_met_half_way(void **state)
 	static const struct dmabuf_rw_piece pieces[] = {
 		{ 16 * CHUNK, 5 * CHUNK }, { 0, 3 * CHUNK }, { 8 * CHUNK, 8 * CHUNK },
 	};
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *q;
 
 	(void)state;
@@ -190,7 +191,7 @@ static struct dmabuf_rw_queue *gated_queue(struct gate *g)
 static void direct_transfers_are_not_kept_by_a_bounced_one(void **state)
 {
 	const struct timespec soon = { .tv_nsec = 5000000 };
-	struct dmabuf_rw_completion done[8];
+	struct dmabuf_rw_completion done[8] = { { .size = sizeof(done[0]) } };
 	struct dmabuf_rw_queue *q;
 	struct gate g;
 	int i;
@@ -216,7 +217,7 @@ static void direct_transfers_are_not_kept_by_a_bounced_one(void **state)
 static void destroy_while_bouncing(bool noticed)
 {
 	const struct timespec soon = { .tv_nsec = 1000000 };
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *q;
 	pthread_t opener;
 	struct gate g;
@@ -260,7 +261,7 @@ static void destroying_waits_for_what_bounces_and_drops_what_was_not_submitted(v
 
 static void errors_of_bounced_transfers_are_told_with_their_bytes(void **state)
 {
-	struct dmabuf_rw_completion done;
+	struct dmabuf_rw_completion done = { .size = sizeof(done) };
 	struct dmabuf_rw_queue *q;
 
 	(void)state;
@@ -291,7 +292,7 @@ static void errors_of_bounced_transfers_are_told_with_their_bytes(void **state)
 static void a_queue_of_all_kinds_loses_nothing(void **state)
 {
 	const uint64_t area = 16384;
-	struct dmabuf_rw_completion done[16];
+	struct dmabuf_rw_completion done[16] = { { .size = sizeof(done[0]) } };
 	unsigned char seen[3000] = { 0 };
 	struct dmabuf_rw_stats stats = { .size = sizeof(stats) };
 	unsigned int queued = 0, reaped = 0, seed = 1;

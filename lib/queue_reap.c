@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * queue_reap.c - waiting for transfers of a queue, and turning what comes back into
+ * completions.
+ *
+ * What comes back is in two places: the ring's completions, and the workers' done jobs. While
+ * workers have nothing, the ring is waited for, in the call that also submits. While they
+ * have something, both are waited for by ppoll(2).
+ *
+ * Thread-safety: as queue.c.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "queue.h"
+
+#define NS_PER_S	INT64_C(1000000000)
+/* No completion: the entry that liburing makes where the kernel cannot wait with a timeout. */
+#define is_slot(q, user_data)	((user_data) < (q)->depth)
+
+/* The rest of a transfer that came back short: it is queued again. 0 or -errno. */
+static int queue_rest(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, uint32_t moved)
+{
+	if (slot->pieces) {
+		if (!slot->rest) {
+			slot->rest = calloc(slot->nr_pieces, sizeof(*slot->rest));
+			if (!slot->rest)
+				return -ENOMEM;
+		}
+		slot->nr_pieces = dmabuf_rw_trim_pieces(slot->rest, slot->pieces,
+							slot->nr_pieces, moved);
+		slot->pieces = slot->rest;
+	}
+	return dmabuf_rw_queue_slot(q, slot);
+}
+
+/*
+ * Takes an entry's result into its slot. Returns 0 if the rest was queued again or given
+ * to the workers, else 1 with the errno that ended the transfer in @err.
+ */
+static int slot_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int32_t res,
+		       int *err)
+{
+	struct dmabuf_rw_progress *p = &slot->job.progress;
+	int ret;
+
+	*err = slot->taken_back ? ECANCELED : 0;
+	if (*err)
+		return 1;
+	if (res <= 0) {
+		*err = -res;
+		if (!dmabuf_rw_may_bounce(slot->job.binding, slot->job.transfer.op, -res))
+			return 1;
+		ret = slot->job.cancelled ? -ECANCELED : dmabuf_rw_queue_give(q, slot);
+	} else if ((uint32_t)res > slot->left) {
+		ret = -EPROTO;
+	} else {
+		p->done += res;
+		p->direct += res;
+		slot->left -= res;
+		if (!slot->left)
+			return 1;
+		ret = slot->job.cancelled ? -ECANCELED : queue_rest(q, slot, res);
+	}
+	*err = -ret;
+	return !!ret;
+}
+
+/* Where completions go. Elements are as long as the caller says. */
+struct array {
+	struct dmabuf_rw_completion *first;
+	size_t size;
+	unsigned int nr, max;
+};
+
+/* Makes a completion of a slot and frees it. */
+static void complete(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int err,
+		     struct array *array)
+{
+	char *to = (char *)array->first + array->nr++ * array->size;
+	const struct dmabuf_rw_progress *p = &slot->job.progress;
+	const struct dmabuf_rw_completion completion = {
+		.size = array->size,
+		.user_data = slot->user_data,
+		.bytes = p->done ? (int64_t)p->done : -err,
+		.error = err,
+		.path = dmabuf_rw_path_of(p->direct, p->bounced),
+		.direct_bytes = p->direct,
+		.bounced_bytes = p->bounced,
+	};
+
+	memset(to, 0, array->size);
+	memcpy(to, &completion, sizeof(completion));
+	dmabuf_rw_count(slot->job.binding, p->direct, p->bounced);
+	dmabuf_rw_queue_free_slot(q, slot);
+}
+
+static void collect_ring(struct dmabuf_rw_queue *q, struct array *array)
+{
+	unsigned int seen = 0, head;
+	struct io_uring_cqe *cqe;
+	int err;
+
+	io_uring_for_each_cqe(&q->ring, head, cqe) {
+		struct dmabuf_rw_slot *slot;
+
+		if (array->nr == array->max)
+			break;
+		seen++;
+		if (!is_slot(q, cqe->user_data))
+			continue;
+		slot = &q->slots[cqe->user_data];
+		if (slot_result(q, slot, cqe->res, &err))
+			complete(q, slot, err, array);
+	}
+	io_uring_cq_advance(&q->ring, seen);
+}
+
+/* Turns what is in the completion ring, and what workers have done, into completions. */
+static void collect(struct dmabuf_rw_queue *q, struct array *array)
+{
+	struct dmabuf_rw_job *job;
+
+	if (!q->ring_err)
+		collect_ring(q, array);
+	while (array->nr < array->max && q->nr_working &&
+	       (job = dmabuf_rw_workers_take(q->workers))) {
+		q->nr_working--;
+		complete(q, dmabuf_rw_slot_of(job), job->err, array);
+	}
+}
+
+/* Enters the kernel so that finished transfers show up, without waiting. */
+static int poke(struct dmabuf_rw_queue *q)
+{
+	int ret = 0;
+
+	if (q->ring_err)
+		return 0;
+	if (io_uring_sq_ready(&q->ring))
+		ret = io_uring_submit(&q->ring);
+	if (ret >= 0 && IO_URING_READ_ONCE(*q->ring.sq.kflags) & IORING_SQ_TASKRUN)
+		ret = io_uring_get_events(&q->ring);
+	return ret;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* Submits, and waits in the ring until @nr have come or @ts has passed; null: for ever. */
+static int wait_in_ring(struct dmabuf_rw_queue *q, unsigned int nr, const struct timespec *ts)
+{
+	struct __kernel_timespec kts;
+	struct io_uring_cqe *cqe;
+
+	if (!ts)
+		return io_uring_submit_and_wait(&q->ring, nr);
+	kts.tv_sec = ts->tv_sec;
+	kts.tv_nsec = ts->tv_nsec;
+	return io_uring_submit_and_wait_timeout(&q->ring, &cqe, nr, &kts, NULL);
+}
+
+/* Submits, and waits for anything to come back, from the ring or from the workers. */
+static int wait_for_either(struct dmabuf_rw_queue *q, const struct timespec *ts)
+{
+	struct pollfd fds[] = {
+		{ .fd = dmabuf_rw_workers_fd(q->workers), .events = POLLIN },
+		{ .fd = q->ring_err ? -1 : q->ring.ring_fd, .events = POLLIN },
+	};
+	int ret = poke(q);
+
+	if (ret < 0)
+		return ret;
+	ret = ppoll(fds, ARRAY_SIZE(fds), ts, NULL);
+	if (ret < 0)
+		return -errno;
+	if (!ret)
+		return -ETIME;
+	return fds[1].revents ? poke(q) : 0;
+}
+
+/* The next wait, until @deadline at most; negative: for ever. -ETIME: that has passed. */
+static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline)
+{
+	int64_t left = deadline < 0 ? 0 : deadline - now_ns();
+	struct timespec ts = { .tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S };
+	int ret;
+
+	if (deadline >= 0 && left <= 0) {
+		/* What has finished must show up all the same. */
+		ret = poke(q);
+		return ret < 0 ? ret : -ETIME;
+	}
+	if (q->nr_working)
+		ret = wait_for_either(q, deadline < 0 ? NULL : &ts);
+	else
+		ret = wait_in_ring(q, nr, deadline < 0 ? NULL : &ts);
+	/* Woken early, it is not over. */
+	return ret == -ETIME && now_ns() < deadline ? 0 : ret;
+}
+
+static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min,
+		int64_t deadline)
+{
+	int ret = dmabuf_rw_queue_submit_held(q);
+
+	if (ret)
+		return ret;
+	collect(q, array);
+	if (!array->nr && !min) {
+		ret = poke(q);
+		collect(q, array);
+	}
+	while (array->nr < min && q->pending) {
+		ret = wait_for(q, MIN(min - array->nr, q->pending), deadline);
+		collect(q, array);
+		if (ret < 0)
+			break;
+	}
+	if (array->nr || ret >= 0 || ret == -ETIME)
+		return array->nr;
+	return dmabuf_rw_kernel_errno(ret);
+}
+
+/* When @timeout will have passed; -1: never. False: it is malformed. */
+static bool deadline_of(const struct timespec *timeout, int64_t *deadline)
+{
+	*deadline = -1;
+	if (!timeout)
+		return true;
+	if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= NS_PER_S)
+		return false;
+	if (timeout->tv_sec <= INT32_MAX)
+		*deadline = now_ns() + timeout->tv_sec * NS_PER_S + timeout->tv_nsec;
+	return true;
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
+				       struct dmabuf_rw_completion *completions,
+				       unsigned int max, unsigned int min,
+				       const struct timespec *timeout)
+{
+	struct array array = { .first = completions, .max = max };
+	int ret = dmabuf_rw_queue_check_caller(queue);
+	DMABUF_RW_NO_CANCEL;
+	int64_t deadline;
+
+	if (ret)
+		return ret;
+	if (!deadline_of(timeout, &deadline) || (max && !completions))
+		return -EINVAL;
+	if (max)
+		array.size = completions->size;
+	if (max && (array.size < sizeof(*completions) || array.size > DMABUF_RW_MAX_STRUCT))
+		return -EINVAL;
+	ret = reap(queue, &array, MIN(min, max), deadline);
+	/*
+	 * A short transfer may have been queued again while collecting: it has been
+	 * submitted, so whatever ended this call must not leave its rest behind.
+	 */
+	if (!queue->ring_err && io_uring_sq_ready(&queue->ring))
+		io_uring_submit(&queue->ring);
+	return ret;
+}
