@@ -2,6 +2,7 @@
 /* lib_engine.c - the command's long transfers, over the library and the fakes. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fixture.h"
 #include "tool.h"
@@ -189,6 +190,49 @@ static void an_interruption_leaves_nothing_in_flight_and_no_gap(void **state)
 	}
 }
 
+static int stop_at_third_chunk(void *arg, enum dmabuf_rw_copy direction, uint64_t buf_off,
+			       void *host, size_t len)
+{
+	unsigned int *chunks = arg;
+
+	(void)direction;
+	/* So slow that there is time to end it. */
+	usleep(40000);
+	memcpy(fake.buffer + buf_off, host, len);
+	if (++*chunks == 3)
+		stop = 1;
+	return 0;
+}
+
+/* A block that goes by way of memory is not moved to its end first. */
+static void an_interruption_ends_a_slow_block(void **state)
+{
+	unsigned int chunks = 0;
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts),
+		.allow_bounce = 1,
+		.bounce_chunk = DMABUF_RW_BOUNCE_MIN_CHUNK,
+		.bounce_depth = 1,
+		.copy = stop_at_third_chunk,
+		.copy_arg = &chunks,
+	};
+	struct engine e = new_engine(1 << 20, 1 << 20, 1);
+	struct dmabuf_rw_binding *whole = binding;
+
+	(void)state;
+	fake_pair(2 << 20, 2 << 20);
+	assert_int_equal(dmabuf_rw_binding_create(NULL, fake.dmabuf_fd, fake.file_fd, &opts,
+						  &binding), 0);
+	e.binding = binding;
+	assert_int_equal(engine_run(&e), -EINTR);
+	assert_int_equal(e.error.err, 0);
+	assert_in_range(e.gapless, 3 * DMABUF_RW_BOUNCE_MIN_CHUNK, (1 << 20) - 1);
+	assert_memory_equal(fake.buffer + 512, fake.file + 4096, e.gapless);
+	end_engine();
+	dmabuf_rw_binding_destroy(binding);
+	binding = whole;
+}
+
 static void a_signal_that_does_not_stop_costs_nothing(void **state)
 {
 	struct engine e = new_engine(50000, 4096, 4);
@@ -255,6 +299,7 @@ int main(void)
 		TRANSFER_TEST(bounced_bytes_are_told_apart),
 		TRANSFER_TEST(a_device_that_shrank_is_an_error_not_a_success),
 		TRANSFER_TEST(an_interruption_leaves_nothing_in_flight_and_no_gap),
+		TRANSFER_TEST(an_interruption_ends_a_slow_block),
 		TRANSFER_TEST(a_signal_that_does_not_stop_costs_nothing),
 		TRANSFER_TEST(one_queue_serves_one_transfer_after_the_other),
 		TRANSFER_TEST(without_io_uring_all_is_moved_too),
