@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,6 +109,98 @@ static void files_and_ranges_of_them_fill_the_buffer(const void *kind)
 	fs_finish(&fs);
 }
 
+#define MANY		300
+#define MANY_BYTES	5003
+
+static void make_many(void)
+{
+	char name[16];
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "f%03u", i);
+		close(file_make(&fs, name, MANY_BYTES, 100 + i));
+	}
+	sync();
+}
+
+/* KiB that the largest of all runs so far has needed. */
+static long memory_of_runs(void)
+{
+	struct rusage usage;
+
+	SYS(getrusage(RUSAGE_CHILDREN, &usage));
+	return usage.ru_maxrss;
+}
+
+static void hundreds_of_files_need_few_descriptors(const void *kind)
+{
+	static const char *const options[] = { "", "--verify", "--allow-bounce --verify" };
+	long before;
+
+	open_all(kind);
+	make_many();
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		buf_fill(&buf, 0, BUF_BYTES, 9, 0);
+		RUNS(0, TOOL " load %s --into %s %s", path("f000"), inherited(&buf), options[i]);
+		before = memory_of_runs();
+		RUNS(0, "cd %s && ulimit -n 256 && " TOOL " load f* --into %s %s -o json", fs.dir,
+		     inherited(&buf), options[i]);
+		CHECK(memory_of_runs() < before + 4096, "%ld and %ld KiB", before,
+		      memory_of_runs());
+		CHECK_EQ(json_u64("bytes"), MANY * MANY_BYTES);
+		JSON_IS("path", "direct");
+		for (unsigned int f = 0; f < MANY; f++)
+			buf_check(&buf, f * MANY_BYTES, MANY_BYTES, 100 + f, 0);
+	}
+	/* And still all are looked at before the first is read. */
+	buf_fill(&buf, 0, BUF_BYTES, 9, 0);
+	RUNS(3, "cd %s && : >f999 && ulimit -n 256 && " TOOL " load f* --into %s", fs.dir,
+	     inherited(&buf));
+	CHECK(strstr(err, "f999 into fd:") && strstr(err, "the file is empty"), "%s", err);
+	buf_check(&buf, 0, BUF_BYTES, 9, 0);
+	fs_finish(&fs);
+}
+
+static bool has_loaded(pid_t pid, const void *arg)
+{
+	return run_fdinfo(pid, "read-bytes") > 0;
+}
+
+/* Which is open only when it was checked, and when its turn has come. */
+static void a_file_that_changes_between_its_check_and_its_turn_is_refused(const void *kind)
+{
+	const char *args[MANY + 8] = { TOOL, "load", "-o", "json", "--into" };
+	unsigned int nr = 5;
+	struct rlimit limit;
+	pid_t pid;
+
+	open_all(kind);
+	make_many();
+	SYS(getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = 64;
+	limit.rlim_max = 64;
+	args[nr++] = inherited(&buf);
+	for (unsigned int i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%03u", i);
+		args[nr++] = strdup(path(name));
+	}
+	SYS(setrlimit(RLIMIT_NOFILE, &limit));
+	pid = run_start_stepped(args);
+	CHECK(run_until(pid, has_loaded, NULL), "no such moment; %s", err);
+	SYS(rename(path("f100"), path("f019")));
+	run_release(pid, 0);
+	CHECK_EQ(run_end(pid), 1, "%s", err);
+	CHECK(strstr(err, "/f019 is another file than when it was checked"), "%s", err);
+	CHECK(strstr(err, "the first 95057 of 100060 bytes are done\n"), "%s", err);
+	CHECK_EQ(json_u64("bytes"), 19 * MANY_BYTES);
+	buf_check(&buf, 0, MANY_BYTES, 100, 0);
+	buf_check(&buf, 18 * MANY_BYTES, MANY_BYTES, 118, 0);
+	buf_check(&buf, 19 * MANY_BYTES, MANY_BYTES, 9, 19 * MANY_BYTES);
+	fs_finish(&fs);
+}
+
 /* ---- store ------------------------------------------------------------------------- */
 
 static void store_makes_a_new_file_of_any_length(const void *kind)
@@ -137,13 +230,41 @@ static void store_makes_a_new_file_of_any_length(const void *kind)
 	CHECK(strstr(out, "stored new from fd:") && strstr(out, "/s, direct\n") &&
 	      strstr(out, "sha256 "), "%s", out);
 	file_is(&fs, "new", BUF_BYTES, 9, 0);
-	/* A link is taken for what it is, a name; what it leads to is another file. */
-	SYS(symlink("new", path("link")));
-	RUNS(0, TOOL " store %s --from %s --length 5", path("link"), inherited(&buf));
-	SYS(lstat(path("link"), &st));
-	CHECK(S_ISREG(st.st_mode));
-	file_is(&fs, "link", 5, 9, 0);
-	file_is(&fs, "new", BUF_BYTES, 9, 0);
+	fs_finish(&fs);
+}
+
+/* Links are followed and stay; what is at their end, wherever that is, is made anew. */
+static void store_goes_where_a_link_leads(const void *kind)
+{
+	struct stat st, now;
+
+	open_all(kind);
+	SYS(mkdir(path("d"), 0755));
+	close(file_make(&fs, "d/old", OLD_BYTES, 1));
+	SYS(stat(path("d/old"), &st));
+	SYS(symlink("d/old", path("link")));
+	SYS(symlink("link", path("link2")));
+	RUNS(0, TOOL " store %s --from %s --length 70003", path("link2"), inherited(&buf));
+	SYS(lstat(path("link"), &now));
+	CHECK(S_ISLNK(now.st_mode));
+	SYS(lstat(path("link2"), &now));
+	CHECK(S_ISLNK(now.st_mode));
+	SYS(lstat(path("d/old"), &now));
+	CHECK(S_ISREG(now.st_mode) && now.st_ino != st.st_ino);
+	file_is(&fs, "d/old", 70003, 9, 0);
+	NAMES_ARE("d link link2");
+
+	/* In place it is the file at the end as well, and a disk may be at it, too. */
+	RUNS(0, TOOL " store %s --in-place --from %s --length 5", path("link2"), inherited(&buf));
+	SYS(stat(path("link2"), &st));
+	CHECK_EQ(st.st_ino, now.st_ino);
+	/* One to nothing may be meant for a disk that is not there. */
+	SYS(unlink(path("d/old")));
+	RUNS(1, TOOL " store %s --from %s -o json", path("link2"), inherited(&buf));
+	CHECK(strstr(err, "symbolic link") && strstr(err, "nothing"), "%s", err);
+	CHECK(!strcmp(slurp("%s", path("d/old")), ""));
+	SYS(lstat(path("link"), &now));
+	CHECK(S_ISLNK(now.st_mode));
 	fs_finish(&fs);
 }
 
@@ -446,8 +567,12 @@ static void what_cannot_be_used_is_refused_in_a_sentence(const void *kind)
 	for (size_t i = 0; i < ARRAY_SIZE(not_files); i++)
 		says(run("true | " TOOL " load %s --into %s", not_files[i], b), 3,
 		     "not a regular file");
-	says(run(TOOL " store /tmp/pipe --from %s", b), 3, "not a regular file");
-	says(run(TOOL " store %s --from %s", fs.dir, b), 1, "Is a directory");
+	says(run(TOOL " store /tmp/pipe --from %s", b), 1, "regular file");
+	says(run(TOOL " store /dev/null --from %s", b), 1, "regular file");
+	says(run(TOOL " store %s --from %s", fs.dir, b), 1, "directory");
+	says(run(TOOL " store /tmp/pipe --in-place --from %s", b), 3, "not a regular file");
+	says(run(TOOL " store /dev/null --in-place --from %s", b), 3, "not a regular file");
+	says(run(TOOL " store %s --in-place --from %s", fs.dir, b), 3, "not a regular file");
 	says(run(TOOL " store %s/g --from %s", path("none"), b), 1,
 	     "/none/g: the directory that the file is to be in does not exist");
 	says(run(TOOL " load %s --into fd:99", f), 1, "fd:99");
@@ -479,11 +604,14 @@ static void add(void)
 	for (int i = 0; i < FS_KINDS; i++) {
 		TEST_OF_KIND(i, files_and_ranges_of_them_fill_the_buffer);
 		TEST_OF_KIND(i, store_makes_a_new_file_of_any_length);
+		TEST_OF_KIND(i, store_goes_where_a_link_leads);
 		TEST_OF_KIND(i, the_old_file_is_replaced_in_one_step);
 		TEST_OF_KIND(i, in_place_changes_its_range_only);
 		TEST_OF_KIND(i, the_page_cache_is_no_fuller_afterwards);
 	}
 	/* Which of the two it is matters less here. */
+	TEST_OF_KIND(0, hundreds_of_files_need_few_descriptors);
+	TEST_OF_KIND(1, a_file_that_changes_between_its_check_and_its_turn_is_refused);
 	TEST_OF_KIND(0, what_is_not_direct_bounces_if_allowed_and_says_so);
 	TEST_OF_KIND(1, buffers_of_every_name_are_filled_and_stored);
 	TEST_OF_KIND(0, what_cannot_be_used_is_refused_in_a_sentence);

@@ -235,6 +235,85 @@ static void a_store_that_is_ended_leaves_the_old_file(const void *kind)
 	fs_finish(&fs);
 }
 
+/* All that end a process and can be caught, but for faults and those that ask for a core. */
+static const int ends[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGIO,
+	SIGPWR, SIGSTKFLT, 34, 64,
+};
+
+/* Where the new file has a name from the beginning, it would stay if the process just ended. */
+static void no_signal_leaves_a_temporary_file(const void *kind)
+{
+	int fd;
+
+	open_all(kind, LONG + 4095);
+	run_forbid_tmpfile();
+	fd = file_make(&fs, "f", OLD_BYTES, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		pid_t pid = start_store();
+
+		CHECK(run_until(pid, stores, NULL), "no such moment; %s", err);
+		CHECK(is_named(pid, NULL), "%s", fs_names(&fs));
+		/* Some come more than once. */
+		if (ends[i] != SIGINT && ends[i] != SIGTERM)
+			SYS(kill(pid, ends[i]));
+		run_release(pid, ends[i]);
+		CHECK_EQ(run_end(pid), 130, "signal %d: %s", ends[i], err);
+		JSON_IS("status", "130");
+		old_file_is_as_it_was(fd);
+	}
+	close(fd);
+	fs_finish(&fs);
+}
+
+/* nohup and shells do that, and mean it. */
+static void a_signal_that_was_ignored_stays_so(const void *kind)
+{
+	pid_t pid;
+
+	open_all(kind, LONG + 4095);
+	close(file_make(&fs, "f", OLD_BYTES, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		signal(ends[i], SIG_IGN);
+	pid = start_store();
+	CHECK(run_until(pid, stores, NULL), "no such moment; %s", err);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		SYS(kill(pid, ends[i]));
+	run_release(pid, 0);
+	CHECK_EQ(run_end(pid), 0, "%s", err);
+	NAMES_ARE("f");
+	file_is(&fs, "f", LONG, 9, 0);
+	fs_finish(&fs);
+}
+
+static void a_limit_of_size_or_a_closed_pipe_is_an_error_like_others(const void *kind)
+{
+	int fd;
+
+	open_all(kind, LONG + 4095);
+	fd = file_make(&fs, "f", OLD_BYTES, 1);
+	/* In units of 512 or 1024 bytes, as the shell likes. */
+	RUNS(1, "ulimit -f 1000; " TOOL " store %s --from %s 2>&1 >/tmp/json -o json | cat; "
+	     "exit $(grep -c EFBIG /tmp/json)", path("f"), inherited(&buf));
+	CHECK(strstr(out, "EFBIG"), "%s", out);
+	old_file_is_as_it_was(fd);
+	/* In that file system a file without a name is not to be had, and nothing is left either. */
+	RUNS(1, "ulimit -f 1000; " TOOL " store /tmp/g --from %s --allow-bounce", inherited(&buf));
+	CHECK(strstr(err, "EFBIG"), "%s", err);
+	CHECK_EQ(sh("test -z \"$(ls -A /tmp | grep -e dmabuf-rw- -e ^g$)\""), 0);
+
+	/* Who listened is gone before the first word. */
+	RUNS(0, "{ " TOOL " store %s --from %s --length 5; echo $? >/tmp/status; } | "
+	     "{ exec <&-; while ! test -s /tmp/status; do sleep 0.1; done; }", path("f"),
+	     inherited(&buf));
+	CHECK(strstr(err, "standard output cannot be written: Broken pipe\n"), "%s", err);
+	CHECK(!strcmp(slurp("/tmp/status"), "1"), "%s", slurp("/tmp/status"));
+	NAMES_ARE("f");
+	file_is(&fs, "f", 5, 9, 0);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static void end_as_it_gets_its_name(int signal)
 {
 	pid_t pid = run_start_stepped((const char *const[]){ TOOL, "store", path("f"), "--from",
@@ -423,6 +502,9 @@ static void add(void)
 		TEST_OF_KIND(i, a_store_into_a_full_file_system_leaves_the_old_file);
 	}
 	/* Which of the two it is matters less here. */
+	TEST_OF_KIND(0, no_signal_leaves_a_temporary_file);
+	TEST_OF_KIND(1, a_signal_that_was_ignored_stays_so);
+	TEST_OF_KIND(0, a_limit_of_size_or_a_closed_pipe_is_an_error_like_others);
 	TEST_OF_KIND(0, a_store_whose_buffer_goes_leaves_the_old_file);
 	TEST_OF_KIND(1, a_store_over_a_bound_file_leaves_it);
 	TEST_OF_KIND(1, a_drive_that_fails_ends_a_load_after_its_good_part);

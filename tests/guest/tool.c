@@ -7,12 +7,16 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,6 +120,32 @@ const char *inherited(const struct buf *buf)
 
 /* ---- runs that can be looked at while they last ------------------------------------- */
 
+static bool tmpfile_forbidden;
+
+void run_forbid_tmpfile(void)
+{
+	tmpfile_forbidden = true;
+}
+
+/* As a file system does that does not know it. */
+static int refuse_tmpfile(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		/* Without the bit of O_DIRECTORY, which is part of it. */
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(filter), filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 static pid_t start(uid_t uid, bool stepped, const char *const *args)
 {
 	int fds[2];
@@ -129,6 +159,8 @@ static pid_t start(uid_t uid, bool stepped, const char *const *args)
 		dup2(fds[0], 1);
 		dup2(fds[1], 2);
 		if (uid && (setgid(uid) || setuid(uid)))
+			_exit(99);
+		if (tmpfile_forbidden && refuse_tmpfile())
 			_exit(99);
 		if (stepped && ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 			_exit(99);

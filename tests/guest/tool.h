@@ -61,6 +61,11 @@ pid_t run_start_stepped(const char *const *args);
  * it then stands still; false: it has ended before.
  */
 bool run_until(pid_t pid, bool (*moment)(pid_t pid, const void *arg), const void *arg);
+/*
+ * From now on those that are started find file systems that know no files without a name, so a
+ * new file has a temporary one.
+ */
+void run_forbid_tmpfile(void);
 /* It need not stand still any more; the first thing that it gets is @signal, if not 0. */
 void run_release(pid_t pid, int signal);
 /* Wait for its end; the exit status, or 128 and the signal that ended it, as shells say it. */
