@@ -51,6 +51,8 @@
 #define MIN_ALIGN	4096
 /* How soon a transfer that waits for the file sees that it is cancelled. */
 #define CANCEL_TICK_NS	100000000
+/* user_data of the entry that cancels chunks; those of chunks are their indices. */
+#define CANCEL_DATA	(UINT64_MAX - 1)
 /* How far to look for data again where the file system does not say it. */
 #define BLIND_STEP	(UINT64_C(1) << 20)
 
@@ -65,7 +67,7 @@ struct run {
 	uint64_t next;		/* first byte that no chunk has */
 	uint64_t end;
 	unsigned int first, nr;	/* the window */
-	unsigned int busy;
+	unsigned int busy;	/* entries that the kernel has */
 	bool stop;		/* begin no more chunks */
 	bool interrupted;
 	bool cancelled;		/* and the chunks under way have been told */
@@ -350,7 +352,8 @@ static void cancel_chunks(struct run *r)
 		return;
 	r->cancelled = true;
 	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-	sqe->user_data = UINT64_MAX;
+	sqe->user_data = CANCEL_DATA;
+	r->busy++;
 }
 
 /*
@@ -378,10 +381,13 @@ static bool reap(struct run *r)
 	}
 	io_uring_for_each_cqe(ring, head, cqe) {
 		seen++;
-		if (cqe->user_data >= r->b->depth)
+		/* Or liburing's own, where the kernel cannot wait with a timeout. */
+		if (cqe->user_data >= r->b->depth && cqe->user_data != CANCEL_DATA)
+			continue;
+		r->busy--;
+		if (cqe->user_data == CANCEL_DATA)
 			continue;
 		r->lane->window[cqe->user_data].busy = false;
-		r->busy--;
 		if (chunk_result(r, cqe->user_data, cqe->res))
 			again[nr++] = cqe->user_data;
 	}

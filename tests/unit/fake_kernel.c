@@ -74,6 +74,17 @@ void fake_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
+static void new_lock(void)
+{
+	lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
+/* Tests that fork do so while threads of the library are in here. */
+static void __attribute__((constructor)) keep_lock_whole(void)
+{
+	pthread_atfork(fake_lock, fake_unlock, new_lock);
+}
+
 static void drop_arrays(void)
 {
 	if (paired) {
