@@ -290,6 +290,8 @@ static int transfer(struct run *r)
 		status = verify(r);
 	if (!status && r->o.checksum)
 		status = checksum(r);
+	if (status && r->file && r->gapless == r->total)
+		report_note(r->report, "the file is as it was");
 	if (!status && r->file)
 		status = commit(r);
 	/* With what their bindings have counted. */

@@ -399,6 +399,6 @@ int inputs_check(struct run *r)
 	}
 	r->nr_held = MAX_HELD;
 	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur / HELD_FDS < MAX_HELD)
-		r->nr_held = limit.rlim_cur / HELD_FDS;
+		r->nr_held = limit.rlim_cur > HELD_FDS ? limit.rlim_cur / HELD_FDS : 1;
 	return r->makes_file ? check_new_file(r) : check_old_files(r);
 }
