@@ -56,6 +56,29 @@ int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int 
 	return -err;
 }
 
+bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal)
+{
+	switch (refusal->err) {
+	case EINVAL:
+	case E2BIG:
+	case EFAULT:
+	case ENOTTY:
+	case EINTR:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EBADF:
+	case EBADFD:
+		return false;
+	case EACCES:
+		return refusal->reason != DMABUF_RW_REASON_ACCESS;
+	case ENODEV:
+		return refusal->reason != DMABUF_RW_REASON_GONE;
+	default:
+		return true;
+	}
+}
+
 DMABUF_RW_API int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts,
 					struct dmabuf_rw_device **device)
 {
@@ -122,6 +145,19 @@ void dmabuf_rw_clear_but_size(void *sized)
 	memcpy(&size, sized, sizeof(size));
 	if (size > sizeof(size))
 		memset((char *)sized + sizeof(size), 0, size - sizeof(size));
+}
+
+int dmabuf_rw_above_std(int fd)
+{
+	int above, err;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	err = errno;
+	close(fd);
+	errno = err;
+	return above;
 }
 
 DMABUF_RW_API int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,

@@ -31,6 +31,24 @@
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
+static inline int dmabuf_rw_cancel_off(void)
+{
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return old;
+}
+
+static inline void dmabuf_rw_cancel_back(const int *old)
+{
+	pthread_setcancelstate(*old, NULL);
+}
+
+/* Among the declarations of a public function: pthread_cancel() has no effect in it. */
+#define DMABUF_RW_NO_CANCEL \
+	int no_cancel_ __attribute__((cleanup(dmabuf_rw_cancel_back), unused)) = \
+		dmabuf_rw_cancel_off()
+
 /* The fields of the first release's structures; what every caller has. */
 #define MIN_OPTS(type, last) (offsetof(struct type, last) + \
 			      sizeof(((struct type *)0)->last))
@@ -75,8 +93,22 @@ int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
 
+/* True if a refusal by bind is about this pair going direct, and not about the call. */
+bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal);
+
 /* What the kernel fills must come to it as zeros. @sized begins with its size, 32 bits. */
 void dmabuf_rw_clear_but_size(void *sized);
+
+/*
+ * @fd, or a duplicate that is above the three standard descriptors in its place: a program
+ * that has closed those would print into it. Negative is passed on, with errno.
+ */
+int dmabuf_rw_above_std(int fd);
+
+/* ---- which process this is: fork.c ------------------------------------------------ */
+
+/* A number that no ancestor of this process has; 0: it cannot be told. */
+uint64_t dmabuf_rw_process(void);
 
 /* ---- pieces: pieces.c -------------------------------------------------------------- */
 
