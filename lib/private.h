@@ -5,7 +5,7 @@
  * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
  * made, but for the binding's totals, which are atomic, and its pool and scratch memory,
  * which have locks of their own; that is why they need no lock. struct dmabuf_rw_queue
- * is private to queue.c, struct dmabuf_rw_file to file.c.
+ * is private to queue.c, struct dmabuf_rw_file to file.c and its relatives (file.h).
  *
  * Layers, each using those below it only:
  *   queue.c, io.c	transfers as callers see them
@@ -28,6 +28,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
