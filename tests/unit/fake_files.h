@@ -67,10 +67,12 @@ void expect_old(const char *text);
 mode_t mode_after_replacing(void);
 
 /*
- * Runs @fn in a child process; it returns 0, or by WANT the line of what it found wrong. An
- * assertion of cmocka's would go on with the parent's other tests.
+ * Runs @fn in a child process; it returns 0, or by WANT the line of what it found wrong, or
+ * CANNOT, by which the test is skipped. An assertion of cmocka's would go on with the parent's
+ * other tests.
  */
 void in_child(int (*fn)(void));
+#define CANNOT	(-2)
 #define WANT(cond) do { if (!(cond)) return __LINE__; } while (0)
 
 #endif
