@@ -98,6 +98,7 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 		return 0;
 	if (f->fd >= 0)
 		close(f->fd);
+	f->fd = -1;
 	return open_named(f, mode);
 }
 
