@@ -95,30 +95,6 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	return 0;
 }
 
-/* True if the refusal is about this pair going direct, and not about the call. */
-static bool may_do_without(const struct dmabuf_rw_error *refusal)
-{
-	switch (refusal->err) {
-	case EINVAL:
-	case E2BIG:
-	case EFAULT:
-	case ENOTTY:
-	case EINTR:
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-	case EBADF:
-	case EBADFD:
-		return false;
-	case EACCES:
-		return refusal->reason != DMABUF_RW_REASON_ACCESS;
-	case ENODEV:
-		return refusal->reason != DMABUF_RW_REASON_GONE;
-	default:
-		return true;
-	}
-}
-
 /*
  * A file with holes that is open for reading only goes direct where it has blocks, as its
  * holes can be read through memory. One that is open for writing is better off bouncing
@@ -241,7 +217,7 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 		if (o.allow_bounce)
 			fd = bind_sparse(device, bind);
 		sparse = fd >= 0;
-		if (!sparse && o.allow_bounce && may_do_without(&refusal))
+		if (!sparse && o.allow_bounce && dmabuf_rw_refusal_is_about_pair(&refusal))
 			return bounce_only(&params, &refusal, o.error, binding);
 		if (!sparse) {
 			if (o.error)
