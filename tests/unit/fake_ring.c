@@ -154,6 +154,13 @@ int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
 	return 0;
 }
 
+int io_uring_unregister_buffers(struct io_uring *ring)
+{
+	assert_true(rings_of(ring)->has_buffer);
+	rings_of(ring)->has_buffer = false;
+	return 0;
+}
+
 int io_uring_ring_dontfork(struct io_uring *ring)
 {
 	(void)ring;
