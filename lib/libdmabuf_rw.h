@@ -44,13 +44,12 @@
  *     is bounce-only, so that its holes can be written.
  * A bound regular file takes no pwrite(), and to a bound disk it would write more than its
  * bytes. A write to one that is too odd for the drive goes through scratch memory bound to
- * the same file or disk (/dev/udmabuf); the partial LBAs at
- * its ends are read, changed and written under a lock of this process. So writes that
- * meet within an LBA do not undo each other, if the same process makes them through
- * bindings that allow bouncing; against other processes there is no such lock. Without
- * /dev/udmabuf such a write fails (ETXTBSY; to a disk EDOM), and so it does at the odd end
- * of a file whose size is no multiple of the drive's LBA. Never written ranges of a bound file cannot be
- * written (ENXIO).
+ * the same file or disk (/dev/udmabuf); the partial LBAs at its ends are read, changed and
+ * written under a lock of this process. So writes that meet within an LBA do not undo each
+ * other, if the same process makes them through bindings that allow bouncing; against other
+ * processes there is no such lock. Without /dev/udmabuf such a write fails (ETXTBSY; to a
+ * disk EDOM), and so it does at the odd end of a file whose size is no multiple of the
+ * drive's LBA. Never written ranges of a bound file cannot be written (ENXIO).
  *
  * The page cache. A transfer leaves it no fuller than it was. What goes direct does not
  * touch it, nor does O_DIRECT. What has to go through it, because the file refuses
@@ -134,26 +133,34 @@ enum dmabuf_rw_call {
  * the first of them.
  */
 enum dmabuf_rw_library_reason {
-	DMABUF_RW_REASON_NO_DEVICE		= 1000,	/* ENODEV: bound without a device */
-	DMABUF_RW_REASON_NO_CPU_ACCESS		= 1001,	/* EOPNOTSUPP: bouncing, and the buffer
-							 * has neither a CPU mapping nor a
-							 * copy function; detail = errno */
-	DMABUF_RW_REASON_NOT_SEEKABLE		= 1002,	/* ESPIPE: bouncing, and the file takes
-							 * no pread() and pwrite() */
-	DMABUF_RW_REASON_CONTRADICTION		= 1003,	/* EINVAL: bouncing allowed, device
-							 * memory insisted on */
-	/* Of new files: */
-	DMABUF_RW_REASON_DANGLING_LINK		= 1004,	/* ENOENT: a link to nothing */
-	DMABUF_RW_REASON_DESCRIPTOR		= 1005,	/* EEXIST: the path leads to /proc */
-	DMABUF_RW_REASON_UNTRUSTED_LINK		= 1006,	/* EACCES: another user's link in a
-							 * directory like /tmp */
-	DMABUF_RW_REASON_FILE_ATTRIBUTE		= 1007,	/* EPERM: immutable, append-only */
-	DMABUF_RW_REASON_DIRECTORY_ATTRIBUTE	= 1008,	/* EPERM: so is the directory */
-	DMABUF_RW_REASON_STICKY			= 1009,	/* EPERM: another user's file in a
-							 * directory like /tmp */
-	DMABUF_RW_REASON_MOUNT_POINT		= 1010,	/* EBUSY: mounted on the file */
-	DMABUF_RW_REASON_LABEL			= 1011,	/* the old file's security label
-							 * cannot be given; any errno */
+	/* ENODEV: bound without a device */
+	DMABUF_RW_REASON_NO_DEVICE		= 1000,
+	/*
+	 * EOPNOTSUPP: bouncing, and the buffer has neither a CPU mapping nor a copy function;
+	 * detail = errno
+	 */
+	DMABUF_RW_REASON_NO_CPU_ACCESS		= 1001,
+	/* ESPIPE: bouncing, and the file takes no pread() and pwrite() */
+	DMABUF_RW_REASON_NOT_SEEKABLE		= 1002,
+	/* EINVAL: bouncing allowed, device memory insisted on */
+	DMABUF_RW_REASON_CONTRADICTION		= 1003,
+
+	/* Of new files. ENOENT: a link to nothing */
+	DMABUF_RW_REASON_DANGLING_LINK		= 1004,
+	/* EEXIST: the path leads to /proc */
+	DMABUF_RW_REASON_DESCRIPTOR		= 1005,
+	/* EACCES: another user's link in a directory like /tmp */
+	DMABUF_RW_REASON_UNTRUSTED_LINK		= 1006,
+	/* EPERM: the file is immutable or append-only */
+	DMABUF_RW_REASON_FILE_ATTRIBUTE		= 1007,
+	/* EPERM: so is its directory */
+	DMABUF_RW_REASON_DIRECTORY_ATTRIBUTE	= 1008,
+	/* EPERM: another user's file in a directory like /tmp */
+	DMABUF_RW_REASON_STICKY			= 1009,
+	/* EBUSY: something is mounted on the file */
+	DMABUF_RW_REASON_MOUNT_POINT		= 1010,
+	/* any errno: the old file's security label cannot be given */
+	DMABUF_RW_REASON_LABEL			= 1011,
 };
 
 /**

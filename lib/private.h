@@ -325,7 +325,7 @@ struct dmabuf_rw_bounce {
 	bool can_write;
 	bool regular;
 	bool pinned;		/* a bound regular file: takes no pwrite() */
-	_Atomic int dontcache;	/* 1: the file knows RWF_DONTCACHE; -1: it does not; 0: not tried */
+	_Atomic int dontcache;	/* the file knows RWF_DONTCACHE: 1; -1: no; 0: not tried */
 	uint32_t depth;
 	uint32_t chunk;
 	struct dmabuf_rw_scratch *scratch;	/* what is bound and writable; else null; ours */
