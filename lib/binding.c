@@ -95,47 +95,39 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	return 0;
 }
 
-/* True if the refusal is about this pair going direct, and not about the call. */
-static bool may_do_without(const struct dmabuf_rw_error *refusal)
-{
-	switch (refusal->err) {
-	case EINVAL:
-	case E2BIG:
-	case EFAULT:
-	case ENOTTY:
-	case EINTR:
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-	case EBADF:
-	case EBADFD:
-		return false;
-	case EACCES:
-		return refusal->reason != DMABUF_RW_REASON_ACCESS;
-	case ENODEV:
-		return refusal->reason != DMABUF_RW_REASON_GONE;
-	default:
-		return true;
-	}
-}
-
 /*
+ * Has the module bind. Returns the descriptor, or -errno with @refusal filled.
+ *
  * A file with holes that is open for reading only goes direct where it has blocks, as its
- * holes can be read through memory. One that is open for writing is better off bouncing
- * as a whole: while it is bound, its holes could not be written. Returns a binding's
- * descriptor, or negative.
+ * holes can be read through memory: then @refusal says HOLE, with a descriptor. One that is
+ * open for writing is better off bouncing as a whole: while it is bound, its holes could not
+ * be written.
  */
-static int bind_sparse(const struct dmabuf_rw_device *device, struct dmabuf_rw_bind bind)
+static int bind_direct(const struct dmabuf_rw_device *device,
+		       const struct dmabuf_rw_bounce_params *params,
+		       const struct dmabuf_rw_binding_opts *o, struct dmabuf_rw_error *refusal)
 {
-	int mode = fcntl(bind.file_fd, F_GETFL);
+	struct dmabuf_rw_bind bind = {
+		.size = sizeof(bind),
+		.dmabuf_fd = params->dmabuf_fd,
+		.file_fd = params->file_fd,
+		.flags = o->flags,
+	};
+	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind), mode, sparse;
 
-	if (bind.reason != DMABUF_RW_REASON_HOLE || mode < 0 ||
+	*refusal = (struct dmabuf_rw_error){ 0 };
+	if (fd >= 0)
+		return fd;
+	dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason, bind.detail);
+	mode = fcntl(params->file_fd, F_GETFL);
+	if (!o->allow_bounce || bind.reason != DMABUF_RW_REASON_HOLE || mode < 0 ||
 	    (mode & O_ACCMODE) != O_RDONLY)
-		return -1;
+		return fd;
 	bind.flags |= DMABUF_RW_BIND_SPARSE;
 	bind.reason = 0;
 	bind.detail = 0;
-	return dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
+	sparse = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
+	return sparse >= 0 ? sparse : fd;
 }
 
 static int bounce_only(const struct dmabuf_rw_bounce_params *params,
@@ -190,16 +182,49 @@ static int add_bounce(struct dmabuf_rw_binding *b,
 	return ret;
 }
 
+/* Makes a binding of the module's, or one that bounces. 0, or -errno with o->error filled. */
+static int bind_pair(const struct dmabuf_rw_device *device,
+		     const struct dmabuf_rw_bounce_params *params,
+		     const struct dmabuf_rw_binding_opts *o, struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_error refusal;
+	struct dmabuf_rw_binding *b;
+	struct dmabuf_rw_info info;
+	int fd, ret;
+
+	fd = bind_direct(device, params, o, &refusal);
+	if (fd < 0 && o->allow_bounce && dmabuf_rw_refusal_is_about_pair(&refusal))
+		return bounce_only(params, &refusal, o->error, binding);
+	if (fd < 0) {
+		if (o->error)
+			*o->error = refusal;
+		return fd;
+	}
+
+	ret = binding_of_fd(fd, &info, &b);
+	if (ret) {
+		close(fd);
+		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
+	}
+	ret = o->allow_bounce ? add_bounce(b, params, &info, o->error) : 0;
+	if (ret) {
+		dmabuf_rw_binding_destroy(b);
+		return ret;
+	}
+	if (refusal.err && !b->bounce) {
+		/* Its holes could not be read; say why not. */
+		dmabuf_rw_binding_destroy(b);
+		return bounce_only(params, &refusal, o->error, binding);
+	}
+	*binding = b;
+	return 0;
+}
+
 DMABUF_RW_API int
 dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int file_fd,
 			 const struct dmabuf_rw_binding_opts *opts,
 			 struct dmabuf_rw_binding **binding)
 {
-	struct dmabuf_rw_bind bind = {
-		.size = sizeof(bind),
-		.dmabuf_fd = dmabuf_fd,
-		.file_fd = file_fd,
-	};
 	struct dmabuf_rw_bounce_params params = {
 		.dmabuf_fd = dmabuf_fd,
 		.file_fd = file_fd,
@@ -207,11 +232,8 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 	};
 	struct dmabuf_rw_binding_opts o;
 	struct dmabuf_rw_error refusal;
-	struct dmabuf_rw_binding *b;
-	struct dmabuf_rw_info info;
 	DMABUF_RW_NO_CANCEL;
-	bool sparse = false;
-	int fd, ret;
+	int ret;
 
 	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
 				  MIN_OPTS(dmabuf_rw_binding_opts, flags), DMABUF_RW_CALL_BIND);
@@ -226,47 +248,10 @@ dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int fil
 	params.chunk = o.bounce_chunk ? o.bounce_chunk : DEFAULT_CHUNK;
 	params.copy = o.copy;
 	params.copy_arg = o.copy_arg;
-
-	if (!device) {
-		dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENODEV,
-			       DMABUF_RW_REASON_NO_DEVICE, 0);
-		return bounce_only(&params, &refusal, o.error, binding);
-	}
-
-	bind.flags = o.flags;
-	fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
-	if (fd < 0) {
-		ret = dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason,
-				     bind.detail);
-		if (o.allow_bounce)
-			fd = bind_sparse(device, bind);
-		sparse = fd >= 0;
-		if (!sparse && o.allow_bounce && may_do_without(&refusal))
-			return bounce_only(&params, &refusal, o.error, binding);
-		if (!sparse) {
-			if (o.error)
-				*o.error = refusal;
-			return ret;
-		}
-	}
-
-	ret = binding_of_fd(fd, &info, &b);
-	if (ret) {
-		close(fd);
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
-	}
-	ret = o.allow_bounce ? add_bounce(b, &params, &info, o.error) : 0;
-	if (ret) {
-		dmabuf_rw_binding_destroy(b);
-		return ret;
-	}
-	if (sparse && !b->bounce) {
-		/* Its holes could not be read; say why not. */
-		dmabuf_rw_binding_destroy(b);
-		return bounce_only(&params, &refusal, o.error, binding);
-	}
-	*binding = b;
-	return 0;
+	if (device)
+		return bind_pair(device, &params, &o, binding);
+	dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENODEV, DMABUF_RW_REASON_NO_DEVICE, 0);
+	return bounce_only(&params, &refusal, o.error, binding);
 }
 
 DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding)

@@ -71,8 +71,8 @@ struct run {
 	bool stop;		/* begin no more chunks */
 	bool interrupted;
 	bool cancelled;		/* and the chunks under way have been told */
-	int sync_fd;		/* the file, opened anew for a write through the page cache: what
-				 * is lost is told to each opening once, and nobody else must take
+	int sync_fd;		/* the file, opened anew for a write through the page cache: each
+				 * opening is told once what is lost, and nobody else must take
 				 * it away. -1: none */
 	uint64_t lost;		/* first byte that was written, but not back to the drive */
 	int lost_err;		/* why; 0: there is none */

@@ -65,6 +65,29 @@ int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int 
 	return -err;
 }
 
+bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal)
+{
+	switch (refusal->err) {
+	case EINVAL:
+	case E2BIG:
+	case EFAULT:
+	case ENOTTY:
+	case EINTR:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EBADF:
+	case EBADFD:
+		return false;
+	case EACCES:
+		return refusal->reason != DMABUF_RW_REASON_ACCESS;
+	case ENODEV:
+		return refusal->reason != DMABUF_RW_REASON_GONE;
+	default:
+		return true;
+	}
+}
+
 DMABUF_RW_API int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts,
 					struct dmabuf_rw_device **device)
 {

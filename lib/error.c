@@ -211,6 +211,45 @@ static const struct sentence library_reasons[] = {
 		       "device memory was insisted on and copying through memory was allowed, "
 		       "but where the buffer lies is known only of pairs that go direct",
 		       "choose one of the two"),
+	LIBRARY_REASON(DANGLING_LINK,
+		       "the path is a symbolic link that leads to nothing; it may be meant for "
+		       "a disk or a file system that is not there",
+		       "see what it is meant for (readlink FILE), and bring that back, or remove "
+		       "the link, or store to what it is meant for"),
+	LIBRARY_REASON(DESCRIPTOR,
+		       "the path leads to /proc, to an open descriptor for instance, as "
+		       "/dev/stdout and /dev/fd/N do, and nothing can be put in its place",
+		       "write into what is open there (dmabuf-rw store --in-place), or give the "
+		       "file's real name (readlink -f FILE)"),
+	LIBRARY_REASON(UNTRUSTED_LINK,
+		       "the path is another user's symbolic link in a directory that everyone "
+		       "may write to, and following it could destroy any file",
+		       "look at where it leads (readlink FILE), and store there by that name if "
+		       "that is meant"),
+	LIBRARY_REASON(FILE_ATTRIBUTE,
+		       "the file that is there is immutable or append-only, so it cannot be "
+		       "replaced",
+		       "take the attribute off (lsattr FILE; chattr -i -a FILE), or store under "
+		       "another name"),
+	LIBRARY_REASON(DIRECTORY_ATTRIBUTE,
+		       "the directory is immutable or append-only, so no file in it can be "
+		       "replaced or renamed",
+		       "take the attribute off (lsattr -d DIRECTORY; chattr -i -a DIRECTORY), or "
+		       "store elsewhere"),
+	LIBRARY_REASON(STICKY,
+		       "the file that is there is another user's, in a directory where only "
+		       "owners may replace files (the sticky bit, as in /tmp)",
+		       "write into the file itself, if this user may write to it (dmabuf-rw store "
+		       "--in-place), or store under another name"),
+	LIBRARY_REASON(MOUNT_POINT,
+		       "something is mounted on the file that is there, so it cannot be replaced",
+		       "write into the file itself (dmabuf-rw store --in-place), or unmount it"),
+	LIBRARY_REASON(LABEL,
+		       "the file that is there has a security label (SELinux, Smack or the like) "
+		       "that this process cannot read or give to the file that would replace it",
+		       "store as a user who may (ls -Z FILE shows the label), or write into the "
+		       "file itself, which keeps it (dmabuf-rw store --in-place), or remove the "
+		       "file first, if a new one's label will do"),
 };
 
 /* Where the exporter's errno (detail) tells more than the reason does. */
@@ -387,8 +426,23 @@ static const struct errno_sentence errnos[] = {
 	      "the path is that of a directory",
 	      "name a file in it"),
 	ERRNO(EEXIST, FILE,
-	      "something other than a regular file is there",
-	      "use another name"),
+	      "what is there is not a regular file but a device, a pipe or a socket, which a "
+	      "file does not replace",
+	      "use another name; a disk needs no new file: bind it, and write to it"),
+	ERRNO(ELOOP, FILE,
+	      "the path leads through too many symbolic links, or in a circle",
+	      "see where they lead (namei -l FILE)"),
+	ERRNO(ENAMETOOLONG, FILE,
+	      "the path, or a name in it, is too long",
+	      "use a shorter one: at most 255 bytes between two slashes"),
+	ERRNO(EFBIG, FILE,
+	      "the file would be larger than this process may make one (ulimit -f, "
+	      "RLIMIT_FSIZE) or than its file system can hold",
+	      "raise the limit (ulimit -f unlimited), or use a file system for larger files; "
+	      "sizes are rounded up to a multiple of 4096"),
+	ERRNO(ECHILD, FILE,
+	      "file objects belong to the process that made them, and this is a child of it",
+	      "make the file after the fork, or commit it in the parent"),
 	ERRNO(EDQUOT, FILE,
 	      "the quota of the file's owner is used up",
 	      "free space, or have the quota raised"),
@@ -402,11 +456,11 @@ static const struct errno_sentence errnos[] = {
 	      "for writing or owned by this user",
 	      "open the file O_RDWR, and export the buffer with O_RDWR"),
 	ERRNO(EPERM, FILE,
-	      "the file that is there cannot be replaced: it is immutable or append-only, "
-	      "bound to a buffer, or another user's in a directory where only owners may "
-	      "remove files",
-	      "take the attribute off (lsattr, chattr), end the binding (grep -l dmabuf_rw "
-	      "/proc/*/fdinfo/*), or store under another name"),
+	      "the file that is there cannot be replaced: it is bound to a buffer, in use as "
+	      "swap, or has been made immutable, append-only or another user's; or the new "
+	      "one cannot be given its owner's rights",
+	      "end the binding (grep -l dmabuf_rw /proc/*/fdinfo/*), take the attribute off "
+	      "(lsattr, chattr), or store under another name"),
 	ERRNO(EROFS, FILE,
 	      "the file system is mounted read-only",
 	      "mount -o remount,rw, if it is meant to be written"),

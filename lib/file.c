@@ -4,65 +4,28 @@
  *
  * A bound file cannot grow, its blocks must all be there, and blocks that were never
  * written cannot be transferred. So the file gets its size and zeros on the drive first.
- * It has no name (O_TMPFILE), or where the file system does not know that, a temporary
- * one, until it is committed; then it takes the place of the old one by rename(2), which is one
- * step for everybody else and after a crash.
+ * It has no name (O_TMPFILE), or where the file system does not know that, or the kernel would
+ * not name it afterwards, a temporary one, until it is committed; then it takes the place of
+ * the old one by rename(2), which is one step for everybody else and after a crash.
  *
  * Vocabulary
- *   target	the path that was asked for: a directory, open, and a name in it
+ *   target	where the path leads in the end: a directory, open, and a name in it
  *   temporary	the name in that directory that is renamed onto the target; "" while
  *		there is none
  *
- * Thread-safety: one thread at a time per file.
+ * Thread-safety: one thread at a time per file. A child of the process that made it shares
+ * its descriptor, but neither names nor removes it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-#include <linux/falloc.h>
+#include "file.h"
 
-#include "private.h"
-
-/* Kernel 6.17; the headers that this is built with may be older. */
-#ifndef FALLOC_FL_WRITE_ZEROES
-#define FALLOC_FL_WRITE_ZEROES	0x80
-#endif
-
-/*
- * Blocks of every file system that can be bound. Until the file is committed it has whole
- * ones, so that a drive that takes no SGLs can write its end as well.
- */
-#define BLOCK		4096
-/* Zeros that the file system writes at a time; a drive may take a second for them. */
-#define DRIVE_ZEROS	(UINT64_C(1) << 30)
-/* Zeros written at a time: enough for several of the drive's commands. */
-#define ZEROS		(4U << 20)
 #define NAME_TRIES	16
-/*
- * io_uring's workers give back the binding that a transfer went to after its completion has
- * been seen, so a file may be bound for a moment after its binding has been destroyed.
- */
-#define BUSY_TRIES	100
-#define BUSY_US		10000
-
-struct dmabuf_rw_file {
-	int fd;
-	int dir;		/* of the target */
-	uint64_t bytes;
-	bool committed;
-	int (*interrupted)(void *arg);
-	void *arg;
-	char name[NAME_MAX + 1];	/* of the target */
-	char temporary[NAME_MAX + 1];
-};
 
 /* Makes up a temporary name. It begins with a dot, so that ls and globs pass it over. */
 static int new_name(struct dmabuf_rw_file *f)
@@ -76,44 +39,30 @@ static int new_name(struct dmabuf_rw_file *f)
 	return 0;
 }
 
-static int open_directory(struct dmabuf_rw_file *f, const char *path)
+static void remove_name(struct dmabuf_rw_file *f)
 {
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	char *dir;
-
-	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-		return -EISDIR;
-	if (strlen(name) > NAME_MAX)
-		return -ENAMETOOLONG;
-	strcpy(f->name, name);
-	dir = slash ? strndup(path, slash == path ? 1 : slash - path) : strdup(".");
-	if (!dir)
-		return -ENOMEM;
-	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
-	return f->dir < 0 ? -errno : 0;
+	if (f->temporary[0])
+		unlinkat(f->target.dir, f->temporary, 0);
+	f->temporary[0] = 0;
 }
 
-/* The file, with or without a temporary name. */
-static int open_file(struct dmabuf_rw_file *f, mode_t mode)
+/* The file with a temporary name. */
+static int open_named(struct dmabuf_rw_file *f, mode_t mode)
 {
 	int i, ret;
 
-	f->fd = openat(f->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-	if (f->fd >= 0)
-		return 0;
-	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
-		return -errno;
 	for (i = 0; i < NAME_TRIES; i++) {
 		ret = new_name(f);
 		if (ret)
 			return ret;
-		f->fd = openat(f->dir, f->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC,
-			       mode);
+		f->fd = openat(f->target.dir, f->temporary,
+			       O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
 		if (f->fd >= 0)
 			return 0;
 		ret = -errno;
+		/* Interrupted, it may be there all the same; but not another's. */
+		if (ret != -EEXIST)
+			remove_name(f);
 		f->temporary[0] = 0;
 		if (ret != -EEXIST)
 			return ret;
@@ -121,178 +70,101 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 	return -EEXIST;
 }
 
-/* What an access control list is kept in; values as in linux/xattr.h, posix_acl_xattr.h. */
-#define ACL		"system.posix_acl_access"
-/* 8 bytes an entry, and nobody has as many as that. */
-#define ACL_MAX		16384
-
 /*
- * The rights of the file that will be replaced, or that a link to be replaced leads to.
- * Nobody gets more than he had there: until here the file is its maker's alone. Who was in a
- * group, or in a list, that cannot be kept, is one of the others from now on; and these get
- * no more than he had.
+ * By its descriptor, which Linux before 6.10 lets none but root do, or by its path in /proc,
+ * which not every process has. -errno.
  */
-static int take_rights(const struct dmabuf_rw_file *f, const struct stat *old)
+static int link_as(const struct dmabuf_rw_file *f, const char *name)
 {
-	bool owner = !fchown(f->fd, old->st_uid, old->st_gid);
-	bool group = owner || !fchown(f->fd, -1, old->st_gid);
-	mode_t mode = old->st_mode & 07777, both;
-	char path[32 + NAME_MAX], acl[ACL_MAX];
-	ssize_t n;
+	char path[32];
 
-	if (!owner)
-		mode &= ~S_ISUID;
-	if (!group)
-		mode &= ~S_ISGID;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", f->dir, f->name);
-	n = getxattr(path, ACL, acl, sizeof(acl));
-	if (n >= 0 || (errno != ENODATA && errno != EOPNOTSUPP)) {
-		/* The group's bits say what its members get at most, and setting it sets all. */
-		mode &= ~077;
-	} else if (!group) {
-		both = mode >> 3 & mode & 07;
-		mode = (mode & ~077) | both << 3 | both;
-	}
-	if (fchmod(f->fd, mode))
+	if (!linkat(f->fd, "", f->target.dir, name, AT_EMPTY_PATH))
+		return 0;
+	if (errno != ENOENT)
 		return -errno;
-	if (group && n > 0)
-		fsetxattr(f->fd, ACL, acl, n, 0);
-	return 0;
-}
-
-/* Zeros from the beginning to @end through @fd. */
-static int write_zeros(const struct dmabuf_rw_file *f, int fd, const char *zeros, uint64_t end)
-{
-	uint64_t off = 0;
-
-	while (off < end) {
-		ssize_t n;
-
-		if (f->interrupted && f->interrupted(f->arg))
-			return -EINTR;
-		n = pwrite(fd, zeros, MIN(end - off, ZEROS), off);
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return -EIO;
-		off += n;
-	}
-	return 0;
-}
-
-static int fill(const struct dmabuf_rw_file *f, uint64_t bytes)
-{
-	char path[32], *zeros;
-	int direct, ret;
-
-	zeros = mmap(NULL, ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (zeros == MAP_FAILED)
-		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
-	direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	ret = direct < 0 ? -EINVAL : write_zeros(f, direct, zeros, bytes);
-	if (direct >= 0)
-		close(direct);
-	if (ret == -EINVAL) {
-		/* No O_DIRECT here. Leave the page cache as it was found. */
-		ret = write_zeros(f, f->fd, zeros, bytes);
-		if (!ret && fdatasync(f->fd))
-			ret = -errno;
-		if (!ret)
-			posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
-	}
-	munmap(zeros, ZEROS);
-	return ret;
+	return linkat(AT_FDCWD, path, f->target.dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
-/* Where kernel, file system and drive can; else some -errno. */
-static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
+/* The file, with or without a temporary name. */
+static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 {
-	uint64_t off;
-
-	for (off = 0; off < end; off += DRIVE_ZEROS) {
-		if (off && f->interrupted && f->interrupted(f->arg))
-			return -EINTR;
-		if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, off, MIN(end - off, DRIVE_ZEROS)))
-			return -errno;
-	}
-	return 0;
-}
-
-/* Space with zeros in it, which the drive has been told. */
-static int make_contents(const struct dmabuf_rw_file *f)
-{
-	uint64_t whole = (f->bytes + BLOCK - 1) / BLOCK * BLOCK;
-	int ret = 0;
-
-	if (f->bytes > INT64_MAX - BLOCK)
-		return -EFBIG;
-	if (!whole)
-		return fsync(f->fd) ? -errno : 0;
-	/* In one piece if possible, and no surprise by a full file system later. */
-	if (fallocate(f->fd, 0, 0, whole) && errno != EOPNOTSUPP && errno != ENOSYS)
+	f->fd = openat(f->target.dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	if (f->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT &&
+	    errno != EINVAL)
 		return -errno;
-	ret = let_drive_write_zeros(f, whole);
-	if (ret == -EINTR || ret == -ENOSPC || ret == -EDQUOT)
-		return ret;
+	/* "." is refused last: all that comes before would let it have a name. */
+	if (f->fd >= 0 && link_as(f, ".") == -EEXIST)
+		return 0;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	return open_named(f, mode);
+}
+
+static int make_file(struct dmabuf_rw_file *f, const char *path,
+		     const struct dmabuf_rw_file_opts *opts, struct dmabuf_rw_error *error)
+{
+	bool takes_rights;
+	int ret;
+
+	f->process = dmabuf_rw_process();
+	if (!f->process)
+		return dmabuf_rw_file_fail(error, ENOMEM, 0);
+	ret = dmabuf_rw_file_check_size(f, error);
+	if (!ret)
+		ret = dmabuf_rw_target_open(&f->target, path, error);
 	if (ret)
-		ret = fill(f, whole);
-	if (!ret && fsync(f->fd))
-		ret = -errno;
-	return ret;
+		return ret;
+	takes_rights = !opts->mode && f->target.old >= 0;
+	ret = open_file(f, opts->mode ? opts->mode : takes_rights ? 0600 : 0666);
+	if (!ret) {
+		f->fd = dmabuf_rw_above_std(f->fd);
+		ret = f->fd < 0 ? -errno : 0;
+	}
+	if (ret)
+		return dmabuf_rw_file_fail(error, -ret, 0);
+	if (takes_rights)
+		ret = dmabuf_rw_file_take_rights(f->fd, &f->target, error);
+	dmabuf_rw_target_close_old(&f->target);
+	return ret ? ret : dmabuf_rw_file_make_contents(f, opts, error);
 }
 
 DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 					const struct dmabuf_rw_file_opts *opts,
 					struct dmabuf_rw_file **file)
 {
+	struct dmabuf_rw_error error;
 	struct dmabuf_rw_file_opts o;
 	struct dmabuf_rw_file *f;
-	struct stat old;
-	bool replaces;
+	DMABUF_RW_NO_CANCEL;
 	int ret;
 
-	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts,
-				  MIN_OPTS(dmabuf_rw_file_opts, resv), DMABUF_RW_CALL_FILE);
+	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts, MIN_OPTS(dmabuf_rw_file_opts, arg),
+				  DMABUF_RW_CALL_FILE);
 	if (ret)
 		return ret;
-	if (!path || !file || o.flags || o.resv || o.mode & ~07777U)
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, EINVAL, 0, 0);
+	if (!path || !*path || !file || o.mode & ~07777U ||
+	    o.flags & ~DMABUF_RW_FILE_FOR_BUFFER || (!o.flags && (o.device || o.dmabuf_fd)))
+		return dmabuf_rw_file_fail(o.error, EINVAL, 0);
 	f = calloc(1, sizeof(*f));
 	if (!f)
-		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, ENOMEM, 0, 0);
+		return dmabuf_rw_file_fail(o.error, ENOMEM, 0);
 	f->fd = -1;
-	f->dir = -1;
+	f->target.dir = -1;
+	f->target.old = -1;
 	f->bytes = bytes;
 	f->interrupted = o.interrupted;
 	f->arg = o.arg;
-
-	ret = open_directory(f, path);
-	if (ret)
-		goto fail;
-	replaces = !fstatat(f->dir, f->name, &old, AT_SYMLINK_NOFOLLOW);
-	if (replaces && !S_ISREG(old.st_mode) && !S_ISLNK(old.st_mode)) {
-		ret = -EEXIST;
-		goto fail;
+	ret = make_file(f, path, &o, &error);
+	if (ret) {
+		dmabuf_rw_file_close(f);
+		if (o.error)
+			*o.error = error;
+		return ret;
 	}
-	if (replaces && S_ISLNK(old.st_mode))
-		replaces = !fstatat(f->dir, f->name, &old, 0);
-	replaces = replaces && S_ISREG(old.st_mode);
-	/* A temporary name can be opened by others at once. */
-	ret = open_file(f, o.mode ? o.mode : replaces ? 0600 : 0666);
-	if (!ret && replaces && !o.mode)
-		ret = take_rights(f, &old);
-	if (ret)
-		goto fail;
-	ret = make_contents(f);
-	if (ret)
-		goto fail;
 	*file = f;
 	return 0;
-
-fail:
-	dmabuf_rw_file_close(f);
-	return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_FILE, -ret, 0, 0);
 }
 
 DMABUF_RW_API int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file)
@@ -300,20 +172,29 @@ DMABUF_RW_API int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file)
 	return file->fd;
 }
 
+DMABUF_RW_API int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file,
+					 struct dmabuf_rw_error *error)
+{
+	if (error)
+		*error = file->refusal;
+	return file->refusal.err != 0;
+}
+
 /* A name for the file to be renamed from. */
 static int give_name(struct dmabuf_rw_file *f)
 {
-	char path[32];
 	int i, ret;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
 	for (i = 0; i < NAME_TRIES; i++) {
 		ret = new_name(f);
-		if (!ret && linkat(AT_FDCWD, path, f->dir, f->temporary,
-				   AT_SYMLINK_FOLLOW))
-			ret = -errno;
+		if (ret)
+			return ret;
+		ret = link_as(f, f->temporary);
 		if (!ret)
 			return 0;
+		/* As above. */
+		if (ret != -EEXIST)
+			remove_name(f);
 		f->temporary[0] = 0;
 		if (ret != -EEXIST)
 			return ret;
@@ -330,47 +211,71 @@ static int cut_to_size(const struct dmabuf_rw_file *f)
 	int i;
 
 	for (i = 0; ftruncate(f->fd, f->bytes); i++) {
-		if (errno != ETXTBSY || i == BUSY_TRIES)
+		if (errno != ETXTBSY || i == DMABUF_RW_BUSY_TRIES)
 			return -errno;
-		usleep(BUSY_US);
+		usleep(DMABUF_RW_BUSY_US);
 	}
 	return 0;
 }
 
-DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
+/*
+ * Exact size, and durable. What was lost on the way to the drive is told once by the kernel,
+ * and by us from then on.
+ */
+static int finish_contents(struct dmabuf_rw_file *f)
 {
 	int ret;
 
-	if (file->committed)
-		return -EINVAL;
-	ret = cut_to_size(file);
+	if (f->lost)
+		return -f->lost;
+	ret = cut_to_size(f);
+	if (ret == -EIO || ret == -ENOSPC || ret == -EDQUOT)
+		f->lost = -ret;
 	if (ret)
 		return ret;
 	/* Also flushes the drive's cache, and with it what went there directly. */
-	if (fsync(file->fd))
-		return -errno;
-	if (!file->temporary[0]) {
+	if (!fsync(f->fd))
+		return 0;
+	ret = -errno;
+	if (ret != -EINTR)
+		f->lost = -ret;
+	return ret;
+}
+
+DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
+{
+	DMABUF_RW_NO_CANCEL;
+	int ret;
+
+	if (file->process != dmabuf_rw_process())
+		return -ECHILD;
+	if (file->committed)
+		return -EINVAL;
+	ret = finish_contents(file);
+	/* If it cannot be renamed it keeps this one, as the kernel gives it no second. */
+	if (!ret && !file->temporary[0])
 		ret = give_name(file);
-		if (ret)
-			return ret;
-	}
-	if (renameat(file->dir, file->temporary, file->dir, file->name))
+	if (ret)
+		return ret;
+	if (renameat(file->target.dir, file->temporary, file->target.dir, file->target.name))
 		return -errno;
 	file->committed = true;
 	/* Cutting it to its size has left the last page in the cache. */
 	posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return fsync(file->dir) ? -EUCLEAN : 0;
+	return fsync(file->target.dir) ? -EUCLEAN : 0;
 }
 
 DMABUF_RW_API void dmabuf_rw_file_close(struct dmabuf_rw_file *file)
 {
+	DMABUF_RW_NO_CANCEL;
+
 	if (!file)
 		return;
-	if (file->temporary[0] && !file->committed)
-		unlinkat(file->dir, file->temporary, 0);
+	/* Not the parent's. */
+	if (!file->committed && file->process == dmabuf_rw_process())
+		remove_name(file);
 	if (file->fd >= 0)
 		close(file->fd);
-	if (file->dir >= 0)
-		close(file->dir);
+	dmabuf_rw_target_close(&file->target);
 	free(file);
 }

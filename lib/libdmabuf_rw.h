@@ -44,13 +44,12 @@
  *     is bounce-only, so that its holes can be written.
  * A bound regular file takes no pwrite(), and to a bound disk it would write more than its
  * bytes. A write to one that is too odd for the drive goes through scratch memory bound to
- * the same file or disk (/dev/udmabuf); the partial LBAs at
- * its ends are read, changed and written under a lock of this process. So writes that
- * meet within an LBA do not undo each other, if the same process makes them through
- * bindings that allow bouncing; against other processes there is no such lock. Without
- * /dev/udmabuf such a write fails (ETXTBSY; to a disk EDOM), and so it does at the odd end
- * of a file whose size is no multiple of the drive's LBA. Never written ranges of a bound file cannot be
- * written (ENXIO).
+ * the same file or disk (/dev/udmabuf); the partial LBAs at its ends are read, changed and
+ * written under a lock of this process. So writes that meet within an LBA do not undo each
+ * other, if the same process makes them through bindings that allow bouncing; against other
+ * processes there is no such lock. Without /dev/udmabuf such a write fails (ETXTBSY; to a
+ * disk EDOM), and so it does at the odd end of a file whose size is no multiple of the
+ * drive's LBA. Never written ranges of a bound file cannot be written (ENXIO).
  *
  * The page cache. A transfer leaves it no fuller than it was. What goes direct does not
  * touch it, nor does O_DIRECT. What has to go through it, because the file refuses
@@ -134,14 +133,34 @@ enum dmabuf_rw_call {
  * the first of them.
  */
 enum dmabuf_rw_library_reason {
-	DMABUF_RW_REASON_NO_DEVICE		= 1000,	/* ENODEV: bound without a device */
-	DMABUF_RW_REASON_NO_CPU_ACCESS		= 1001,	/* EOPNOTSUPP: bouncing, and the buffer
-							 * has neither a CPU mapping nor a
-							 * copy function; detail = errno */
-	DMABUF_RW_REASON_NOT_SEEKABLE		= 1002,	/* ESPIPE: bouncing, and the file takes
-							 * no pread() and pwrite() */
-	DMABUF_RW_REASON_CONTRADICTION		= 1003,	/* EINVAL: bouncing allowed, device
-							 * memory insisted on */
+	/* ENODEV: bound without a device */
+	DMABUF_RW_REASON_NO_DEVICE		= 1000,
+	/*
+	 * EOPNOTSUPP: bouncing, and the buffer has neither a CPU mapping nor a copy function;
+	 * detail = errno
+	 */
+	DMABUF_RW_REASON_NO_CPU_ACCESS		= 1001,
+	/* ESPIPE: bouncing, and the file takes no pread() and pwrite() */
+	DMABUF_RW_REASON_NOT_SEEKABLE		= 1002,
+	/* EINVAL: bouncing allowed, device memory insisted on */
+	DMABUF_RW_REASON_CONTRADICTION		= 1003,
+
+	/* Of new files. ENOENT: a link to nothing */
+	DMABUF_RW_REASON_DANGLING_LINK		= 1004,
+	/* EEXIST: the path leads to /proc */
+	DMABUF_RW_REASON_DESCRIPTOR		= 1005,
+	/* EACCES: another user's link in a directory like /tmp */
+	DMABUF_RW_REASON_UNTRUSTED_LINK		= 1006,
+	/* EPERM: the file is immutable or append-only */
+	DMABUF_RW_REASON_FILE_ATTRIBUTE		= 1007,
+	/* EPERM: so is its directory */
+	DMABUF_RW_REASON_DIRECTORY_ATTRIBUTE	= 1008,
+	/* EPERM: another user's file in a directory like /tmp */
+	DMABUF_RW_REASON_STICKY			= 1009,
+	/* EBUSY: something is mounted on the file */
+	DMABUF_RW_REASON_MOUNT_POINT		= 1010,
+	/* any errno: the old file's security label cannot be given */
+	DMABUF_RW_REASON_LABEL			= 1011,
 };
 
 /**
@@ -543,15 +562,23 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
 
 /* ---- New files ------------------------------------------------------------------- */
 
+/*
+ * The file will be written from the buffer @dmabuf_fd through @device, with bouncing allowed.
+ * If that pair cannot go direct the file gets no zeros, which would be written for nothing:
+ * see dmabuf_rw_file_refusal().
+ */
+#define DMABUF_RW_FILE_FOR_BUFFER	(1ULL << 0)
+
 /**
  * struct dmabuf_rw_file_opts - how to make a file
  * @size:	sizeof(struct dmabuf_rw_file_opts)
- * @flags:	zero
- * @mode:	permissions, before the umask; 0: owner, permissions and access control list
- *		of the file that is there already, or that a link there leads to, as far as
- *		the caller may give them and never more than that, else 0666
- * @resv:	zero
  * @error:	filled on failure, if not null
+ * @flags:	DMABUF_RW_FILE_*
+ * @mode:	permissions, before the umask and a default access control list of the
+ *		directory; 0: the rights of the file that is there already, see below, or
+ *		else 0666
+ * @dmabuf_fd:	with DMABUF_RW_FILE_FOR_BUFFER the buffer, else zero
+ * @device:	with DMABUF_RW_FILE_FOR_BUFFER the device, or null if there is none; else null
  * @interrupted: if not null, asked before every few MiB of zeros; if it returns other than
  *		0, the file is given up with -EINTR
  * @arg:	its argument
@@ -561,7 +588,8 @@ struct dmabuf_rw_file_opts {
 	struct dmabuf_rw_error *error;
 	uint64_t flags;
 	uint32_t mode;
-	uint32_t resv;
+	int32_t dmabuf_fd;
+	const struct dmabuf_rw_device *device;
 	int (*interrupted)(void *arg);
 	void *arg;
 };
@@ -569,12 +597,46 @@ struct dmabuf_rw_file_opts {
 /*
  * Makes a file of @bytes bytes, all zero, that can be bound and written to at any place:
  * its blocks are there and have been written. Until it is committed its size is rounded up
- * to a multiple of 4096, which every drive can write. It is in the directory of @path but
- * has no name yet (or, where the file system wants one, a temporary one beginning with a
- * dot); what is at @path stays as it is until the file is committed. -EEXIST: something
- * other than a regular file or a symbolic link is there. -EINTR: a signal, or @interrupted.
+ * to a multiple of 4096, which every drive can write. It is in the directory of its target
+ * but has no name yet, or, where the file system or the kernel want one, a temporary one
+ * beginning with ".dmabuf-rw-". What is there stays as it is until the file is committed.
  *
- * Other extended attributes, labels and further hard links of an old file stay with it.
+ * The target is what @path leads to: symbolic links are followed, and stay. It is nothing yet
+ * or a regular file; anything else is refused, and not opened. What would make the commit
+ * fail is refused now, if it can be known. Errors, by reason where there is one:
+ *   -ENOENT	DANGLING_LINK: a link to nothing, which may be meant for a disk that is
+ *		not there; otherwise the directory does not exist
+ *   -EISDIR	a directory
+ *   -EEXIST	DESCRIPTOR: the path leads to /proc, as /dev/stdout does; otherwise a device,
+ *		a pipe or a socket
+ *   -ELOOP	more than 40 links
+ *   -EACCES	UNTRUSTED_LINK: a link in a directory that everyone may write to and only
+ *		owners may remove from, which belongs neither to the caller nor to the owner
+ *		of the directory; LABEL; otherwise no permission for the directory
+ *   -EPERM	FILE_ATTRIBUTE, DIRECTORY_ATTRIBUTE: immutable or append-only (chattr(1));
+ *		STICKY: another user's file in a directory that only owners may remove from
+ *   -EBUSY	MOUNT_POINT: something is mounted on the file
+ *   -EFBIG	@bytes, rounded up, are beyond RLIMIT_FSIZE or what the file system can do
+ *   -EINTR	a signal, or @interrupted
+ * and those of bind, with its reasons, if with DMABUF_RW_FILE_FOR_BUFFER it refuses the call
+ * rather than the pair; the error's call is DMABUF_RW_CALL_BIND then.
+ *
+ * Rights. With @mode 0 a file that replaces another one has, before its first byte is
+ * written and while nobody but the caller can open it, been given
+ *   - its owner and group, as far as the caller may;
+ *   - its permissions and access control list, as a whole. A default list of the directory
+ *     has no effect;
+ *   - its security labels: extended attributes named security.*, but for capability, ima and
+ *     evm, which are about the old contents. If one cannot be given, there is no new file
+ *     (LABEL).
+ * Whatever fails, nobody but the caller ever has more rights to the new file than to the old
+ * one at that moment. Where the group cannot be given, group and others get what both had.
+ * Where the list cannot be, or a default list cannot be taken off, the file is its owner's
+ * alone. S_ISUID goes with the owner, S_ISGID with the group.
+ *
+ * Extended attributes named user.* and trusted.*, attributes of chattr(1) and further hard
+ * links stay with the old file: they may be about its contents. With another @mode nothing is
+ * taken over from the old file.
  *
  * Writing the zeros costs as much as writing @bytes bytes, unless kernel, file system and
  * drive can do it by themselves (FALLOC_FL_WRITE_ZEROES).
@@ -582,19 +644,34 @@ struct dmabuf_rw_file_opts {
 int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 			  const struct dmabuf_rw_file_opts *opts,
 			  struct dmabuf_rw_file **file);
-/* Open for reading and writing, until the file is closed; stays the library's. */
+/*
+ * Open for reading and writing, until the file is closed; stays the library's. Never 0, 1 or
+ * 2. Who calls fsync(2) on it is told of an error that commit is not told of again.
+ */
 int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
 /*
- * Puts the file in the place of what is at its path, in one step (rename(2)), when all that
- * was written to it is durable and its size is exact; and makes that durable too. Once. A
- * symbolic link at the path is replaced itself. Destroy all bindings of the file first
- * (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
- * late). After an error the old file is still there, and commit may be tried again;
- * but -EUCLEAN: the file has its name, only it could not be seen to that the name is
- * durable.
+ * 1, with *@error as bind has given it: the file was made with DMABUF_RW_FILE_FOR_BUFFER, and
+ * the pair cannot go direct. Its blocks are reserved where the file system can do that, but
+ * were never written: write it through a binding without a device and with allow_bounce, or
+ * by pwrite(2). 0: it has its zeros, and can be bound; *@error is cleared.
+ */
+int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file, struct dmabuf_rw_error *error);
+/*
+ * Puts the file in the place of what is at its target, in one step (rename(2)), when all that
+ * was written to it is durable and its size is exact; and makes that durable too. Once.
+ * Destroy all bindings of the file first (-ETXTBSY, after a second of trying: the kernel may
+ * let go of a destroyed binding a moment late). After an error the old file is still there,
+ * and commit may be tried again (the new one may keep a temporary name until it is closed); but
+ *   -EUCLEAN	the file has its name, only it could not be seen to that the name is durable
+ *   -EIO, -ENOSPC, -EDQUOT and whatever fsync(2) gave: something that was written is lost.
+ *		The kernel says that once; every further commit says it again
+ *   -ECHILD	this process is a child of the one that made the file
  */
 int dmabuf_rw_file_commit(struct dmabuf_rw_file *file);
-/* Closes it. A file that was not committed is gone then. */
+/*
+ * Closes it. A file that was not committed is gone then; but in a child of the process that
+ * made it, only the child's descriptors are.
+ */
 void dmabuf_rw_file_close(struct dmabuf_rw_file *file);
 
 /* ---- Entries for a ring that the caller owns ------------------------------------ */

@@ -63,6 +63,9 @@ static size_t lane_bytes(const struct dmabuf_rw_lane *lane)
 
 static void lane_free(struct dmabuf_rw_lane *lane)
 {
+	/* The kernel ends a ring some time after it was closed, and unlocks the memory then. */
+	if (lane->registered)
+		io_uring_unregister_buffers(lane->ring);
 	if (lane->ring)
 		io_uring_queue_exit(lane->ring);
 	munmap(lane->memory, lane_bytes(lane));

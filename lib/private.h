@@ -5,7 +5,7 @@
  * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
  * made, but for the binding's totals, which are atomic, and its scratch memory, which has
  * a lock of its own; that is why they need no lock. struct dmabuf_rw_queue is private to
- * queue.c, struct dmabuf_rw_file to file.c.
+ * queue.h's files, struct dmabuf_rw_file to file.h's.
  *
  * Layers, each using those below it only:
  *   queue.c, io.c	transfers as callers see them
@@ -33,6 +33,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
@@ -109,19 +110,23 @@ int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
 
+/* True if a refusal by bind is about this pair going direct, and not about the call. */
+bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal);
+
 /*
  * Clears what follows the size, 32 bits, that a structure of the kernel's begins with, as the
  * kernel wants it. -EINVAL: that is less than @min, or no size of a structure at all.
  */
 int dmabuf_rw_clear_but_size(void *sized, uint32_t min);
 
+/* Another opening of the same file, through /proc. -1 with errno. */
+int dmabuf_rw_reopen(int fd, int flags);
+
 /*
  * @fd, or a duplicate that is above the three standard descriptors in its place: a program
  * that has closed those would print into it. Negative is passed on, with errno.
  */
 int dmabuf_rw_above_std(int fd);
-/* Another opening of the same file, through /proc. -1 with errno. */
-int dmabuf_rw_reopen(int fd, int flags);
 
 /* ---- which process this is: fork.c ------------------------------------------------ */
 
@@ -320,7 +325,7 @@ struct dmabuf_rw_bounce {
 	bool can_write;
 	bool regular;
 	bool pinned;		/* a bound regular file: takes no pwrite() */
-	_Atomic int dontcache;	/* 1: the file knows RWF_DONTCACHE; -1: it does not; 0: not tried */
+	_Atomic int dontcache;	/* the file knows RWF_DONTCACHE: 1; -1: no; 0: not tried */
 	uint32_t depth;
 	uint32_t chunk;
 	struct dmabuf_rw_scratch *scratch;	/* what is bound and writable; else null; ours */

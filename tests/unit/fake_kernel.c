@@ -45,7 +45,8 @@ static struct fake_fd fds[MAX_FDS];
 static bool ours[FIRST_FD];	/* real descriptors that the library has */
 static bool direct[FIRST_FD];	/* with O_DIRECT */
 static bool paired;
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread unsigned int depth;	/* how often this thread has locked it */
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_close(int fd);
@@ -66,23 +67,20 @@ int __real_munmap(void *addr, size_t len);
 
 void fake_lock(void)
 {
-	pthread_mutex_lock(&lock);
+	if (!depth++)
+		pthread_mutex_lock(&lock);
 }
 
 void fake_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
-}
-
-static void new_lock(void)
-{
-	lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	if (!--depth)
+		pthread_mutex_unlock(&lock);
 }
 
 /* Tests that fork do so while threads of the library are in here. */
 static void __attribute__((constructor)) keep_lock_whole(void)
 {
-	pthread_atfork(fake_lock, fake_unlock, new_lock);
+	pthread_atfork(fake_lock, fake_unlock, fake_unlock);
 }
 
 static void drop_arrays(void)

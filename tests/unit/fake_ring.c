@@ -154,6 +154,13 @@ int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
 	return 0;
 }
 
+int io_uring_unregister_buffers(struct io_uring *ring)
+{
+	assert_true(rings_of(ring)->has_buffer);
+	rings_of(ring)->has_buffer = false;
+	return 0;
+}
+
 int io_uring_ring_dontfork(struct io_uring *ring)
 {
 	(void)ring;
@@ -382,6 +389,13 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *ts, const
 	return 0;
 }
 
+static void count_enter(void)
+{
+	fake_lock();
+	fake.enters++;
+	fake_unlock();
+}
+
 int io_uring_submit(struct io_uring *ring)
 {
 	return submit(ring);
@@ -411,7 +425,7 @@ int io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uring_cqe 
 
 int io_uring_get_events(struct io_uring *ring)
 {
-	fake.enters++;
+	count_enter();
 	return wait_for(ring, rings_of(ring)->in_flight ? 1 : 0, LOOK);
 }
 
@@ -422,7 +436,7 @@ int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
 
 	(void)mask;
 	assert_int_equal(to_submit, 0);
-	fake.enters++;
+	count_enter();
 	ret = wait_for(ring, nr, WAIT);
 	if (ret < 0)
 		return ret;

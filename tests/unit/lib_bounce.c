@@ -4,6 +4,7 @@
  * bounce what the module refuses. Calls that wait; the queue's are in lib_queue.c.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -415,6 +416,57 @@ static void over_the_limit_of_locked_memory_it_still_works(void **state)
 	assert_memory_equal(fake.file, fake.buffer, 8 * CHUNK);
 }
 
+struct reader {
+	pthread_t thread;
+	const struct dmabuf_rw_binding *binding;
+	uint64_t at;
+	ssize_t n;
+};
+
+static void *read_some(void *arg)
+{
+	struct reader *r = arg;
+
+	r->n = dmabuf_rw_read(r->binding, r->at, r->at, CHUNK, 0, NULL);
+	return NULL;
+}
+
+/* A lane has a ring of its own, so rings tell how many there are. */
+static void all_bindings_share_the_memory_that_transfers_need(void **state)
+{
+	struct dmabuf_rw_binding *many[50];
+	struct reader readers[8];
+	size_t i, round;
+
+	(void)state;
+	bounce_only_binding(8 * CHUNK, 8 * CHUNK, false);
+	for (i = 0; i < COUNT(many); i++) {
+		struct dmabuf_rw_binding_opts opts = bounce_opts();
+
+		assert_int_equal(dmabuf_rw_binding_create(device, fake.dmabuf_fd, fake.file_fd,
+							  &opts, &many[i]), 0);
+		assert_int_equal(dmabuf_rw_read(many[i], 0, 0, 3 * CHUNK, 0, NULL), 3 * CHUNK);
+		assert_int_equal(fake.rings, 1);
+	}
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < COUNT(readers); i++) {
+			readers[i] = (struct reader){ .binding = many[i], .at = i * CHUNK };
+			assert_int_equal(pthread_create(&readers[i].thread, NULL, read_some,
+							&readers[i]), 0);
+		}
+		for (i = 0; i < COUNT(readers); i++) {
+			pthread_join(readers[i].thread, NULL);
+			assert_int_equal(readers[i].n, CHUNK);
+		}
+		assert_int_equal(fake.rings, 1);
+	}
+	for (i = 0; i < COUNT(many); i++)
+		dmabuf_rw_binding_destroy(many[i]);
+	assert_int_equal(fake.rings, 1);
+	unbind();
+	assert_int_equal(fake.rings, 0);
+}
+
 static void want_of_memory_for_the_pool_is_enomem(void **state)
 {
 	(void)state;
@@ -617,6 +669,7 @@ int main(void)
 		BOUNCE_TEST(a_file_that_cannot_be_reopened_is_used_as_it_is),
 		BOUNCE_TEST(without_io_uring_chunks_go_one_by_one),
 		BOUNCE_TEST(over_the_limit_of_locked_memory_it_still_works),
+		BOUNCE_TEST(all_bindings_share_the_memory_that_transfers_need),
 		BOUNCE_TEST(want_of_memory_for_the_pool_is_enomem),
 		BOUNCE_TEST(pieces_are_filled_and_emptied_in_order),
 		BOUNCE_TEST(ranges_and_flags_are_judged_as_the_module_would),

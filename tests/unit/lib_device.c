@@ -7,6 +7,7 @@
 #include <libdmabuf_rw.h>
 
 #include "fake_kernel.h"
+#include "private.h"
 #include "unit.h"
 
 static int setup(void **state)
@@ -89,6 +90,73 @@ static void options_follow_the_rule_of_sized_structures(void **state)
 	assert_int_equal(dmabuf_rw_device_open(&longer.opts, &device), -E2BIG);
 	longer.newer = 0;
 	assert_int_equal(dmabuf_rw_device_open(&longer.opts, &device), 0);
+	dmabuf_rw_device_close(device);
+}
+
+/* The size of nothing, of something shorter, and of something newer that is in use. */
+static void options_of_a_wrong_size_are_an_error_that_is_told(void **state)
+{
+	struct dmabuf_rw_device *device = open_device();
+	struct {
+		struct dmabuf_rw_binding_opts opts;
+		uint64_t newer;
+	} longer = { .newer = 1 };
+	static const struct {
+		size_t size;
+		int err;
+		bool told;
+	} cases[] = {
+		{ 0, EINVAL, false },
+		{ sizeof(size_t), EINVAL, false },
+		{ sizeof(struct dmabuf_rw_opts_head), EINVAL, true },
+		{ (size_t)-1, EINVAL, true },
+		{ sizeof(longer), E2BIG, true },
+	};
+	struct dmabuf_rw_binding *binding;
+	struct dmabuf_rw_error error;
+	char text[512];
+	size_t i;
+
+	(void)state;
+	longer.opts.error = &error;
+	for (i = 0; i < COUNT(cases); i++) {
+		error = (struct dmabuf_rw_error){ 0 };
+		longer.opts.size = cases[i].size;
+		assert_int_equal(dmabuf_rw_binding_create(device, 11, 12, &longer.opts,
+							  &binding), -cases[i].err);
+		assert_int_equal(error.err, cases[i].told ? cases[i].err : 0);
+		assert_int_equal(error.call, cases[i].told ? DMABUF_RW_CALL_BIND : 0);
+	}
+	dmabuf_rw_error_format(&error, text, sizeof(text));
+	assert_non_null(strstr(text, "install a newer one"));
+	dmabuf_rw_device_close(device);
+}
+
+/* Rubbish, as in memory that nobody has set. */
+static void a_size_that_cannot_be_is_refused_before_anything_is_written(void **state)
+{
+	static const uint32_t sizes[] = { 0, 4, 0xa5a5a5a5, UINT32_MAX };
+	struct dmabuf_rw_device *device = open_device();
+	struct dmabuf_rw_binding *binding;
+	union {
+		struct dmabuf_rw_info info;
+		struct dmabuf_rw_query query;
+		struct dmabuf_rw_stats stats;
+	} u;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(dmabuf_rw_binding_create(device, 11, 12, NULL, &binding), 0);
+	for (i = 0; i < COUNT(sizes); i++) {
+		memset(&u, 0xa5, sizeof(u));
+		u.info.size = sizes[i];
+		assert_int_equal(dmabuf_rw_binding_info(binding, &u.info), -EINVAL);
+		assert_int_equal(dmabuf_rw_device_query(device, &u.query), -EINVAL);
+		u.stats.size = sizes[i];
+		assert_int_equal(dmabuf_rw_binding_stats(binding, &u.stats), -EINVAL);
+		assert_int_equal(u.info.resv[0], 0xa5a5a5a5a5a5a5a5);
+	}
+	dmabuf_rw_binding_destroy(binding);
 	dmabuf_rw_device_close(device);
 }
 
@@ -193,6 +261,9 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(a_failed_open_says_why_and_leaks_nothing, setup),
 		cmocka_unit_test_setup(options_follow_the_rule_of_sized_structures, setup),
+		cmocka_unit_test_setup(options_of_a_wrong_size_are_an_error_that_is_told, setup),
+		cmocka_unit_test_setup(
+			a_size_that_cannot_be_is_refused_before_anything_is_written, setup),
 		cmocka_unit_test_setup(binding_hands_over_both_descriptors_and_the_flags,
 				       setup),
 		cmocka_unit_test_setup(a_refused_binding_tells_reason_and_exporters_errno,

@@ -231,8 +231,10 @@ static void destroy_while_bouncing(bool noticed)
 		assert_int_equal(dmabuf_rw_queue_reap(q, &done, 1, 1, &soon), 0);
 	assert_int_equal(dmabuf_rw_queue_write(q, binding, 8193, 7, 100, 0, 3), 0);
 	/* A stop of the process interrupts threads that have all signals blocked. */
+	fake_lock();
 	fake.interrupts = noticed ? 3 : 0;
 	fake.io_interrupts = 3;
+	fake_unlock();
 	assert_int_equal(__real_pthread_create(&opener, NULL, open_later, &g), 0);
 	dmabuf_rw_queue_destroy(q);
 	pthread_join(opener, NULL);
@@ -295,35 +297,41 @@ static void a_queue_of_all_kinds_loses_nothing(void **state)
 	struct dmabuf_rw_completion done[16] = { { .size = sizeof(done[0]) } };
 	unsigned char seen[3000] = { 0 };
 	struct dmabuf_rw_stats stats = { .size = sizeof(stats) };
-	unsigned int queued = 0, reaped = 0, seed = 1;
+	unsigned int queued = 0, reaped = 0, seed = 1, nr_free = 16;
+	unsigned char free_areas[16];
 	struct dmabuf_rw_queue *q;
 	uint64_t sum = 0;
 	int i, n;
 
 	(void)state;
+	for (i = 0; i < 16; i++)
+		free_areas[i] = i;
 	mixed_binding(16 * area, 16 * area, 512, 4);
 	fake.max_move = 3072;
 	fake.last_first = true;
 	q = new_queue(13, 0);
 	while (reaped < COUNT(seen)) {
 		while (queued < COUNT(seen) && rand_r(&seed) % 8) {
-			uint64_t at = queued % 16 * area, len = rand_r(&seed) % 8000;
+			uint64_t at = free_areas[nr_free - 1] * area;
+			uint64_t len = rand_r(&seed) % 8000;
 			uint64_t odd = rand_r(&seed) % 2 ? rand_r(&seed) % 4096 : 0;
 
 			n = (rand_r(&seed) % 2 ? dmabuf_rw_queue_read :
 			     dmabuf_rw_queue_write)(q, binding, at + odd, at + odd, len, 0,
-						    (uint64_t)queued << 32 | len);
+						    (uint64_t)queued << 32 | at / area << 16 | len);
 			if (n == -EAGAIN)
 				break;
 			assert_int_equal(n, 0);
 			queued++;
+			nr_free--;
 		}
 		n = dmabuf_rw_queue_reap(q, done, 1 + rand_r(&seed) % 16,
 					 rand_r(&seed) % 8, NULL);
 		assert_true(n >= 0);
 		for (i = 0; i < n; i++) {
-			assert_int_equal(done[i].bytes, done[i].user_data & 0xffffffff);
+			assert_int_equal(done[i].bytes, done[i].user_data & 0xffff);
 			assert_int_equal(seen[done[i].user_data >> 32]++, 0);
+			free_areas[nr_free++] = done[i].user_data >> 16 & 15;
 			sum += done[i].bytes;
 		}
 		reaped += n;

@@ -11,8 +11,8 @@ POLL = "nvme.poll_queues=1"
 # What these find has nothing to do with how a drive reaches memory, nor with how many ways
 # lead to it: one machine of a kernel is enough.
 _ONCE = ("command", "drive_commands", "file_attributes", "file_cache", "file_coherence",
-         "file_command", "file_guard", "file_library", "file_model", "file_pinned",
-         "file_refused", "file_stopped", "remote")
+         "file_command", "file_guard", "file_library", "file_model", "file_new", "file_pinned",
+         "file_refused", "file_stopped", "library_process", "remote")
 # For these, one that translates addresses and one that does not.
 _TWICE = _ONCE + ("file_bytes", "file_size", "file_unwritten", "invalidate", "model")
 

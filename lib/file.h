@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.h - what file.c and its relatives share.
+ *
+ *   file.c		the file object: made, named, committed
+ *   file_target.c	where the path leads, and whether a file there can be replaced
+ *   file_rights.c	what the new file takes over from the old one
+ *   file_contents.c	its blocks, and the zeros in them
+ *
+ * Functions that take an error fill it when they fail, and return its -errno.
+ */
+#ifndef DMABUF_RW_FILE_H
+#define DMABUF_RW_FILE_H
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "private.h"
+
+/*
+ * Blocks of every file system that can be bound. Until the file is committed it has whole
+ * ones, so that a drive that takes no SGLs can write its end as well.
+ */
+#define DMABUF_RW_FILE_BLOCK	4096
+
+/*
+ * Io_uring's workers give back the binding that a transfer went to after its completion has
+ * been seen, so a file may be bound for a moment after its binding has been destroyed.
+ */
+#define DMABUF_RW_BUSY_TRIES	100
+#define DMABUF_RW_BUSY_US	10000
+
+/* Where the path leads when all links are followed. */
+struct dmabuf_rw_target {
+	int dir;		/* the directory, open; ours. -1: not yet */
+	int old;		/* O_PATH of the file there, a regular one; ours. -1: none */
+	struct statx st;	/* of @old */
+	char name[NAME_MAX + 1];	/* in @dir */
+};
+
+struct dmabuf_rw_file {
+	int fd;
+	uint64_t bytes;
+	uint64_t process;	/* that made it; see dmabuf_rw_process() */
+	struct dmabuf_rw_target target;
+	char temporary[NAME_MAX + 1];	/* name in the target's directory; "": none */
+	bool committed;
+	int lost;		/* errno of a failure to write, which the kernel tells once */
+	struct dmabuf_rw_error refusal;	/* why there are no zeros; else no error */
+	int (*interrupted)(void *arg);
+	void *arg;
+};
+
+static inline int dmabuf_rw_file_fail(struct dmabuf_rw_error *error, int err, uint32_t reason)
+{
+	return dmabuf_rw_fail(error, DMABUF_RW_CALL_FILE, err, reason, 0);
+}
+
+/* Whole blocks of the file. */
+static inline uint64_t dmabuf_rw_file_whole(const struct dmabuf_rw_file *f)
+{
+	return (f->bytes + DMABUF_RW_FILE_BLOCK - 1) / DMABUF_RW_FILE_BLOCK *
+		DMABUF_RW_FILE_BLOCK;
+}
+
+/* ---- file_target.c ------------------------------------------------------------------ */
+
+/* @target must be closed afterwards, also after a failure. */
+int dmabuf_rw_target_open(struct dmabuf_rw_target *target, const char *path,
+			  struct dmabuf_rw_error *error);
+/* The old file is needed no longer. */
+void dmabuf_rw_target_close_old(struct dmabuf_rw_target *target);
+void dmabuf_rw_target_close(struct dmabuf_rw_target *target);
+
+/* ---- file_rights.c ------------------------------------------------------------------ */
+
+/* For a new file at @fd that has mode 0600 and belongs to its maker. */
+int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target,
+			       struct dmabuf_rw_error *error);
+
+/* ---- file_contents.c ---------------------------------------------------------------- */
+
+/* Too many bytes for anybody, or for this process? */
+int dmabuf_rw_file_check_size(const struct dmabuf_rw_file *f, struct dmabuf_rw_error *error);
+/* Space with zeros in it, which the drive has been told; see the options. */
+int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
+				 const struct dmabuf_rw_file_opts *opts,
+				 struct dmabuf_rw_error *error);
+
+#endif /* DMABUF_RW_FILE_H */

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/*
+ * file_contents.c - the blocks of a new file, and the zeros in them.
+ *
+ * Blocks that were never written cannot be transferred, so a file that is to be bound is
+ * filled with zeros first, by the drive itself if it can. A file that will be written through
+ * memory, as its pair cannot go direct, needs none; to know that, the pair is bound once,
+ * when the first block has been written.
+ *
+ * Thread-safety: one thread at a time per file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+
+#include "file.h"
+
+/* Kernel 6.17; the headers that this is built with may be older. */
+#ifndef FALLOC_FL_WRITE_ZEROES
+#define FALLOC_FL_WRITE_ZEROES	0x80
+#endif
+
+/* Zeros that the file system writes at a time; a drive may take a second for them. */
+#define DRIVE_ZEROS	(UINT64_C(1) << 30)
+/* Zeros written at a time: enough for several of the drive's commands. */
+#define ZEROS		(4U << 20)
+
+int dmabuf_rw_file_check_size(const struct dmabuf_rw_file *f, struct dmabuf_rw_error *error)
+{
+	struct rlimit limit;
+
+	/* Beyond it the kernel would not only refuse, but send SIGXFSZ. */
+	if (f->bytes > INT64_MAX - DMABUF_RW_FILE_BLOCK ||
+	    (!getrlimit(RLIMIT_FSIZE, &limit) && dmabuf_rw_file_whole(f) > limit.rlim_cur))
+		return dmabuf_rw_file_fail(error, EFBIG, 0);
+	return 0;
+}
+
+/* Zeros from the beginning to @end. */
+static int write_zeros(const struct dmabuf_rw_file *f, const char *zeros, uint64_t end)
+{
+	uint64_t off = 0;
+
+	while (off < end) {
+		ssize_t n;
+
+		if (f->interrupted && f->interrupted(f->arg))
+			return -EINTR;
+		n = pwrite(f->fd, zeros, MIN(end - off, ZEROS), off);
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return -EIO;
+		off += n;
+	}
+	return 0;
+}
+
+/* The same with O_DIRECT, which not every file system knows: -EINVAL. */
+static int write_zeros_direct(const struct dmabuf_rw_file *f, const char *zeros, uint64_t end)
+{
+	int flags = fcntl(f->fd, F_GETFL), ret;
+
+	if (flags < 0 || fcntl(f->fd, F_SETFL, flags | O_DIRECT))
+		return -EINVAL;
+	ret = write_zeros(f, zeros, end);
+	if (fcntl(f->fd, F_SETFL, flags))
+		return -errno;
+	return ret;
+}
+
+/* Leaves the page cache as it was found. */
+static int fill(const struct dmabuf_rw_file *f, uint64_t end)
+{
+	char *zeros = mmap(NULL, ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret;
+
+	if (zeros == MAP_FAILED)
+		return -ENOMEM;
+	ret = write_zeros_direct(f, zeros, end);
+	if (ret == -EINVAL) {
+		ret = write_zeros(f, zeros, end);
+		if (!ret && fdatasync(f->fd))
+			ret = -errno;
+		if (!ret)
+			posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	munmap(zeros, ZEROS);
+	return ret;
+}
+
+/* Where kernel, file system and drive can; else some -errno. */
+static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
+{
+	uint64_t off;
+
+	for (off = 0; off < end; off += DRIVE_ZEROS) {
+		if (off && f->interrupted && f->interrupted(f->arg))
+			return -EINTR;
+		if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, off, MIN(end - off, DRIVE_ZEROS)))
+			return -errno;
+	}
+	return 0;
+}
+
+/*
+ * Space in one piece if possible, so that no full file system surprises later. 0 also where
+ * the file system knows no such thing. With @mode 0 the file has the size then.
+ */
+static int reserve(const struct dmabuf_rw_file *f, int mode, uint64_t bytes)
+{
+	int i;
+
+	/* The pair may have been tried just now. */
+	for (i = 0; fallocate(f->fd, mode, 0, bytes); i++) {
+		if (errno == EOPNOTSUPP || errno == ENOSYS)
+			return mode || !ftruncate(f->fd, bytes) ? 0 : -errno;
+		if (errno != ETXTBSY || i == DMABUF_RW_BUSY_TRIES)
+			return -errno;
+		usleep(DMABUF_RW_BUSY_US);
+	}
+	return 0;
+}
+
+/*
+ * Would the drive move bytes between the file and the buffer? If not, @f->refusal says why
+ * not. The file has one block then.
+ */
+static int try_pair(struct dmabuf_rw_file *f, const struct dmabuf_rw_file_opts *opts,
+		    struct dmabuf_rw_error *error)
+{
+	struct dmabuf_rw_bind bind = {
+		.size = sizeof(bind),
+		.dmabuf_fd = opts->dmabuf_fd,
+		.file_fd = f->fd,
+	};
+	struct dmabuf_rw_error refusal;
+	int ret;
+
+	if (!opts->device) {
+		dmabuf_rw_fail(&f->refusal, DMABUF_RW_CALL_BIND, ENODEV,
+			       DMABUF_RW_REASON_NO_DEVICE, 0);
+		return 0;
+	}
+	ret = reserve(f, FALLOC_FL_KEEP_SIZE, dmabuf_rw_file_whole(f));
+	if (!ret)
+		ret = fill(f, DMABUF_RW_FILE_BLOCK);
+	if (ret)
+		return dmabuf_rw_file_fail(error, -ret, 0);
+	ret = dmabuf_rw_ioctl(opts->device->fd, DMABUF_RW_IOC_BIND, &bind);
+	if (ret >= 0) {
+		close(ret);
+		return 0;
+	}
+	dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -ret, bind.reason, bind.detail);
+	if (dmabuf_rw_refusal_is_about_pair(&refusal)) {
+		f->refusal = refusal;
+		return 0;
+	}
+	*error = refusal;
+	return ret;
+}
+
+int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
+				 const struct dmabuf_rw_file_opts *opts,
+				 struct dmabuf_rw_error *error)
+{
+	uint64_t whole = dmabuf_rw_file_whole(f);
+	int ret = 0;
+
+	if (whole && opts->flags & DMABUF_RW_FILE_FOR_BUFFER) {
+		ret = try_pair(f, opts, error);
+		if (ret)
+			return ret;
+	}
+	if (whole)
+		ret = reserve(f, 0, whole);
+	if (!ret && whole && !f->refusal.err) {
+		ret = let_drive_write_zeros(f, whole);
+		if (ret && ret != -EINTR && ret != -ENOSPC && ret != -EDQUOT)
+			ret = fill(f, whole);
+	}
+	/* Tells the drive, and of what went wrong. */
+	if (!ret && fsync(f->fd))
+		ret = -errno;
+	return ret ? dmabuf_rw_file_fail(error, -ret, 0) : 0;
+}

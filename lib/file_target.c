@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+/*
+ * file_target.c - where the path of a new file leads, and whether a file can be put there.
+ *
+ * Links are followed one at a time, by an open descriptor each, so that what is judged is
+ * what is followed. Nothing but directories is opened; the old file is looked at only
+ * (O_PATH). All that can make the renaming at the end fail is looked for here, as far as it
+ * can be known: by then hours of writing may have passed.
+ *
+ * Thread-safety: each function is for one object, that is, one thread at a time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/magic.h>
+
+#include "file.h"
+
+/* As many as the kernel follows. */
+#define MAX_LINKS	40
+
+/* The directory of @path, which is relative to the one that is open, and the name in it. */
+static int open_directory(struct dmabuf_rw_target *t, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char *dir;
+	int fd, err;
+
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return -EISDIR;
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	dir = slash ? strndup(path, slash == path ? 1 : slash - path) : strdup(".");
+	if (!dir)
+		return -ENOMEM;
+	fd = dmabuf_rw_above_std(openat(t->dir < 0 ? AT_FDCWD : t->dir, dir,
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	err = errno;
+	free(dir);
+	if (fd < 0)
+		return -err;
+	if (t->dir >= 0)
+		close(t->dir);
+	t->dir = fd;
+	strcpy(t->name, name);
+	return 0;
+}
+
+/*
+ * The kernel's rule against links that others leave in /tmp (fs.protected_symlinks), which
+ * it cannot apply to who reads links.
+ */
+static bool is_trusted(const struct dmabuf_rw_target *t, const struct stat *dir)
+{
+	if ((dir->st_mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH))
+		return true;
+	return t->st.stx_uid == geteuid() || t->st.stx_uid == dir->st_uid;
+}
+
+/* Where the link leads goes to @path. */
+static int read_link(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *error)
+{
+	struct stat dir;
+	ssize_t n;
+
+	if (fstat(t->dir, &dir))
+		return dmabuf_rw_file_fail(error, errno, 0);
+	if (!is_trusted(t, &dir))
+		return dmabuf_rw_file_fail(error, EACCES, DMABUF_RW_REASON_UNTRUSTED_LINK);
+	n = readlinkat(t->old, "", path, PATH_MAX);
+	dmabuf_rw_target_close_old(t);
+	if (n <= 0)
+		return dmabuf_rw_file_fail(error, n ? errno : ENOENT, 0);
+	if (n == PATH_MAX)
+		return dmabuf_rw_file_fail(error, ENAMETOOLONG, 0);
+	path[n] = 0;
+	return 0;
+}
+
+/*
+ * One step along @path. Returns 1 if that is a link, with where it leads in @path; and
+ * -ENOENT with @t->dir open if there is nothing.
+ */
+static int step(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *error)
+{
+	struct statfs fs;
+	int ret = open_directory(t, path);
+
+	if (ret)
+		return dmabuf_rw_file_fail(error, -ret, 0);
+	/* The kernel follows the links of /proc/self/fd to what no path leads to. */
+	if (!fstatfs(t->dir, &fs) && fs.f_type == PROC_SUPER_MAGIC)
+		return dmabuf_rw_file_fail(error, EEXIST, DMABUF_RW_REASON_DESCRIPTOR);
+	t->old = dmabuf_rw_above_std(openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	if (t->old < 0 || statx(t->old, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &t->st))
+		return dmabuf_rw_file_fail(error, errno, 0);
+	if (S_ISREG(t->st.stx_mode))
+		return 0;
+	if (!S_ISLNK(t->st.stx_mode))
+		return dmabuf_rw_file_fail(error, S_ISDIR(t->st.stx_mode) ? EISDIR : EEXIST, 0);
+	ret = read_link(t, path, error);
+	return ret ? ret : 1;
+}
+
+static bool may_remove_others_files(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { };
+
+	return !syscall(SYS_capget, &head, data) &&
+		data[CAP_TO_INDEX(CAP_FOWNER)].effective & CAP_TO_MASK(CAP_FOWNER);
+}
+
+/* Will the kernel let a new file take the place of the old one? */
+static int check_renaming(const struct dmabuf_rw_target *t, struct dmabuf_rw_error *error)
+{
+	const uint64_t fixed = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
+	uid_t user = geteuid();
+	struct statx dir;
+
+	if (statx(t->dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &dir))
+		return dmabuf_rw_file_fail(error, errno, 0);
+	if (dir.stx_attributes & fixed)
+		return dmabuf_rw_file_fail(error, EPERM, DMABUF_RW_REASON_DIRECTORY_ATTRIBUTE);
+	if (t->old < 0)
+		return 0;
+	if (t->st.stx_attributes & fixed)
+		return dmabuf_rw_file_fail(error, EPERM, DMABUF_RW_REASON_FILE_ATTRIBUTE);
+	if (t->st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return dmabuf_rw_file_fail(error, EBUSY, DMABUF_RW_REASON_MOUNT_POINT);
+	if (dir.stx_mode & S_ISVTX && t->st.stx_uid != user && dir.stx_uid != user &&
+	    !may_remove_others_files())
+		return dmabuf_rw_file_fail(error, EPERM, DMABUF_RW_REASON_STICKY);
+	return 0;
+}
+
+int dmabuf_rw_target_open(struct dmabuf_rw_target *t, const char *path,
+			  struct dmabuf_rw_error *error)
+{
+	unsigned int links = 0;
+	char at[PATH_MAX];
+	int ret;
+
+	t->dir = -1;
+	t->old = -1;
+	if (strlen(path) >= sizeof(at))
+		return dmabuf_rw_file_fail(error, ENAMETOOLONG, 0);
+	strcpy(at, path);
+	do {
+		ret = step(t, at, error);
+	} while (ret > 0 && ++links <= MAX_LINKS);
+
+	if (ret > 0)
+		return dmabuf_rw_file_fail(error, ELOOP, 0);
+	if (ret == -ENOENT && links)
+		return dmabuf_rw_file_fail(error, ENOENT, DMABUF_RW_REASON_DANGLING_LINK);
+	/* The directory is there, and no file. */
+	if (ret == -ENOENT && t->dir >= 0)
+		ret = 0;
+	return ret ? ret : check_renaming(t, error);
+}
+
+void dmabuf_rw_target_close_old(struct dmabuf_rw_target *t)
+{
+	if (t->old >= 0)
+		close(t->old);
+	t->old = -1;
+}
+
+void dmabuf_rw_target_close(struct dmabuf_rw_target *t)
+{
+	dmabuf_rw_target_close_old(t);
+	if (t->dir >= 0)
+		close(t->dir);
+	t->dir = -1;
+}
