@@ -138,12 +138,17 @@ static int bind_input(struct run *r, struct input *input)
 		.allow_bounce = r->o.allow_bounce,
 		.error = &error,
 	};
+	struct dmabuf_rw_device *device = r->session.device;
 	char *what = pair_name(r, input);
 	int status, ret;
 
+	input->refusal = (struct dmabuf_rw_error){ 0 };
+	/* Then it was made without zeros, and is not for the drive to write to. */
+	if (r->file && dmabuf_rw_file_refusal(r->file, &input->refusal))
+		device = NULL;
 	do {
-		ret = dmabuf_rw_binding_create(r->session.device, r->session.buffer.fd, input->fd,
-					       &opts, &input->binding);
+		ret = dmabuf_rw_binding_create(device, r->session.buffer.fd, input->fd, &opts,
+					       &input->binding);
 	} while (ret == -EINTR && !*r->stop);
 	if (ret) {
 		if (ret == -EINTR) {
@@ -155,10 +160,10 @@ static int bind_input(struct run *r, struct input *input)
 		free(what);
 		return status;
 	}
+	if (!input->refusal.err)
+		dmabuf_rw_binding_refusal(input->binding, &input->refusal);
 	/* Why there is no module says more than that there is none. */
-	if (dmabuf_rw_binding_refusal(input->binding, &input->refusal) &&
-	    input->refusal.reason == DMABUF_RW_REASON_NO_DEVICE &&
-	    r->session.device_error.err)
+	if (input->refusal.reason == DMABUF_RW_REASON_NO_DEVICE && r->session.device_error.err)
 		input->refusal = r->session.device_error;
 	status = update_info(r, input, text_or_excuse(what));
 	free(what);
@@ -243,12 +248,17 @@ static int make_file(struct run *r)
 	};
 	struct input *input = &r->o.inputs[0];
 
+	/* What cannot go direct need not be made ready for that. */
+	if (r->o.allow_bounce) {
+		opts.flags = DMABUF_RW_FILE_FOR_BUFFER;
+		opts.dmabuf_fd = r->session.buffer.fd;
+		opts.device = r->session.device;
+	}
 	if (dmabuf_rw_file_create(input->name, r->o.parts[0].len, &opts, &r->file)) {
 		if (error.err == EINTR)
 			return interrupted(r, input->name);
 		report_error(r->report, input->name, &error);
-		return error.reason == DMABUF_RW_REASON_NOT_BLOCK ? STATUS_REFUSED :
-								    STATUS_FAILED;
+		return error.call == DMABUF_RW_CALL_BIND ? STATUS_REFUSED : STATUS_FAILED;
 	}
 	input->fd = dmabuf_rw_file_fd(r->file);
 	return STATUS_OK;

@@ -483,6 +483,34 @@ static void what_is_not_direct_bounces_if_allowed_and_says_so(const void *kind)
 	fs_finish(&fs);
 }
 
+/* Never: it is looked at how much it has written on the way. */
+static bool has_written(pid_t pid, const void *arg)
+{
+	u64 *most = (u64 *)arg;
+
+	*most = MAX(*most, run_written(pid));
+	return false;
+}
+
+/* Only what the drive is to write to must have been written with zeros before. */
+static void a_new_file_that_bounces_is_written_once(const void *kind)
+{
+	u64 most = 0;
+	pid_t pid;
+
+	open_all(kind);
+	pid = run_start_stepped((const char *const[]){ TOOL, "store", "/tmp/once", "--from",
+			inherited(&buf), "--allow-bounce", "-o", "json", NULL });
+	run_until(pid, has_written, &most);
+	CHECK_EQ(run_end(pid), 0, "%s", err);
+	JSON_IS("path", "bounced");
+	JSON_IS("reason_name", "FILESYSTEM");
+	CHECK_EQ(json_u64("bounced_bytes"), BUF_BYTES);
+	CHECK(most < BUF_BYTES + BUF_BYTES / 2, "%llu", (unsigned long long)most);
+	RUNS(0, "test $(stat -c %%s /tmp/once) = %llu; rm /tmp/once", BUF_BYTES);
+	fs_finish(&fs);
+}
+
 static void buffers_of_every_name_are_filled_and_stored(const void *kind)
 {
 	char bar[64] = "", sum[65];
@@ -618,6 +646,7 @@ static void add(void)
 	TEST_OF_KIND(0, hundreds_of_files_need_few_descriptors);
 	TEST_OF_KIND(1, a_file_that_changes_between_its_check_and_its_turn_is_refused);
 	TEST_OF_KIND(0, what_is_not_direct_bounces_if_allowed_and_says_so);
+	TEST_OF_KIND(0, a_new_file_that_bounces_is_written_once);
 	TEST_OF_KIND(1, buffers_of_every_name_are_filled_and_stored);
 	TEST_OF_KIND(0, what_cannot_be_used_is_refused_in_a_sentence);
 }

@@ -110,20 +110,9 @@ static unsigned int nameless_files(pid_t pid, u64 *space)
 /* The new file has a second descriptor, through which the first zeros have gone. */
 static bool writes_zeros(pid_t pid, const void *arg)
 {
-	unsigned long long written = 0;
-	char path_io[64], line[64];
 	u64 space;
-	FILE *f;
 
-	if (nameless_files(pid, &space) < 2)
-		return false;
-	snprintf(path_io, sizeof(path_io), "/proc/%d/io", pid);
-	f = fopen(path_io, "re");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "wchar: %llu", &written);
-	if (f)
-		fclose(f);
-	return written >= ZEROS;
+	return nameless_files(pid, &space) >= 2 && run_written(pid) >= ZEROS;
 }
 
 /* It has its space, and is not bound yet. */
@@ -380,6 +369,34 @@ static void a_load_that_is_ended_lets_the_file_go(const void *kind)
 	fs_finish(&fs);
 }
 
+static bool has_bound(pid_t pid, const void *arg)
+{
+	return run_fdinfo(pid, "reads") >= 0;
+}
+
+static void a_load_is_ended_between_the_files_that_it_checks(const void *kind)
+{
+	static const int signals[] = { SIGINT, SIGHUP };
+	pid_t pid;
+	int fd;
+
+	open_all(kind, BUF_BYTES);
+	fd = file_make(&fs, "f", OLD_BYTES, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		pid = run_start_stepped((const char *const[]){ TOOL, "load", path("f"), path("f"),
+				path("f"), "--into", inherited(&buf), "-o", "json", NULL });
+		CHECK(run_until(pid, has_bound, NULL), "no such moment; %s", err);
+		run_release(pid, signals[i]);
+		CHECK_EQ(run_end(pid), 130, "%s", err);
+		CHECK(strstr(err, "interrupted before anything was loaded"), "%s", err);
+		JSON_IS("status", "130");
+		buf_check(&buf, 0, BUF_BYTES, 9, 0);
+		gets_unbound(fd);
+	}
+	close(fd);
+	fs_finish(&fs);
+}
+
 static void a_store_into_a_full_file_system_leaves_the_old_file(const void *kind)
 {
 	u64 before;
@@ -501,6 +518,7 @@ static void add(void)
 		TEST_OF_KIND(i, a_store_into_a_full_file_system_leaves_the_old_file);
 	}
 	/* Which of the two it is matters less here. */
+	TEST_OF_KIND(1, a_load_is_ended_between_the_files_that_it_checks);
 	TEST_OF_KIND(0, no_signal_leaves_a_temporary_file);
 	TEST_OF_KIND(1, a_signal_that_was_ignored_stays_so);
 	TEST_OF_KIND(0, a_limit_of_size_or_a_closed_pipe_is_an_error_like_others);

@@ -266,6 +266,21 @@ s64 run_fdinfo(pid_t pid, const char *name)
 	return value;
 }
 
+u64 run_written(pid_t pid)
+{
+	unsigned long long written = 0;
+	char path[64], line[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "wchar: %llu", &written);
+	if (f)
+		fclose(f);
+	return written;
+}
+
 /* ---- files as others see them ------------------------------------------------------- */
 
 void file_is(const struct fs *fs, const char *name, u64 bytes, u64 tag, u64 pos)

@@ -74,6 +74,9 @@ int run_end(pid_t pid);
 /* A line "@name:\tNUMBER" in the fdinfo of one of its bindings; -1 if it has none. */
 s64 run_fdinfo(pid_t pid, const char *name);
 
+/* Bytes that it has written by write(2) and its like, so neither by io_uring nor by the drive. */
+u64 run_written(pid_t pid);
+
 /* The file, read from the disk, has the @bytes bytes that @tag has from @pos on, and no more. */
 void file_is(const struct fs *fs, const char *name, u64 bytes, u64 tag, u64 pos);
 /* All names in the directory, in their order, with a space between them. */
