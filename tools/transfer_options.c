@@ -55,13 +55,11 @@ static bool parse_u64(const char *text, uint64_t *value)
 static bool parse_range(const char *text, struct part *part)
 {
 	const char *colon = strchr(text, ':');
-	char off[32];
+	char *off = colon ? strndup(text, colon - text) : NULL;
+	bool fits = off && parse_u64(off, &part->file_off) && parse_u64(colon + 1, &part->len);
 
-	if (!colon || (size_t)(colon - text) >= sizeof(off))
-		return false;
-	memcpy(off, text, colon - text);
-	off[colon - text] = 0;
-	return parse_u64(off, &part->file_off) && parse_u64(colon + 1, &part->len);
+	free(off);
+	return fits;
 }
 
 /* -1: go on; else the status to leave with. */
@@ -94,12 +92,74 @@ static int add_range(struct report *report, struct transfer_options *o, const ch
 	return -1;
 }
 
+/* What an option without a value sets; null: it is none of these. */
+static bool *find_flag(struct transfer_options *o, int option)
+{
+	switch (option) {
+	case OPT_VERIFY:
+		return &o->verify;
+	case OPT_CHECKSUM:
+		return &o->checksum;
+	case OPT_DEVICE_MEMORY:
+		return &o->device_memory;
+	case OPT_ALLOW_BOUNCE:
+		return &o->allow_bounce;
+	case OPT_FUA:
+		return &o->fua;
+	case OPT_FSYNC:
+		return &o->fsync;
+	case OPT_FORCE:
+		return &o->force;
+	case OPT_IN_PLACE:
+		return &o->in_place;
+	default:
+		return NULL;
+	}
+}
+
+/* What an option that takes a size sets; null: it is none of these. */
+static uint64_t *find_size(struct transfer_options *o, int option)
+{
+	switch (option) {
+	case OPT_OFFSET:
+		o->off_given = true;
+		return &o->file_off;
+	case OPT_LENGTH:
+		o->len_given = true;
+		return &o->len;
+	case OPT_BUF_OFFSET:
+		return &o->buf_off;
+	case OPT_BLOCK:
+		return &o->block;
+	default:
+		return NULL;
+	}
+}
+
+static int set_depth(struct report *report, struct transfer_options *o, const char *text)
+{
+	uint64_t depth;
+
+	if (!parse_u64(text, &depth) || !depth || depth > DMABUF_RW_QUEUE_MAX_DEPTH)
+		return report_usage(report, "--depth takes a number from 1 to %d, not '%s'",
+				    DMABUF_RW_QUEUE_MAX_DEPTH, text);
+	o->depth = depth;
+	return -1;
+}
+
 /* -1: go on; else the status to leave with. */
 static int parse_option(const struct command *command, struct transfer_options *o,
 			struct report *report, int c, char **argv)
 {
-	uint64_t *number = NULL, depth;
+	uint64_t *size = find_size(o, c);
+	bool *flag = find_flag(o, c);
 
+	if (flag)
+		*flag = true;
+	if (size && !parse_u64(optarg, size))
+		return report_usage(report, "'%s' is not a size", optarg);
+	if (flag || size)
+		return -1;
 	switch (c) {
 	case 1:
 		return add_file(report, o, optarg);
@@ -108,56 +168,13 @@ static int parse_option(const struct command *command, struct transfer_options *
 	case OPT_BUFFER:
 		o->buffer = optarg;
 		return -1;
-	case OPT_OFFSET:
-		o->off_given = true;
-		number = &o->file_off;
-		break;
-	case OPT_LENGTH:
-		o->len_given = true;
-		number = &o->len;
-		break;
-	case OPT_BUF_OFFSET:
-		number = &o->buf_off;
-		break;
-	case OPT_BLOCK:
-		number = &o->block;
-		break;
 	case OPT_DEPTH:
-		if (!parse_u64(optarg, &depth) || !depth ||
-		    depth > DMABUF_RW_QUEUE_MAX_DEPTH)
-			return report_usage(report, "--depth takes a number from 1 to %d, "
-					    "not '%s'", DMABUF_RW_QUEUE_MAX_DEPTH, optarg);
-		o->depth = depth;
-		return -1;
-	case OPT_VERIFY:
-		o->verify = true;
-		return -1;
-	case OPT_CHECKSUM:
-		o->checksum = true;
-		return -1;
-	case OPT_DEVICE_MEMORY:
-		o->device_memory = true;
-		return -1;
-	case OPT_ALLOW_BOUNCE:
-		o->allow_bounce = true;
-		return -1;
+		return set_depth(report, o, optarg);
 	case OPT_PROGRESS:
-		if (!progress_mode(optarg, &o->progress))
-			return report_usage(report, "--progress takes auto, always or "
-					    "never, not '%s'", optarg);
-		return -1;
-	case OPT_FUA:
-		o->fua = true;
-		return -1;
-	case OPT_FSYNC:
-		o->fsync = true;
-		return -1;
-	case OPT_FORCE:
-		o->force = true;
-		return -1;
-	case OPT_IN_PLACE:
-		o->in_place = true;
-		return -1;
+		if (progress_mode(optarg, &o->progress))
+			return -1;
+		return report_usage(report, "--progress takes auto, always or never, not '%s'",
+				    optarg);
 	case 'o':
 		return report_check_format(report, optarg);
 	case 'h':
@@ -165,9 +182,6 @@ static int parse_option(const struct command *command, struct transfer_options *
 	default:
 		return report_option(report, c, argv);
 	}
-	if (!parse_u64(optarg, number))
-		return report_usage(report, "'%s' is not a size", optarg);
-	return -1;
 }
 
 /* What only all options together show. */
