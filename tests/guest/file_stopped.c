@@ -251,6 +251,16 @@ static void no_signal_leaves_a_temporary_file(const void *kind)
 		JSON_IS("status", "130");
 		old_file_is_as_it_was(fd);
 	}
+	/* Of this one nobody knows in time; the old file is there even so. */
+	{
+		pid_t pid = start_store();
+
+		CHECK(run_until(pid, stores, NULL), "no such moment; %s", err);
+		run_release(pid, SIGKILL);
+		CHECK_EQ(run_end(pid), 128 + SIGKILL);
+		CHECK(is_named(pid, NULL) && strstr(fs_names(&fs), " f"), "%s", fs_names(&fs));
+		file_is(&fs, "f", OLD_BYTES, 1, 0);
+	}
 	close(fd);
 	fs_finish(&fs);
 }
