@@ -156,7 +156,8 @@ static int walk_blocks(struct drw_inode *di, struct drw_extents_builder *b)
 		ret = drw_extents_add(b, at ?: DRW_HOLE_AT + pos, PAGE_SIZE);
 		if (ret)
 			return ret;
-		if (fatal_signal_pending(current))
+		/* A long file takes long, and whoever waits may want no more. */
+		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "private.h"
@@ -95,13 +96,25 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	return 0;
 }
 
+/* What looking at takes a second or so. */
+#define MOST_HOLES	(UINT64_C(1) << 32)
+
+static bool is_worth_it(int file_fd)
+{
+	int mode = fcntl(file_fd, F_GETFL);
+	struct stat st;
+
+	return mode >= 0 && (mode & O_ACCMODE) == O_RDONLY && !fstat(file_fd, &st) &&
+	       (uint64_t)st.st_size <= (uint64_t)st.st_blocks * 512 + MOST_HOLES;
+}
+
 /*
  * Has the module bind. Returns the descriptor, or -errno with @refusal filled.
  *
  * A file with holes that is open for reading only goes direct where it has blocks, as its
  * holes can be read through memory: then @refusal says HOLE, with a descriptor. One that is
  * open for writing is better off bouncing as a whole: while it is bound, its holes could not
- * be written.
+ * be written. So is one with very large holes, since the module looks at each of their blocks.
  */
 static int bind_direct(const struct dmabuf_rw_device *device,
 		       const struct dmabuf_rw_bounce_params *params,
@@ -113,15 +126,14 @@ static int bind_direct(const struct dmabuf_rw_device *device,
 		.file_fd = params->file_fd,
 		.flags = o->flags,
 	};
-	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind), mode, sparse;
+	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind), sparse;
 
 	*refusal = (struct dmabuf_rw_error){ 0 };
 	if (fd >= 0)
 		return fd;
 	dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason, bind.detail);
-	mode = fcntl(params->file_fd, F_GETFL);
-	if (!o->allow_bounce || bind.reason != DMABUF_RW_REASON_HOLE || mode < 0 ||
-	    (mode & O_ACCMODE) != O_RDONLY)
+	if (!o->allow_bounce || bind.reason != DMABUF_RW_REASON_HOLE ||
+	    !is_worth_it(params->file_fd))
 		return fd;
 	bind.flags |= DMABUF_RW_BIND_SPARSE;
 	bind.reason = 0;
@@ -193,6 +205,11 @@ static int bind_pair(const struct dmabuf_rw_device *device,
 	int fd, ret;
 
 	fd = bind_direct(device, params, o, &refusal);
+	if (fd >= 0) {
+		fd = dmabuf_rw_above_std(fd);
+		if (fd < 0)
+			return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, errno, 0, 0);
+	}
 	if (fd < 0 && o->allow_bounce && dmabuf_rw_refusal_is_about_pair(&refusal))
 		return bounce_only(params, &refusal, o->error, binding);
 	if (fd < 0) {

@@ -15,6 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <liburing.h>
+
 #include "private.h"
 
 int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg)
@@ -173,6 +175,23 @@ int dmabuf_rw_above_std(int fd)
 	close(fd);
 	errno = err;
 	return above;
+}
+
+int dmabuf_rw_ring_above_std(struct io_uring *ring)
+{
+	int fd = dmabuf_rw_above_std(ring->ring_fd);
+
+	if (fd < 0)
+		return -errno;
+	ring->ring_fd = ring->enter_ring_fd = fd;
+	return 0;
+}
+
+/* A system setting or a filter, a kernel without it, and one that is too old for us. */
+bool dmabuf_rw_ring_is_forbidden(int ret)
+{
+	return ret == -EPERM || ret == -EACCES || ret == -ENOSYS || ret == -EINVAL ||
+	       ret == -EOPNOTSUPP;
 }
 
 int dmabuf_rw_reopen(int fd, int flags)

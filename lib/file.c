@@ -93,7 +93,7 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 	if (f->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT &&
 	    errno != EINVAL)
 		return -errno;
-	/* "." is refused last: all that comes before would let it have a name. */
+	/* "." is never a new name, which is looked at when the file to be linked was found. */
 	if (f->fd >= 0 && link_as(f, ".") == -EEXIST)
 		return 0;
 	if (f->fd >= 0)
@@ -117,7 +117,8 @@ static int make_file(struct dmabuf_rw_file *f, const char *path,
 	if (ret)
 		return ret;
 	takes_rights = !opts->mode && f->target.old >= 0;
-	ret = open_file(f, opts->mode ? opts->mode : takes_rights ? 0600 : 0666);
+	f->special = opts->mode & (S_ISUID | S_ISGID);
+	ret = open_file(f, opts->mode ? opts->mode - f->special : takes_rights ? 0600 : 0666);
 	if (!ret) {
 		f->fd = dmabuf_rw_above_std(f->fd);
 		ret = f->fd < 0 ? -errno : 0;
@@ -125,7 +126,7 @@ static int make_file(struct dmabuf_rw_file *f, const char *path,
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
 	if (takes_rights)
-		ret = dmabuf_rw_file_take_rights(f->fd, &f->target, error);
+		ret = dmabuf_rw_file_take_rights(f->fd, &f->target, &f->special, error);
 	dmabuf_rw_target_close_old(&f->target);
 	return ret ? ret : dmabuf_rw_file_make_contents(f, opts, error);
 }
@@ -218,6 +219,18 @@ static int cut_to_size(const struct dmabuf_rw_file *f)
 	return 0;
 }
 
+/* The last change before the file is durable; writing to it would undo this. */
+static int give_special_bits(const struct dmabuf_rw_file *f)
+{
+	struct stat st;
+
+	if (!f->special)
+		return 0;
+	if (fstat(f->fd, &st) || fchmod(f->fd, (st.st_mode & 07777) | f->special))
+		return -errno;
+	return 0;
+}
+
 /*
  * Exact size, and durable. What was lost on the way to the drive is told once by the kernel,
  * and by us from then on.
@@ -231,6 +244,8 @@ static int finish_contents(struct dmabuf_rw_file *f)
 	ret = cut_to_size(f);
 	if (ret == -EIO || ret == -ENOSPC || ret == -EDQUOT)
 		f->lost = -ret;
+	if (!ret)
+		ret = give_special_bits(f);
 	if (ret)
 		return ret;
 	/* Also flushes the drive's cache, and with it what went there directly. */

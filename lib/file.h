@@ -45,6 +45,7 @@ struct dmabuf_rw_file {
 	struct dmabuf_rw_target target;
 	char temporary[NAME_MAX + 1];	/* name in the target's directory; "": none */
 	bool committed;
+	mode_t special;		/* S_ISUID, S_ISGID: writing takes them away, commit gives them */
 	int lost;		/* errno of a failure to write, which the kernel tells once */
 	struct dmabuf_rw_error refusal;	/* why there are no zeros; else no error */
 	int (*interrupted)(void *arg);
@@ -74,15 +75,18 @@ void dmabuf_rw_target_close(struct dmabuf_rw_target *target);
 
 /* ---- file_rights.c ------------------------------------------------------------------ */
 
-/* For a new file at @fd that has mode 0600 and belongs to its maker. */
-int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target,
+/*
+ * For a new file at @fd that has mode 0600 and belongs to its maker. @special gets those of
+ * S_ISUID and S_ISGID that it may have in the end.
+ */
+int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target, mode_t *special,
 			       struct dmabuf_rw_error *error);
 
 /* ---- file_contents.c ---------------------------------------------------------------- */
 
-/* Too many bytes for anybody, or for this process? */
+/* Fails if the file would be larger than any file, or than this process may make one. */
 int dmabuf_rw_file_check_size(const struct dmabuf_rw_file *f, struct dmabuf_rw_error *error);
-/* Space with zeros in it, which the drive has been told; see the options. */
+/* Gives the file its blocks, and writes zeros to them if the options want that. */
 int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
 				 const struct dmabuf_rw_file_opts *opts,
 				 struct dmabuf_rw_error *error);

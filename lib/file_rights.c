@@ -53,7 +53,7 @@ static void open_source(struct source *s, const struct dmabuf_rw_target *t)
 	s->fd = -1;
 	s->err = 0;
 	snprintf(s->path, sizeof(s->path), "/proc/self/fd/%d", t->old);
-	if (!access(s->path, F_OK))
+	if (!faccessat(AT_FDCWD, s->path, F_OK, AT_EACCESS))
 		return;
 	s->fd = openat(t->dir, t->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (s->fd >= 0 && !fstat(s->fd, &opened) && !fstat(t->old, &old) &&
@@ -148,7 +148,7 @@ static mode_t take_list(int fd, const struct source *s, bool removed, bool group
  * Who was in a group that cannot be kept is one of the others from now on; and these get no
  * more than he had. Setting the mode sets the mask of a list as well.
  */
-int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target,
+int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target, mode_t *special,
 			       struct dmabuf_rw_error *error)
 {
 	mode_t mode = target->st.stx_mode & 07777, lost, both;
@@ -174,7 +174,8 @@ int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target,
 		both = mode >> 3 & mode & 07;
 		mode = (mode & ~077) | both << 3 | both;
 	}
-	if (fchmod(fd, mode))
+	*special = mode & (S_ISUID | S_ISGID);
+	if (fchmod(fd, mode - *special))
 		ret = dmabuf_rw_file_fail(error, errno, 0);
 out:
 	close_source(&s);

@@ -22,6 +22,11 @@
 
 #include "file.h"
 
+/* What mount(8) calls nosymfollow; Linux 5.10, and not in all headers. */
+#ifndef ST_NOSYMFOLLOW
+#define ST_NOSYMFOLLOW	0x2000
+#endif
+
 /* As many as the kernel follows. */
 #define MAX_LINKS	40
 
@@ -96,13 +101,17 @@ static int step(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
 	/* The kernel follows the links of /proc/self/fd to what no path leads to. */
-	if (!fstatfs(t->dir, &fs) && fs.f_type == PROC_SUPER_MAGIC)
+	if (fstatfs(t->dir, &fs))
+		return dmabuf_rw_file_fail(error, errno, 0);
+	if (fs.f_type == PROC_SUPER_MAGIC)
 		return dmabuf_rw_file_fail(error, EEXIST, DMABUF_RW_REASON_DESCRIPTOR);
 	t->old = dmabuf_rw_above_std(openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	if (t->old < 0 || statx(t->old, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &t->st))
 		return dmabuf_rw_file_fail(error, errno, 0);
 	if (S_ISREG(t->st.stx_mode))
 		return 0;
+	if (S_ISLNK(t->st.stx_mode) && fs.f_flags & ST_NOSYMFOLLOW)
+		return dmabuf_rw_file_fail(error, ELOOP, 0);
 	if (!S_ISLNK(t->st.stx_mode))
 		return dmabuf_rw_file_fail(error, S_ISDIR(t->st.stx_mode) ? EISDIR : EEXIST, 0);
 	ret = read_link(t, path, error);

@@ -11,8 +11,13 @@
  * the next number. So numbers differ along a line of descent, and that is enough: nobody
  * meets objects of anybody but ancestors.
  *
- * Thread-safety: atomic.
+ * Descriptors that are of no use in a child are closed there at once, when it came about by
+ * fork(3): as long as a child has them open, its parent cannot free what is behind them.
+ *
+ * Thread-safety: the number is atomic. "lock" guards the list, below the pool's. fork() takes
+ * both, so that a child finds what they guard whole.
  */
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,6 +31,35 @@ static struct wiped *page;		/* does not change once it is set; null: there is no
 static _Atomic uint64_t last;		/* number taken in this line of descent */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dmabuf_rw_private_fd *private_fds;	/* by @lock */
+
+static void before_fork(void)
+{
+	dmabuf_rw_pool_before_fork();
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork_in_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+	dmabuf_rw_pool_after_fork();
+}
+
+static void after_fork_in_child(void)
+{
+	struct dmabuf_rw_private_fd *p;
+
+	while ((p = private_fds)) {
+		private_fds = p->next;
+		close(p->fd);
+		p->fd = -1;
+	}
+	pthread_mutex_unlock(&lock);
+	dmabuf_rw_pool_after_fork();
+	dmabuf_rw_scratch_after_fork();
+}
+
 static void make_page(void)
 {
 	size_t bytes = sysconf(_SC_PAGESIZE);
@@ -35,6 +69,10 @@ static void make_page(void)
 	if (map == MAP_FAILED)
 		return;
 	if (madvise(map, bytes, MADV_WIPEONFORK)) {
+		munmap(map, bytes);
+		return;
+	}
+	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) {
 		munmap(map, bytes);
 		return;
 	}
@@ -53,4 +91,36 @@ uint64_t dmabuf_rw_process(void)
 		return number;
 	next = atomic_fetch_add(&last, 1) + 1;
 	return atomic_compare_exchange_strong(&page->number, &number, next) ? next : number;
+}
+
+void dmabuf_rw_private_fd_add(struct dmabuf_rw_private_fd *p, int fd)
+{
+	p->fd = fd;
+	p->process = dmabuf_rw_process();
+	p->prev = NULL;
+	pthread_mutex_lock(&lock);
+	p->next = private_fds;
+	if (private_fds)
+		private_fds->prev = p;
+	private_fds = p;
+	pthread_mutex_unlock(&lock);
+}
+
+void dmabuf_rw_private_fd_drop(struct dmabuf_rw_private_fd *p)
+{
+	/* A child of fork(3) has emptied the list. */
+	if (p->fd < 0)
+		return;
+	pthread_mutex_lock(&lock);
+	if (p->prev)
+		p->prev->next = p->next;
+	else
+		private_fds = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	pthread_mutex_unlock(&lock);
+	/* One that came about in another way has not. */
+	if (p->process != dmabuf_rw_process())
+		close(p->fd);
+	p->fd = -1;
 }

@@ -78,13 +78,14 @@
  *   device	everything
  *   binding	everything, as the parent may at the same time; bounced transfers have
  *		memory of their own in each process. A copy function is called in the child
- *		like any other, so what it uses must have survived the fork
+ *		like any other, so what it uses must have survived the fork. A file stays
+ *		bound until parent and child have destroyed the binding, or ended
  *   queue	be destroyed, which lets go of the child's part and waits for nothing; all
  *		else gives -ECHILD, and nothing is pending. The parent's transfers go on
  *   file	its descriptor, and be closed, which leaves the parent's file alone. Committing
  *		gives -ECHILD
  * A program that becomes a daemon makes its queues and files afterwards. A child that closes
- * descriptors which it did not open must not use or destroy what it inherited.
+ * all descriptors must leave the objects that it inherited alone.
  */
 #ifndef LIBDMABUF_RW_H
 #define LIBDMABUF_RW_H
@@ -632,7 +633,8 @@ struct dmabuf_rw_file_opts {
  * Whatever fails, nobody but the caller ever has more rights to the new file than to the old
  * one at that moment. Where the group cannot be given, group and others get what both had.
  * Where the list cannot be, or a default list cannot be taken off, the file is its owner's
- * alone. S_ISUID goes with the owner, S_ISGID with the group.
+ * alone. S_ISUID goes with the owner, S_ISGID with the group; they, and those of @mode, are
+ * set when the file is committed, since writing to it takes them away.
  *
  * Extended attributes named user.* and trusted.*, attributes of chattr(1) and further hard
  * links stay with the old file: they may be about its contents. With another @mode nothing is
@@ -659,8 +661,9 @@ int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file, struct dmabuf_rw_e
 /*
  * Puts the file in the place of what is at its target, in one step (rename(2)), when all that
  * was written to it is durable and its size is exact; and makes that durable too. Once.
- * Destroy all bindings of the file first (-ETXTBSY, after a second of trying: the kernel may
- * let go of a destroyed binding a moment late). After an error the old file is still there,
+ * Destroy all bindings of the file first, those that child processes have inherited, too
+ * (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
+ * late). After an error the old file is still there,
  * and commit may be tried again (the new one may keep a temporary name until it is closed); but
  *   -EUCLEAN	the file has its name, only it could not be seen to that the name is durable
  *   -EIO, -ENOSPC, -EDQUOT and whatever fsync(2) gave: something that was written is lost.

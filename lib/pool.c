@@ -13,11 +13,10 @@
  * is kept until nothing is left that could bounce.
  *
  * Fork. A child has nothing of its parent's lanes: their memory and rings are not even mapped
- * there (MADV_DONTFORK), since the kernel knows them as the parent's. What it inherits are
- * descriptors, which it closes at once, so that what the parent frees is free.
+ * there (MADV_DONTFORK), since the kernel knows them as the parent's.
  *
- * Lock: "lock" guards everything that is static here and the lists, and is not held during I/O.
- * fork() takes it, so that a child finds the lists whole.
+ * Lock: "lock" guards everything that is static here and the list, and is not held during I/O.
+ * fork() takes it, so that a child finds the list whole.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +29,6 @@
 #include "private.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* By @lock. */
 static struct dmabuf_rw_lane *lanes;	/* all of this process */
 static unsigned int nr_running, nr_idle;
@@ -66,8 +64,10 @@ static void lane_free(struct dmabuf_rw_lane *lane)
 	/* The kernel ends a ring some time after it was closed, and unlocks the memory then. */
 	if (lane->registered)
 		io_uring_unregister_buffers(lane->ring);
-	if (lane->ring)
+	if (lane->ring) {
+		dmabuf_rw_private_fd_drop(&lane->ring_fd);
 		io_uring_queue_exit(lane->ring);
+	}
 	munmap(lane->memory, lane_bytes(lane));
 	free(lane->ring);
 	free(lane);
@@ -79,18 +79,28 @@ static void make_ring(struct dmabuf_rw_lane *lane)
 	struct io_uring_params params = { 0 };
 	struct iovec memory = { lane->memory, lane_bytes(lane) };
 	struct io_uring *ring = calloc(1, sizeof(*ring));
+	int ret = -ENOMEM;
 
-	if (!ring || io_uring_queue_init_params(lane->depth, ring, &params)) {
-		free(ring);
-		return;
-	}
-	if (io_uring_ring_dontfork(ring)) {
+	if (!ring)
+		goto none;
+	ret = io_uring_queue_init_params(lane->depth, ring, &params);
+	if (ret)
+		goto free_ring;
+	if (io_uring_ring_dontfork(ring) || dmabuf_rw_ring_above_std(ring)) {
+		ret = -ENOMEM;
 		io_uring_queue_exit(ring);
-		free(ring);
-		return;
+		goto free_ring;
 	}
+	dmabuf_rw_private_fd_add(&lane->ring_fd, ring->ring_fd);
 	lane->ring = ring;
 	lane->registered = !io_uring_register_buffers(ring, &memory, 1);
+	return;
+
+free_ring:
+	free(ring);
+none:
+	/* The next one may have one again. */
+	lane->broken = !dmabuf_rw_ring_is_forbidden(ret);
 }
 
 static struct dmabuf_rw_lane *lane_new(uint32_t depth, uint32_t chunk)
@@ -127,7 +137,7 @@ static void forget_inherited_locked(void)
 	while ((lane = lanes)) {
 		unlink_lane(lane);
 		if (lane->ring)
-			close(lane->ring->ring_fd);
+			dmabuf_rw_private_fd_drop(&lane->ring_fd);
 		free(lane->ring);
 		free(lane);
 	}
@@ -135,33 +145,21 @@ static void forget_inherited_locked(void)
 	process = dmabuf_rw_process();
 }
 
-static void before_fork(void)
+void dmabuf_rw_pool_before_fork(void)
 {
 	pthread_mutex_lock(&lock);
 }
 
-static void after_fork_in_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_fork_in_child(void)
+void dmabuf_rw_pool_after_fork(void)
 {
 	forget_inherited_locked();
 	pthread_mutex_unlock(&lock);
-	dmabuf_rw_scratch_after_fork();
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 int dmabuf_rw_pool_hold(void)
 {
 	if (!dmabuf_rw_process())
 		return -ENOMEM;
-	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&lock);
 	holders++;
 	pthread_mutex_unlock(&lock);

@@ -17,8 +17,8 @@
  *   view.c		the CPU's way to a buffer
  *   fork.c		which process this is
  *
- * Locks: all are leaves, held for a list operation at most, but for the one of scratch.c,
- * which is held during its transfers, and below which those of view.c's callers are taken.
+ * Locks: those of pool.c, fork.c (below it), workers.c are held for a list operation; the one
+ * of scratch.c during its transfers. No copy function of a caller's runs under a lock.
  */
 #ifndef DMABUF_RW_PRIVATE_H
 #define DMABUF_RW_PRIVATE_H
@@ -127,11 +127,27 @@ int dmabuf_rw_reopen(int fd, int flags);
  * that has closed those would print into it. Negative is passed on, with errno.
  */
 int dmabuf_rw_above_std(int fd);
+struct io_uring;
+/* The same for a ring's. 0 or -errno. */
+int dmabuf_rw_ring_above_std(struct io_uring *ring);
+/* True if io_uring_setup(2) or what follows says that io_uring cannot be had at all. */
+bool dmabuf_rw_ring_is_forbidden(int ret);
 
 /* ---- which process this is: fork.c ------------------------------------------------ */
 
 /* A number that no ancestor of this process has; 0: it cannot be told. */
 uint64_t dmabuf_rw_process(void);
+
+/* A descriptor that children do not keep. */
+struct dmabuf_rw_private_fd {
+	struct dmabuf_rw_private_fd *prev, *next;	/* fork.c's */
+	uint64_t process;	/* whose it is */
+	int fd;			/* -1: this is a child, and it is closed */
+};
+
+void dmabuf_rw_private_fd_add(struct dmabuf_rw_private_fd *p, int fd);
+/* Before whose it is closes it. In a child, closes it. */
+void dmabuf_rw_private_fd_drop(struct dmabuf_rw_private_fd *p);
 
 /* ---- pieces: pieces.c -------------------------------------------------------------- */
 
@@ -212,7 +228,7 @@ struct dmabuf_rw_view {
 	void *copy_arg;
 };
 
-/* The mapping of this process; null: it has none, and there can be none. Not with @copy. */
+/* The mapping of this process, made if need be; null with errno. Not with @copy. */
 char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view);
 
 /* DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_* @flags. Returns 0 or -errno, never -EINTR. */
@@ -277,8 +293,6 @@ struct dmabuf_rw_chunk {
 	int err;
 };
 
-struct io_uring;
-
 /* Memory with an io_uring of its own, which serves one transfer at a time. */
 struct dmabuf_rw_lane {
 	struct dmabuf_rw_lane *prev, *next;	/* pool.c's */
@@ -287,17 +301,21 @@ struct dmabuf_rw_lane {
 	uint32_t chunk;		/* bytes of each */
 	char *memory;
 	struct io_uring *ring;	/* null: chunk after chunk, by system calls */
+	struct dmabuf_rw_private_fd ring_fd;
 	bool registered;	/* the memory, as the ring's buffer 0 */
-	bool broken;		/* not to be used again */
+	bool broken;		/* not to be kept for another transfer */
 	struct dmabuf_rw_chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
 };
 
 /*
- * Who may want lanes says so as long as that is. -ENOMEM: this process cannot be told from
- * its children.
+ * While somebody holds the pool, a lane is kept for the next transfer. -ENOMEM: this process
+ * cannot be told from its children.
  */
 int dmabuf_rw_pool_hold(void);
 void dmabuf_rw_pool_drop(void);
+/* Around fork(3), the latter in both processes. */
+void dmabuf_rw_pool_before_fork(void);
+void dmabuf_rw_pool_after_fork(void);
 /* Null: there is no memory. All of the window is zero. */
 struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk);
 void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane);

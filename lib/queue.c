@@ -26,7 +26,13 @@
  * The end of a ring. Closing it leaves its requests to a worker of the kernel. The ring's
  * table has one end of a pipe, which the kernel closes when the last request is done; the
  * other is end_fd. So we can wait for that where the completions cannot be waited for: only
- * the thread that a SINGLE_THREAD ring belongs to may do that.
+ * the thread that a SINGLE_THREAD ring belongs to may do that. A child does not keep the
+ * ring's descriptor, or the ring would end no sooner than the child.
+ *
+ * Waking. Completions that wait for their thread make the ring's own descriptor readable on
+ * some kernels only, but signal a registered eventfd on all. So that is what is polled. It
+ * may be readable for nothing, but is never unreadable while something waits: reaping resets it
+ * at its end, and raises it again if something is left.
  *
  * Thread-safety: one thread at a time per queue. Bindings are only read. The workers
  * touch a slot only while it is with them, and never the ring.
@@ -37,13 +43,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "queue.h"
 
 #define DEFAULT_DEPTH	128
-/* In the ring's table, behind the bindings: the pipe's end. */
-#define END_INDEX	DMABUF_RW_QUEUE_MAX_ATTACHED
+/* In the ring's table, before the bindings: the pipe's end. */
+#define END_INDEX	0
+#define TABLE_MAX	(DMABUF_RW_QUEUE_MAX_ATTACHED + 1)
 
 /* ---- the ring ---------------------------------------------------------------------- */
 
@@ -62,11 +71,17 @@ static int watch_end(struct dmabuf_rw_queue *q)
 	return ret < 0 ? ret : -errno;
 }
 
-static void close_ring(struct dmabuf_rw_queue *q)
+/* The kernel wants the table to be within the limit of descriptors. */
+static int make_table(struct dmabuf_rw_queue *q)
 {
-	io_uring_queue_exit(&q->ring);
-	if (q->end_fd >= 0)
-		close(q->end_fd);
+	struct rlimit limit;
+	int ret;
+
+	q->nr_table = TABLE_MAX;
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < TABLE_MAX)
+		q->nr_table = limit.rlim_cur;
+	ret = io_uring_register_files_sparse(&q->ring, q->nr_table);
+	return ret < 0 ? ret : watch_end(q);
 }
 
 static int open_ring(struct dmabuf_rw_queue *q)
@@ -83,18 +98,17 @@ static int open_ring(struct dmabuf_rw_queue *q)
 		return ret;
 	ret = io_uring_ring_dontfork(&q->ring);
 	if (!ret)
-		ret = io_uring_register_files_sparse(&q->ring, END_INDEX + 1);
+		ret = dmabuf_rw_ring_above_std(&q->ring);
 	if (!ret)
-		ret = watch_end(q);
-	if (ret < 0)
-		close_ring(q);
-	return ret;
-}
-
-/* What forbids io_uring: a system setting, a seccomp filter, a kernel without it. */
-static bool is_forbidden(int ret)
-{
-	return ret == -EPERM || ret == -EACCES || ret == -ENOSYS;
+		ret = make_table(q);
+	if (ret < 0) {
+		io_uring_queue_exit(&q->ring);
+		if (q->end_fd >= 0)
+			close(q->end_fd);
+		return ret;
+	}
+	dmabuf_rw_private_fd_add(&q->ring_fd, q->ring.ring_fd);
+	return 0;
 }
 
 DMABUF_RW_API int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
@@ -118,16 +132,18 @@ DMABUF_RW_API int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts
 	if (!q)
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_QUEUE, ENOMEM, 0, 0);
 	q->process = dmabuf_rw_process();
-	q->end_fd = q->epoll_fd = -1;
+	q->end_fd = q->wake_fd = q->epoll_fd = -1;
 	q->held_head = q->held_tail = DMABUF_RW_NO_SLOT;
 	q->flags = o.flags;
 	q->owner = pthread_self();
+	q->nr_attached = END_INDEX + 1;
+	q->nr_table = TABLE_MAX;
 	q->depth = depth;
 	for (i = 0; i < depth; i++)
 		q->slots[i].next = i + 1 < depth ? i + 1 : DMABUF_RW_NO_SLOT;
 
 	ret = q->process ? open_ring(q) : -ENOMEM;
-	if (is_forbidden(ret)) {
+	if (dmabuf_rw_ring_is_forbidden(ret)) {
 		q->ring_err = -ret;
 		ret = 0;
 	}
@@ -252,7 +268,7 @@ static int find_attached(const struct dmabuf_rw_queue *q, uint64_t id)
 {
 	uint32_t i;
 
-	for (i = 0; i < q->nr_attached; i++)
+	for (i = END_INDEX + 1; i < q->nr_attached; i++)
 		if (q->attached[i] == id)
 			return i;
 	return -1;
@@ -426,7 +442,7 @@ static void take_back_entries(struct dmabuf_rw_queue *q)
 		struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - nr + i) & sq->ring_mask];
 		uint64_t index = sqe->user_data;
 
-		if (!q->slots[index].job.cancelled)
+		if (!dmabuf_rw_is_slot(q, index) || !q->slots[index].job.cancelled)
 			continue;
 		memset(sqe, 0, sizeof(*sqe));
 		sqe->opcode = IORING_OP_NOP;
@@ -438,6 +454,7 @@ static void take_back_entries(struct dmabuf_rw_queue *q)
 static int cancel(struct dmabuf_rw_queue *q, bool all, uint64_t user_data)
 {
 	int ret = dmabuf_rw_queue_check_caller(q), nr = 0;
+	DMABUF_RW_NO_CANCEL;
 	uint32_t i;
 
 	if (ret)
@@ -483,7 +500,7 @@ DMABUF_RW_API int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
 	index = find_attached(queue, 0);
 	if (index < 0)
 		index = queue->nr_attached;
-	if (index == DMABUF_RW_QUEUE_MAX_ATTACHED)
+	if ((uint32_t)index >= queue->nr_table)
 		return -ENOSPC;
 
 	if (!queue->ring_err) {
@@ -507,7 +524,7 @@ DMABUF_RW_API void dmabuf_rw_queue_detach(struct dmabuf_rw_queue *queue,
 	if (!queue->ring_err)
 		io_uring_register_files_update(&queue->ring, index, &none, 1);
 	queue->attached[index] = 0;
-	while (queue->nr_attached && !queue->attached[queue->nr_attached - 1])
+	while (queue->nr_attached > END_INDEX + 1 && !queue->attached[queue->nr_attached - 1])
 		queue->nr_attached--;
 }
 
@@ -521,30 +538,56 @@ DMABUF_RW_API unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *q
 	return queue->depth;
 }
 
-DMABUF_RW_API int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue)
+int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q)
 {
-	struct epoll_event event = { .events = EPOLLIN };
-	int fd, ret = dmabuf_rw_queue_check_caller(queue);
+	int fd, ret;
 
-	if (!ret)
-		ret = need_workers(queue);
-	if (ret)
-		return ret;
-	if (queue->ring_err)
-		return dmabuf_rw_workers_fd(queue->workers);
-	if (queue->epoll_fd >= 0)
-		return queue->epoll_fd;
-	fd = dmabuf_rw_above_std(epoll_create1(EPOLL_CLOEXEC));
+	if (q->wake_fd >= 0)
+		return 0;
+	/* What is done already does not signal it any more. */
+	fd = dmabuf_rw_above_std(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (fd < 0)
 		return -errno;
-	if (epoll_ctl(fd, EPOLL_CTL_ADD, queue->ring.ring_fd, &event) ||
-	    epoll_ctl(fd, EPOLL_CTL_ADD, dmabuf_rw_workers_fd(queue->workers), &event)) {
+	ret = io_uring_register_eventfd(&q->ring, fd);
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	q->wake_fd = fd;
+	return 0;
+}
+
+static int make_epoll(struct dmabuf_rw_queue *q)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = dmabuf_rw_above_std(epoll_create1(EPOLL_CLOEXEC)), ret;
+
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, q->wake_fd, &event) ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, dmabuf_rw_workers_fd(q->workers), &event)) {
 		ret = -errno;
 		close(fd);
 		return ret;
 	}
-	queue->epoll_fd = fd;
-	return fd;
+	q->epoll_fd = fd;
+	return 0;
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue)
+{
+	int ret = dmabuf_rw_queue_check_caller(queue);
+	DMABUF_RW_NO_CANCEL;
+
+	if (!ret)
+		ret = need_workers(queue);
+	if (!ret && queue->ring_err)
+		return dmabuf_rw_workers_fd(queue->workers);
+	if (!ret)
+		ret = dmabuf_rw_queue_need_wake(queue);
+	if (!ret && queue->epoll_fd < 0)
+		ret = make_epoll(queue);
+	return ret ? ret : queue->epoll_fd;
 }
 
 /* ---- the end ------------------------------------------------------------------------- */
@@ -576,7 +619,7 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, 
 	drop_slot(q, slot);
 }
 
-/* Waits for all that the kernel has. False if it does not say when that is done. */
+/* Waits for all that the kernel has. False if it does not let us wait. */
 static bool drain(struct dmabuf_rw_queue *q)
 {
 	struct io_uring_cqe *cqe;
@@ -588,7 +631,7 @@ static bool drain(struct dmabuf_rw_queue *q)
 			continue;
 		if (ret < 0)
 			return false;
-		if (cqe->user_data < q->depth)
+		if (dmabuf_rw_is_slot(q, cqe->user_data))
 			finish_slot(q, &q->slots[cqe->user_data], cqe->res);
 		io_uring_cqe_seen(&q->ring, cqe);
 	}
@@ -604,10 +647,19 @@ static void end_ring(struct dmabuf_rw_queue *q)
 	/* The kernel lets go of a ring's files long after it was closed. */
 	if (drained)
 		io_uring_unregister_files(&q->ring);
+	dmabuf_rw_private_fd_drop(&q->ring_fd);
 	io_uring_queue_exit(&q->ring);
 	while (!drained && poll(&end, 1, -1) < 0 && errno == EINTR)
 		;
 	close(q->end_fd);
+}
+
+static void close_wakers(struct dmabuf_rw_queue *q)
+{
+	if (q->epoll_fd >= 0)
+		close(q->epoll_fd);
+	if (q->wake_fd >= 0)
+		close(q->wake_fd);
 }
 
 /*
@@ -617,11 +669,10 @@ static void end_ring(struct dmabuf_rw_queue *q)
 static void leave_to_parent(struct dmabuf_rw_queue *q)
 {
 	if (!q->ring_err) {
-		close(q->ring.ring_fd);
+		dmabuf_rw_private_fd_drop(&q->ring_fd);
 		close(q->end_fd);
 	}
-	if (q->epoll_fd >= 0)
-		close(q->epoll_fd);
+	close_wakers(q);
 	dmabuf_rw_workers_destroy(q->workers);
 	free(q);
 }
@@ -649,8 +700,7 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 	}
 	if (!queue->ring_err)
 		end_ring(queue);
-	if (queue->epoll_fd >= 0)
-		close(queue->epoll_fd);
+	close_wakers(queue);
 	dmabuf_rw_workers_destroy(queue->workers);
 	for (i = 0; i < queue->depth; i++)
 		free(queue->slots[i].rest);

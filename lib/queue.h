@@ -41,9 +41,11 @@ struct dmabuf_rw_slot {
 /* See queue.c. Everything is the one thread's that uses the queue. */
 struct dmabuf_rw_queue {
 	struct io_uring ring;
+	struct dmabuf_rw_private_fd ring_fd;
 	int ring_err;		/* why there is no ring; 0: there is one */
 	int end_fd;		/* ends when the kernel has let go of the ring; -1 without one */
-	int epoll_fd;		/* of ring and workers; -1 until it is asked for */
+	int wake_fd;		/* an eventfd that the ring signals; -1 until it is needed */
+	int epoll_fd;		/* of it and the workers'; -1 until it is asked for */
 	uint64_t process;	/* that made it */
 	uint64_t flags;
 	uint32_t depth;
@@ -53,7 +55,8 @@ struct dmabuf_rw_queue {
 	struct dmabuf_rw_workers *workers;	/* null until the first is needed */
 	uint32_t nr_working;	/* slots with them, finished or not */
 	/* Ids of bindings by their index in the ring's table; 0: free. */
-	uint64_t attached[DMABUF_RW_QUEUE_MAX_ATTACHED];
+	uint64_t attached[DMABUF_RW_QUEUE_MAX_ATTACHED + 1];
+	uint32_t nr_table;	/* entries that the table has */
 	uint32_t nr_attached;	/* all in use are before this */
 	pthread_t owner;	/* with SINGLE_THREAD */
 	struct dmabuf_rw_slot slots[];
@@ -67,7 +70,15 @@ int dmabuf_rw_queue_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 int dmabuf_rw_queue_give(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot);
 /* Gives them what is held. */
 int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q);
+/* Sees to it that there is a wake_fd. Not without a ring. 0 or -errno. */
+int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q);
 void dmabuf_rw_queue_free_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot);
+
+/* Others are of the entry that liburing makes where the kernel cannot wait with a timeout. */
+static inline bool dmabuf_rw_is_slot(const struct dmabuf_rw_queue *q, uint64_t user_data)
+{
+	return user_data < q->depth;
+}
 
 static inline struct dmabuf_rw_slot *dmabuf_rw_slot_of(struct dmabuf_rw_job *job)
 {

@@ -5,7 +5,7 @@
  *
  * What comes back is in two places: the ring's completions, and the workers' done jobs. While
  * workers have nothing, the ring is waited for, in the call that also submits. While they
- * have something, both are waited for by ppoll(2).
+ * have something, both are waited for by ppoll(2), the ring by its wake_fd (queue.c).
  *
  * Thread-safety: as queue.c.
  */
@@ -13,13 +13,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "queue.h"
 
 #define NS_PER_S	INT64_C(1000000000)
-/* No completion: the entry that liburing makes where the kernel cannot wait with a timeout. */
-#define is_slot(q, user_data)	((user_data) < (q)->depth)
 
 /* The rest of a transfer that came back short: it is queued again. 0 or -errno. */
 static int queue_rest(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, uint32_t moved)
@@ -110,7 +109,7 @@ static void collect_ring(struct dmabuf_rw_queue *q, struct array *array)
 		if (array->nr == array->max)
 			break;
 		seen++;
-		if (!is_slot(q, cqe->user_data))
+		if (!dmabuf_rw_is_slot(q, cqe->user_data))
 			continue;
 		slot = &q->slots[cqe->user_data];
 		if (slot_result(q, slot, cqe->res, &err))
@@ -133,6 +132,12 @@ static void collect(struct dmabuf_rw_queue *q, struct array *array)
 	}
 }
 
+/* True if the kernel has completions for which this thread has to enter it. */
+static bool has_deferred(const struct dmabuf_rw_queue *q)
+{
+	return IO_URING_READ_ONCE(*q->ring.sq.kflags) & IORING_SQ_TASKRUN;
+}
+
 /* Enters the kernel so that finished transfers show up, without waiting. */
 static int poke(struct dmabuf_rw_queue *q)
 {
@@ -142,7 +147,7 @@ static int poke(struct dmabuf_rw_queue *q)
 		return 0;
 	if (io_uring_sq_ready(&q->ring))
 		ret = io_uring_submit(&q->ring);
-	if (ret >= 0 && IO_URING_READ_ONCE(*q->ring.sq.kflags) & IORING_SQ_TASKRUN)
+	if (ret >= 0 && has_deferred(q))
 		ret = io_uring_get_events(&q->ring);
 	return ret;
 }
@@ -155,17 +160,46 @@ static int64_t now_ns(void)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* Submits, and waits in the ring until @nr have come or @ts has passed; null: for ever. */
+static unsigned int unsubmitted(const struct dmabuf_rw_queue *q)
+{
+	return q->ring_err ? 0 : io_uring_sq_ready(&q->ring);
+}
+
+/*
+ * Submits, and waits in the ring until @nr have come or @ts has passed; null: for ever.
+ *
+ * A call that has submitted something does not tell of a signal that has ended its wait: it
+ * returns what it has submitted.
+ */
 static int wait_in_ring(struct dmabuf_rw_queue *q, unsigned int nr, const struct timespec *ts)
 {
 	struct __kernel_timespec kts;
 	struct io_uring_cqe *cqe;
+	int ret;
 
-	if (!ts)
-		return io_uring_submit_and_wait(&q->ring, nr);
+	if (!ts) {
+		ret = io_uring_submit_and_wait(&q->ring, nr);
+		if (ret >= 0 && !unsubmitted(q) && io_uring_cq_ready(&q->ring) < nr)
+			return -EINTR;
+		return ret;
+	}
+	/* With a timeout liburing waits again by itself, unless there was nothing to submit. */
+	if (unsubmitted(q)) {
+		ret = io_uring_submit(&q->ring);
+		if (ret < 0)
+			return ret;
+	}
 	kts.tv_sec = ts->tv_sec;
 	kts.tv_nsec = ts->tv_nsec;
 	return io_uring_submit_and_wait_timeout(&q->ring, &cqe, nr, &kts, NULL);
+}
+
+static void reset_wake(struct dmabuf_rw_queue *q)
+{
+	eventfd_t value;
+
+	if (q->wake_fd >= 0)
+		eventfd_read(q->wake_fd, &value);
 }
 
 /* Submits, and waits for anything to come back, from the ring or from the workers. */
@@ -173,18 +207,27 @@ static int wait_for_either(struct dmabuf_rw_queue *q, const struct timespec *ts)
 {
 	struct pollfd fds[] = {
 		{ .fd = dmabuf_rw_workers_fd(q->workers), .events = POLLIN },
-		{ .fd = q->ring_err ? -1 : q->ring.ring_fd, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
-	int ret = poke(q);
+	int ret = q->ring_err ? 0 : dmabuf_rw_queue_need_wake(q);
 
+	if (!ret)
+		ret = poke(q);
 	if (ret < 0)
 		return ret;
+	/* What that has brought need not be waited for. */
+	if (!q->ring_err && io_uring_cq_ready(&q->ring))
+		return 0;
+	fds[1].fd = q->wake_fd;
 	ret = ppoll(fds, ARRAY_SIZE(fds), ts, NULL);
 	if (ret < 0)
 		return -errno;
 	if (!ret)
 		return -ETIME;
-	return fds[1].revents ? poke(q) : 0;
+	if (!fds[1].revents)
+		return 0;
+	reset_wake(q);
+	return poke(q);
 }
 
 /* The next wait, until @deadline at most; negative: for ever. -ETIME: that has passed. */
@@ -225,9 +268,29 @@ static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min
 		if (ret < 0)
 			break;
 	}
-	if (array->nr || ret >= 0 || ret == -ETIME)
-		return array->nr;
-	return dmabuf_rw_kernel_errno(ret);
+	return ret == -ETIME ? 0 : ret;
+}
+
+/*
+ * Submits what is queued still: entries of the caller's, and rests of transfers that came back
+ * short, which have been submitted once, so whatever ended the call must not leave them
+ * behind. What is left all the same is for the next call, which the wake_fd then asks for.
+ */
+static int leave(struct dmabuf_rw_queue *q)
+{
+	int ret = 0;
+
+	while (unsubmitted(q)) {
+		ret = io_uring_submit(&q->ring);
+		if (ret <= 0 && ret != -EINTR)
+			break;
+	}
+	/* What comes after the resetting signals it again; what came before is seen here. */
+	reset_wake(q);
+	if (q->wake_fd >= 0 &&
+	    (unsubmitted(q) || io_uring_cq_ready(&q->ring) || has_deferred(q)))
+		eventfd_write(q->wake_fd, 1);
+	return unsubmitted(q) ? (ret < 0 ? ret : -ENOMEM) : 0;
 }
 
 /* When @timeout will have passed; -1: never. False: it is malformed. */
@@ -252,6 +315,7 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 	int ret = dmabuf_rw_queue_check_caller(queue);
 	DMABUF_RW_NO_CANCEL;
 	int64_t deadline;
+	int left;
 
 	if (ret)
 		return ret;
@@ -262,11 +326,10 @@ DMABUF_RW_API int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 	if (max && (array.size < sizeof(*completions) || array.size > DMABUF_RW_MAX_STRUCT))
 		return -EINVAL;
 	ret = reap(queue, &array, MIN(min, max), deadline);
-	/*
-	 * A short transfer may have been queued again while collecting: it has been
-	 * submitted, so whatever ended this call must not leave its rest behind.
-	 */
-	if (!queue->ring_err && io_uring_sq_ready(&queue->ring))
-		io_uring_submit(&queue->ring);
-	return ret;
+	left = leave(queue);
+	if (array.nr)
+		return array.nr;
+	if (ret >= 0)
+		ret = left;
+	return ret < 0 ? dmabuf_rw_kernel_errno(ret) : 0;
 }

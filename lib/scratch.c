@@ -38,13 +38,18 @@
 /* A multiple of every LBA size. Writes that come here are rare, and mostly edges. */
 #define SCRATCH_BYTES	(1U << 20)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* By @lock. */
-static struct {
-	uint64_t process;	/* whose it is; 0: there is none */
+struct memory {
+	uint64_t process;	/* whose it is */
 	unsigned int nr_bound;	/* bindings of it that this process has made */
 	struct dmabuf_rw_view view;
-} memory;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/*
+ * Null: there is none. Changes by @lock, and always from null to what is complete, or to null
+ * before it is taken apart: a child may have been forked at any moment.
+ */
+static struct memory *_Atomic memory;
 
 struct dmabuf_rw_scratch {
 	int device_fd;		/* ours */
@@ -87,59 +92,70 @@ close_memfd:
 	return fd;
 }
 
-/* In a child. What the parent holds there is its own. */
-static void forget_inherited_locked(void)
+static void drop_memory(void)
 {
-	if (!memory.process || memory.process == dmabuf_rw_process())
+	struct memory *m = atomic_exchange(&memory, NULL);
+
+	if (!m)
 		return;
-	dmabuf_rw_view_close(&memory.view);
-	memory.process = 0;
-	memory.nr_bound = 0;
+	dmabuf_rw_view_close(&m->view);
+	free(m);
 }
 
 /* The lock may be another thread's of the parent, which does not exist here. */
 void dmabuf_rw_scratch_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
-	forget_inherited_locked();
+	drop_memory();
 }
 
 /* 0 or -errno. */
 static int make_memory_locked(void)
 {
+	struct memory *m = memory;
 	int buffer, ret;
 
-	forget_inherited_locked();
-	if (memory.process)
+	/* A child that came about without fork(3) still has its parent's. */
+	if (m && m->process != dmabuf_rw_process())
+		drop_memory();
+	if (memory)
 		return 0;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
 	buffer = make_buffer();
-	if (buffer < 0)
+	if (buffer < 0) {
+		free(m);
 		return buffer;
-	ret = dmabuf_rw_view_open(&memory.view, buffer, NULL, NULL);
+	}
+	m->process = dmabuf_rw_process();
+	ret = dmabuf_rw_view_open(&m->view, buffer, NULL, NULL);
 	close(buffer);
-	if (!ret)
-		memory.process = dmabuf_rw_process();
-	return ret;
+	if (ret) {
+		free(m);
+		return ret;
+	}
+	memory = m;
+	return 0;
 }
 
 static void unbind_locked(struct dmabuf_rw_scratch *s)
 {
-	bool own = s->process == dmabuf_rw_process();
+	struct memory *m = memory;
 
 	if (s->fd < 0)
 		return;
 	close(s->fd);
 	s->fd = -1;
-	if (!own || --memory.nr_bound)
-		return;
-	dmabuf_rw_view_close(&memory.view);
-	memory.process = 0;
+	if (m && s->process == m->process && !--m->nr_bound)
+		drop_memory();
 }
 
 /* 0, or an errno, positive. */
 static int make_ready_locked(struct dmabuf_rw_scratch *s)
 {
 	struct dmabuf_rw_bind bind = { .size = sizeof(bind), .file_fd = s->file_fd };
+	struct memory *m;
 	int fd, ret;
 
 	if (s->fd >= 0 && s->process == dmabuf_rw_process())
@@ -147,19 +163,20 @@ static int make_ready_locked(struct dmabuf_rw_scratch *s)
 	unbind_locked(s);
 	ret = make_memory_locked();
 	if (!ret) {
-		bind.dmabuf_fd = memory.view.fd;
+		m = memory;
+		bind.dmabuf_fd = m->view.fd;
 		fd = dmabuf_rw_ioctl(s->device_fd, DMABUF_RW_IOC_BIND, &bind);
+		if (fd >= 0)
+			fd = dmabuf_rw_above_std(fd);
 		if (fd >= 0) {
 			s->fd = fd;
-			s->process = memory.process;
-			memory.nr_bound++;
+			s->process = m->process;
+			m->nr_bound++;
 			return 0;
 		}
 		ret = fd;
-		if (!memory.nr_bound) {
-			dmabuf_rw_view_close(&memory.view);
-			memory.process = 0;
-		}
+		if (!m->nr_bound)
+			drop_memory();
 	}
 	/* Whatever scratch memory fails for, why it is needed is what can be mended. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
@@ -209,61 +226,105 @@ static uint32_t move(const struct dmabuf_rw_scratch *s, uint32_t op, uint64_t fi
 	return done;
 }
 
+/* What is written: bytes of the transfer, or a copy of them. */
+struct source {
+	const struct dmabuf_rw_view *view;
+	const struct dmabuf_rw_transfer *t;
+	uint64_t pos;		/* of the first in the transfer */
+	uint32_t n;
+	char *copy;		/* null: they are in the buffer's mapping */
+};
+
 /*
- * Copies @n bytes of the transfer behind the @head bytes that are in the scratch memory, and
- * clears what is behind the file's end, from @bytes up to @whole: that is what the page cache
- * writes there. 0 or -errno.
+ * A copy function of the caller's may take as long as it likes, or write by this way itself.
+ * So it is called before the lock is taken. 0 or -errno.
  */
-static int copy_in(const struct dmabuf_rw_view *view, const struct dmabuf_rw_transfer *t,
-		   uint64_t pos, uint32_t head, uint32_t n, uint32_t bytes, uint32_t whole)
+static int fetch(struct source *src)
 {
-	char *map = dmabuf_rw_view_map(&memory.view);
 	int ret;
 
-	if (!map)
+	src->copy = NULL;
+	if (!src->view->copy)
+		return 0;
+	src->copy = malloc(src->n);
+	if (!src->copy)
 		return -ENOMEM;
-	ret = dmabuf_rw_cpu_access(memory.view.fd, DMA_BUF_SYNC_RW | DMA_BUF_SYNC_START);
-	if (ret)
-		return ret;
-	memset(map + bytes, 0, whole - bytes);
-	ret = dmabuf_rw_view_copy(view, DMABUF_RW_COPY_FROM_BUFFER, t->pieces, t->nr, pos,
-				  pos + n, map + head);
-	dmabuf_rw_cpu_access(memory.view.fd, DMA_BUF_SYNC_RW | DMA_BUF_SYNC_END);
+	ret = dmabuf_rw_view_copy(src->view, DMABUF_RW_COPY_FROM_BUFFER, src->t->pieces,
+				  src->t->nr, src->pos, src->pos + src->n, src->copy);
+	if (ret) {
+		free(src->copy);
+		src->copy = NULL;
+	}
 	return ret;
 }
 
 /*
- * Writes @n bytes of the transfer at @p->done, which with what is before them in their
- * first LBA fit into the scratch memory.
+ * Puts the first @n bytes behind the @head bytes that are in the scratch memory, and clears
+ * what is behind the file's end, from @bytes up to @whole: that is what the page cache writes
+ * there. 0 or -errno.
  */
-static int write_some_locked(struct dmabuf_rw_scratch *s, const struct dmabuf_rw_view *view,
-			     const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
-			     uint32_t n)
+static int copy_in_locked(const struct source *src, uint32_t n, uint32_t head, uint32_t bytes,
+			  uint32_t whole)
 {
-	uint64_t off = t->file_off + p->done;
+	const struct dmabuf_rw_view *scratch = &((struct memory *)memory)->view;
+	char *map = dmabuf_rw_view_map(scratch);
+	int ret;
+
+	if (!map)
+		return -errno;
+	ret = dmabuf_rw_cpu_access(scratch->fd, DMA_BUF_SYNC_RW | DMA_BUF_SYNC_START);
+	if (ret)
+		return ret;
+	memset(map + bytes, 0, whole - bytes);
+	if (src->copy)
+		memcpy(map + head, src->copy, n);
+	else
+		ret = dmabuf_rw_view_copy(src->view, DMABUF_RW_COPY_FROM_BUFFER,
+					  src->t->pieces, src->t->nr, src->pos, src->pos + n,
+					  map + head);
+	dmabuf_rw_cpu_access(scratch->fd, DMA_BUF_SYNC_RW | DMA_BUF_SYNC_END);
+	return ret;
+}
+
+/* Reads an LBA of the file, or what it has of it. 0, or an errno, positive. */
+static int read_edge(const struct dmabuf_rw_scratch *s, uint64_t file_off, uint32_t at,
+		     uint32_t len)
+{
+	int err;
+	uint32_t done = move(s, DMABUF_RW_OP_READ, file_off, at, len, 0, &err);
+
+	/* What has not come is another transfer's bytes. */
+	return !err && done < len ? EIO : err;
+}
+
+/*
+ * Writes @n bytes at @off of the file, which with what is before them in their first LBA fit
+ * into the scratch memory. Returns an errno, positive, and how many are written in @done.
+ */
+static int write_some_locked(struct dmabuf_rw_scratch *s, const struct source *src,
+			     uint64_t off, uint32_t n, uint32_t *done)
+{
 	uint32_t head = off % s->align, whole = (head + n + s->align - 1) / s->align *
 						s->align;
 	uint64_t low = off - head, high = MIN(low + whole, s->file_bytes);
-	uint32_t last = whole - s->align, done;
+	uint32_t last = whole - s->align, moved;
 	bool begins_odd = head, ends_odd = off + n < high;
 	int err = 0, ret;
 
 	if (begins_odd)
-		move(s, DMABUF_RW_OP_READ, low, 0, MIN(s->align, high - low), 0, &err);
+		err = read_edge(s, low, 0, MIN(s->align, high - low));
 	if (!err && ends_odd && !(begins_odd && last == 0))
-		move(s, DMABUF_RW_OP_READ, low + last, last, high - low - last, 0, &err);
+		err = read_edge(s, low + last, last, high - low - last);
 	if (err)
 		return err;
 
-	ret = copy_in(view, t, p->done, head, n, high - low, whole);
+	ret = copy_in_locked(src, n, head, high - low, whole);
 	if (ret)
 		return -ret;
-	done = move(s, DMABUF_RW_OP_WRITE, low, 0, high - low, t->flags, &err);
-	if (!err && done < high - low)
+	moved = move(s, DMABUF_RW_OP_WRITE, low, 0, high - low, src->t->flags, &err);
+	if (!err && moved < high - low)
 		err = EIO;
-	done = done > head ? MIN(done - head, n) : 0;
-	p->done += done;
-	p->bounced += done;
+	*done = moved > head ? MIN(moved - head, n) : 0;
 	return err;
 }
 
@@ -272,21 +333,30 @@ static int write_next(struct dmabuf_rw_scratch *s, const struct dmabuf_rw_view *
 		      const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
 		      uint64_t end)
 {
-	uint64_t off = t->file_off + p->done, n;
-	int err;
+	uint64_t off = t->file_off + p->done;
+	struct source src = {
+		.view = view,
+		.t = t,
+		.pos = p->done,
+		.n = MIN(end - p->done, SCRATCH_BYTES - off % s->align),
+	};
+	uint32_t done = 0;
+	int err = -fetch(&src);
 
+	if (err)
+		return err;
 	pthread_mutex_lock(&lock);
 	err = make_ready_locked(s);
 	if (!err && s->unable == EDOM)
 		err = ask_size_locked(s);
 	if (!err && off >= s->file_bytes)
 		err = ENOSPC;
-	if (!err) {
-		n = MIN(end - p->done, s->file_bytes - off);
-		n = MIN(n, SCRATCH_BYTES - off % s->align);
-		err = write_some_locked(s, view, t, p, n);
-	}
+	if (!err)
+		err = write_some_locked(s, &src, off, MIN(src.n, s->file_bytes - off), &done);
 	pthread_mutex_unlock(&lock);
+	free(src.copy);
+	p->done += done;
+	p->bounced += done;
 	return err;
 }
 

@@ -175,7 +175,7 @@ int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy d
 	if (!view->copy) {
 		map = dmabuf_rw_view_map(view);
 		if (!map)
-			return -ENOMEM;
+			return -errno;
 		ret = dmabuf_rw_cpu_access(view->fd, flags | DMA_BUF_SYNC_START);
 		if (ret)
 			return ret;

@@ -24,7 +24,7 @@ int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers);
 void dmabuf_rw_workers_add(struct dmabuf_rw_workers *workers, struct dmabuf_rw_job *job);
 /* A job that is done, or null. */
 struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *workers);
-/* What is cancelled and waits for a thread is done now. */
+/* Cancelled jobs that wait for a thread become done at once. */
 void dmabuf_rw_workers_sweep(struct dmabuf_rw_workers *workers);
 /* Readable while a job that is done waits to be taken. */
 int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *workers);

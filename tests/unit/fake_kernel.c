@@ -572,7 +572,7 @@ uint64_t fake_move(int binding, bool write, uint64_t file_off,
 	}
 	*err = judge(f->buffer ? f->bytes : fake.buf_bytes, write, file_off, pieces, nr,
 		     flags, &total);
-	if (*err)
+	if (*err || (!write && fake.reads_nothing))
 		goto out;
 	for (i = 0; i < nr && !*err && done < fake.max_move; i++) {
 		uint64_t len = pieces[i].len, moved;

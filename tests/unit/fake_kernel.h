@@ -47,6 +47,7 @@ struct fake_kernel {
 	uint64_t bad_from, bad_to;	/* range of the file that cannot be moved */
 	int bad_errno;
 	unsigned int interrupts;	/* so many transfers fail with EINTR first */
+	bool reads_nothing;		/* as at the end of a file */
 	bool lie;			/* report more bytes than were asked for */
 	uint32_t file_align;		/* EDOM, also for lengths; 0: 1 */
 	uint32_t buf_align;		/* EDOM */
@@ -82,7 +83,8 @@ struct fake_kernel {
 	int table_errno;		/* registering files fails */
 	int ring_errno;			/* io_uring_queue_init_params() fails */
 	bool last_first;		/* complete the newest submitted entry first */
-	unsigned int per_wait;		/* completions that one wait gives; 0: enough */
+	unsigned int per_wait;		/* completions that a look, or a wait with a timeout,
+					 * gives; 0: enough */
 	unsigned int wait_interrupts;	/* so many waits fail with EINTR first */
 	int wait_errno;			/* waits fail, -errno */
 	unsigned int submit_max;	/* entries that one call takes; 0: all */

@@ -32,6 +32,7 @@ struct rings {
 	bool has_buffer;
 	bool has_table;
 	int end;		/* what it has registered beside bindings */
+	int wake;		/* its eventfd; -1: none */
 	struct iovec buffer;
 	struct io_uring_sqe submitted[FAKE_RING_MAX];
 };
@@ -65,7 +66,8 @@ static struct rings *ring_of_fd(int fd, bool forget)
 
 	fake_lock();
 	for (i = 0; i < MAX_RINGS && !r; i++)
-		if (open_rings[i].rings && open_rings[i].fd == fd) {
+		if (open_rings[i].rings && (open_rings[i].fd == fd ||
+					    (!forget && open_rings[i].rings->wake == fd))) {
 			r = open_rings[i].rings;
 			if (forget)
 				open_rings[i].rings = NULL;
@@ -114,8 +116,8 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	ring->cq.ring_mask = size * 2 - 1;
 	ring->cq.ring_entries = size * 2;
 	ring->sq.ring_ptr = r;
-	r->end = -1;
-	ring->ring_fd = fake_ring_fd();
+	r->end = r->wake = -1;
+	ring->ring_fd = ring->enter_ring_fd = fake_ring_fd();
 	note_ring(ring->ring_fd, r);
 	fake_lock();
 	fake.ring_flags = p->flags;
@@ -171,7 +173,7 @@ int io_uring_register_files_sparse(struct io_uring *ring, unsigned int nr)
 {
 	unsigned int i;
 
-	assert_int_equal(nr, FAKE_TABLE);
+	assert_in_range(nr, 1, FAKE_TABLE);
 	if (fake.table_errno)
 		return -fake.table_errno;
 	rings_of(ring)->has_table = true;
@@ -189,13 +191,19 @@ int io_uring_register_files_update(struct io_uring *ring, unsigned int index,
 	assert_int_equal(nr, 1);
 	assert_in_range(index, 0, FAKE_TABLE - 1);
 	if (!fake_is_binding(fds[0]) && fds[0] >= 0) {
-		assert_int_equal(index, FAKE_TABLE - 1);
+		assert_int_equal(index, 0);
 		r->end = dup(fds[0]);
 		return nr;
 	}
 	assert_true((table[index] < 0) != (fds[0] < 0));
 	table[index] = fds[0];
 	return nr;
+}
+
+int io_uring_register_eventfd(struct io_uring *ring, int fd)
+{
+	rings_of(ring)->wake = fd;
+	return 0;
 }
 
 int io_uring_unregister_files(struct io_uring *ring)
@@ -325,7 +333,7 @@ enum { WAIT, WAIT_TIMEOUT, LOOK };
 /* Completes until the ring has @nr completions. */
 static int wait_for(struct io_uring *ring, unsigned int nr, int how)
 {
-	unsigned int left = fake.per_wait ? fake.per_wait : nr;
+	unsigned int left = fake.per_wait && how != WAIT ? fake.per_wait : nr;
 	struct rings *r = rings_of(ring);
 	struct io_uring_sqe sqe;
 
@@ -365,7 +373,8 @@ static bool is_ready(struct pollfd *pfd)
 	if (r->in_flight || r->cq_head != r->cq_tail)
 		pfd->revents = POLLIN;
 	fake_unlock();
-	return pfd->revents;
+	/* Or it was raised by hand. */
+	return pfd->revents || poll(pfd, 1, 0) == 1;
 }
 
 /* Of rings and of real descriptors. What a ring has in flight can complete at any time. */

@@ -455,6 +455,46 @@ static void the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot(void *
 	expect_file_untouched(65024, 65536);
 }
 
+/* What does not come would be taken from another transfer. */
+static void an_edge_that_cannot_be_read_is_not_written(void **state)
+{
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	assert_int_equal(move(true, 1000, 1, 2000), 2000);
+	fake.reads_nothing = true;
+	assert_int_equal(move(true, 8292, 1, 50), -EIO);
+	expect_file_untouched(8192, 8704);
+}
+
+static struct dmabuf_rw_binding *other;
+
+/* Writes an odd range itself before it copies, as a cache of blocks might. */
+static int copy_and_write(void *arg, enum dmabuf_rw_copy direction, uint64_t buf_off, void *host,
+			  size_t len)
+{
+	(void)arg;
+	assert_int_equal(direction, DMABUF_RW_COPY_FROM_BUFFER);
+	assert_int_equal(dmabuf_rw_write(other, 40001, 40001, 77, 0, NULL), 77);
+	memcpy(host, fake.buffer + buf_off, len);
+	return 0;
+}
+
+static void a_copy_function_may_write_an_odd_range_itself(void **state)
+{
+	struct dmabuf_rw_binding_opts opts = bounce_opts();
+
+	(void)state;
+	mixed_binding(65536, 65536, 512, 4);
+	other = binding;
+	binding = NULL;
+	opts.copy = copy_and_write;
+	assert_int_equal(bind_bounce(&opts), 0);
+	assert_int_equal(move(true, 1001, 3, 5000), 5000);
+	assert_memory_equal(fake.file + 1001, fake.buffer + 3, 5000);
+	assert_memory_equal(fake.file + 40001, fake.buffer + 40001, 77);
+	dmabuf_rw_binding_destroy(other);
+}
+
 static void without_scratch_memory_an_odd_write_is_refused(void **state)
 {
 	(void)state;
@@ -500,6 +540,8 @@ int main(void)
 		BOUNCE_TEST(want_of_memory_or_descriptors_is_no_silent_lack_of_bouncing),
 		BOUNCE_TEST(a_bound_file_does_not_grow_by_bouncing),
 		BOUNCE_TEST(the_odd_end_of_a_bound_file_is_refused_where_the_drive_cannot),
+		BOUNCE_TEST(an_edge_that_cannot_be_read_is_not_written),
+		BOUNCE_TEST(a_copy_function_may_write_an_odd_range_itself),
 		BOUNCE_TEST(without_scratch_memory_an_odd_write_is_refused),
 	};
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -273,6 +274,43 @@ static void what_may_be_about_the_old_contents_stays_with_them(void **state)
 	assert_int_equal(getxattr(path, "trusted.unit", got, sizeof(got)), -1);
 }
 
+/* Where writing takes them away: root may keep them, so another user looks. */
+static void the_special_bits_outlive_the_writing(void **state)
+{
+	static const mode_t modes[] = { 04755, 02755, 06711 };
+	struct dmabuf_rw_file_opts opts = { .size = sizeof(opts) };
+	struct dmabuf_rw_file *file;
+	struct stat st;
+	int status;
+	size_t i;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(chown(dir, 1000, 1000), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (setgid(1000) || setuid(1000))
+			_exit(1);
+		for (i = 0; i < COUNT(modes) * 2; i++) {
+			mode_t mode = modes[i / 2];
+
+			put_old("old", i & 1 ? 0600 : mode);
+			opts.mode = i & 1 ? mode : 0;
+			if (dmabuf_rw_file_create(path, 100000, &opts, &file) ||
+			    fstat(dmabuf_rw_file_fd(file), &st) || st.st_mode & 06000 ||
+			    pwrite(dmabuf_rw_file_fd(file), "x", 1, 5) != 1 ||
+			    dmabuf_rw_file_commit(file) || stat(path, &st) ||
+			    (st.st_mode & 07777) != mode)
+				_exit(2 + i);
+			dmabuf_rw_file_close(file);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -284,6 +322,7 @@ int main(void)
 		FILE_TEST(without_proc_a_list_is_kept_as_well),
 		FILE_TEST(without_proc_a_file_that_cannot_be_read_is_not_replaced),
 		FILE_TEST(a_label_is_kept_or_the_file_refused),
+		FILE_TEST(the_special_bits_outlive_the_writing),
 		FILE_TEST(what_may_be_about_the_old_contents_stays_with_them),
 	};
 
