@@ -544,8 +544,7 @@ int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q)
 
 	if (q->wake_fd >= 0)
 		return 0;
-	/* What is done already does not signal it any more. */
-	fd = dmabuf_rw_above_std(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+	fd = dmabuf_rw_above_std(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (fd < 0)
 		return -errno;
 	ret = io_uring_register_eventfd(&q->ring, fd);
@@ -553,6 +552,9 @@ int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q)
 		close(fd);
 		return ret;
 	}
+	/* What is done already does not signal it any more. */
+	if (io_uring_cq_ready(&q->ring) || dmabuf_rw_has_deferred(q))
+		eventfd_write(fd, 1);
 	q->wake_fd = fd;
 	return 0;
 }

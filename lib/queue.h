@@ -85,6 +85,12 @@ static inline struct dmabuf_rw_slot *dmabuf_rw_slot_of(struct dmabuf_rw_job *job
 	return (struct dmabuf_rw_slot *)((char *)job - offsetof(struct dmabuf_rw_slot, job));
 }
 
+/* True if the kernel has completions for which the queue's thread has to enter it. */
+static inline bool dmabuf_rw_has_deferred(const struct dmabuf_rw_queue *q)
+{
+	return IO_URING_READ_ONCE(*q->ring.sq.kflags) & IORING_SQ_TASKRUN;
+}
+
 /* -EAGAIN from the kernel is want of memory; here it would say "queue full". */
 static inline int dmabuf_rw_kernel_errno(int ret)
 {

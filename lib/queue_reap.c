@@ -132,12 +132,6 @@ static void collect(struct dmabuf_rw_queue *q, struct array *array)
 	}
 }
 
-/* True if the kernel has completions for which this thread has to enter it. */
-static bool has_deferred(const struct dmabuf_rw_queue *q)
-{
-	return IO_URING_READ_ONCE(*q->ring.sq.kflags) & IORING_SQ_TASKRUN;
-}
-
 /* Enters the kernel so that finished transfers show up, without waiting. */
 static int poke(struct dmabuf_rw_queue *q)
 {
@@ -147,7 +141,7 @@ static int poke(struct dmabuf_rw_queue *q)
 		return 0;
 	if (io_uring_sq_ready(&q->ring))
 		ret = io_uring_submit(&q->ring);
-	if (ret >= 0 && has_deferred(q))
+	if (ret >= 0 && dmabuf_rw_has_deferred(q))
 		ret = io_uring_get_events(&q->ring);
 	return ret;
 }
@@ -288,7 +282,7 @@ static int leave(struct dmabuf_rw_queue *q)
 	/* What comes after the resetting signals it again; what came before is seen here. */
 	reset_wake(q);
 	if (q->wake_fd >= 0 &&
-	    (unsubmitted(q) || io_uring_cq_ready(&q->ring) || has_deferred(q)))
+	    (unsubmitted(q) || io_uring_cq_ready(&q->ring) || dmabuf_rw_has_deferred(q)))
 		eventfd_write(q->wake_fd, 1);
 	return unsubmitted(q) ? (ret < 0 ? ret : -ENOMEM) : 0;
 }
