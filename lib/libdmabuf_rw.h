@@ -20,10 +20,10 @@
  *     failure they store nothing in their output parameters, except that a struct
  *     dmabuf_rw_error or dmabuf_rw_result is always filled, unless the size that comes
  *     before it is too small to have it.
- *   - Structures begin with their size, set with sizeof(); fields that a caller does
- *     not know are zero. A null pointer to options means all defaults. Reserved fields and
- *     unknown flags must be zero (-EINVAL). Options that this library does not know, since
- *     the program was built for a newer one, must be zero (-E2BIG).
+ *   - Structures that may grow begin with their size, set with sizeof(); fields that a
+ *     caller does not know are zero. A null pointer to options means all defaults. Reserved
+ *     fields and unknown flags must be zero (-EINVAL). Options that this library does not
+ *     know, since the program was built for a newer one, must be zero (-E2BIG).
  *   - Destroying functions take a null pointer, and cannot fail.
  *   - Descriptors that are passed in stay the caller's; the library keeps none, but
  *     duplicates of its own where bouncing is allowed.
@@ -32,16 +32,17 @@
  *
  * Bouncing. A binding that was made with allow_bounce takes any file that pread() and
  * pwrite() take. What the kernel's module cannot do, the library does by reading into or
- * writing from a small pool of its own (O_DIRECT where the file has it, several chunks at
- * a time) and copying between the pool and the buffer: through the buffer's CPU mapping,
- * or by a function of the caller's. That is
+ * writing from memory of its own (O_DIRECT where the file has it, several chunks at a time)
+ * and copying between that and the buffer: through the buffer's CPU mapping, or by a function
+ * of the caller's. The memory is @bounce_depth times @bounce_chunk for each transfer that
+ * bounces at the time, whatever the number of bindings, and locked down. What bounces is
  *   - everything, if the module refused the pair or is not there: a bounce-only binding,
  *     whose refusal dmabuf_rw_binding_refusal() keeps. Its file is not pinned: writing
  *     behind the end of a regular file makes it grow, as with pwrite();
  *   - of a pair that can go direct, the ranges that the module refuses with EDOM
  *     (alignment) and, for reading, ENXIO (never written). All else stays direct. A file
- *     with holes is such a pair if it is open for reading only; if it can be written, it
- *     is bounce-only, so that its holes can be written.
+ *     with holes is such a pair if it is open for reading only and they are no more than
+ *     4 GiB; if it can be written, it is bounce-only, so that its holes can be written.
  * A bound regular file takes no pwrite(), and to a bound disk it would write more than its
  * bytes. A write to one that is too odd for the drive goes through scratch memory bound to
  * the same file or disk (/dev/udmabuf); the partial LBAs at its ends are read, changed and
@@ -564,9 +565,9 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
 /* ---- New files ------------------------------------------------------------------- */
 
 /*
- * The file will be written from the buffer @dmabuf_fd through @device, with bouncing allowed.
- * If that pair cannot go direct the file gets no zeros, which would be written for nothing:
- * see dmabuf_rw_file_refusal().
+ * The file will be written from the buffer @dmabuf_fd through @device. If that pair cannot go
+ * direct the file gets no zeros, which would be written for nothing: see
+ * dmabuf_rw_file_refusal().
  */
 #define DMABUF_RW_FILE_FOR_BUFFER	(1ULL << 0)
 

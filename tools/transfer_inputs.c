@@ -238,30 +238,34 @@ static int settle_length(struct run *r, struct part *part)
 	return STATUS_USAGE;
 }
 
-/* Of the size that will be stored. */
+/* Of the size that will be stored. What cannot go direct is not made ready for that. */
 static int make_file(struct run *r)
 {
 	struct dmabuf_rw_error error;
+	struct input *input = &r->o.inputs[0];
+	uint64_t len = r->o.parts[0].len;
 	struct dmabuf_rw_file_opts opts = {
 		.size = sizeof(opts), .error = &error, .interrupted = is_set,
 		.arg = (void *)r->stop,
+		.flags = len ? DMABUF_RW_FILE_FOR_BUFFER : 0,
+		.dmabuf_fd = len ? r->session.buffer.fd : 0,
+		.device = len ? r->session.device : NULL,
 	};
-	struct input *input = &r->o.inputs[0];
+	char *what;
 
-	/* What cannot go direct need not be made ready for that. */
-	if (r->o.allow_bounce) {
-		opts.flags = DMABUF_RW_FILE_FOR_BUFFER;
-		opts.dmabuf_fd = r->session.buffer.fd;
-		opts.device = r->session.device;
-	}
-	if (dmabuf_rw_file_create(input->name, r->o.parts[0].len, &opts, &r->file)) {
+	if (dmabuf_rw_file_create(input->name, len, &opts, &r->file)) {
 		if (error.err == EINTR)
 			return interrupted(r, input->name);
 		report_error(r->report, input->name, &error);
 		return error.call == DMABUF_RW_CALL_BIND ? STATUS_REFUSED : STATUS_FAILED;
 	}
 	input->fd = dmabuf_rw_file_fd(r->file);
-	return STATUS_OK;
+	if (r->o.allow_bounce || !dmabuf_rw_file_refusal(r->file, &error))
+		return STATUS_OK;
+	what = pair_name(r, input);
+	report_error(r->report, text_or_excuse(what), &error);
+	free(what);
+	return STATUS_REFUSED;
 }
 
 /* ---- ranges ------------------------------------------------------------------------ */
