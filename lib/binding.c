@@ -210,7 +210,7 @@ static int bind_pair(const struct dmabuf_rw_device *device,
 		if (fd < 0)
 			return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, errno, 0, 0);
 	}
-	if (fd < 0 && o->allow_bounce && dmabuf_rw_refusal_is_about_pair(&refusal))
+	if (fd < 0 && o->allow_bounce && dmabuf_rw_error_is_about_pair(&refusal))
 		return bounce_only(params, &refusal, o->error, binding);
 	if (fd < 0) {
 		if (o->error)

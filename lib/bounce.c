@@ -377,6 +377,8 @@ static bool reap(struct run *r)
 		io_uring_wait_cqe(ring, &cqe);
 	} else if (ret < 0) {
 		r->lane->broken = true;
+		if (dmabuf_rw_ring_is_forbidden(ret))
+			dmabuf_rw_pool_without_rings();
 		return false;
 	}
 	io_uring_for_each_cqe(ring, head, cqe) {
@@ -472,8 +474,8 @@ static int run_window(struct run *r, struct dmabuf_rw_progress *p)
 	return err;
 }
 
-/* Through a lane, whatever the offsets are. */
-static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+/* Through one lane, whatever the offsets are. */
+static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		    struct dmabuf_rw_progress *p, uint64_t end)
 {
 	struct run r = { .b = b, .t = t, .next = p->done, .end = end, .sync_fd = -1 };
@@ -490,6 +492,21 @@ static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer 
 	if (r.sync_fd >= 0)
 		close(r.sync_fd);
 	dmabuf_rw_lane_put(r.lane);
+	return err;
+}
+
+/*
+ * The same; and if the kernel takes nothing more from a ring, since a sandbox has been entered,
+ * what is left goes without.
+ */
+static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+		    struct dmabuf_rw_progress *p, uint64_t end)
+{
+	bool had_rings = dmabuf_rw_pool_has_rings();
+	int err = run_one_lane(b, t, p, end);
+
+	if (err == ENOMEM && had_rings && !dmabuf_rw_pool_has_rings())
+		err = run_one_lane(b, t, p, end);
 	return err;
 }
 

@@ -67,7 +67,7 @@ int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int 
 	return -err;
 }
 
-bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal)
+DMABUF_RW_API int dmabuf_rw_error_is_about_pair(const struct dmabuf_rw_error *refusal)
 {
 	switch (refusal->err) {
 	case EINVAL:

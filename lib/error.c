@@ -347,6 +347,10 @@ static const struct errno_sentence errnos[] = {
 	      "use a kernel of version 6.1 or later"),
 
 	/* The interface's table. */
+	ERRNO(EINVAL, FILE,
+	      "the file system does not take this name or this size, or the options are "
+	      "malformed",
+	      "store under another name, or on another file system"),
 	ERRNO(EINVAL, NONE,
 	      "the request is malformed: a structure is too short, or a reserved field or "
 	      "an unknown flag is set, or a flag has no meaning here (forced durability "
@@ -423,7 +427,7 @@ static const struct errno_sentence errnos[] = {
 	      "what the path names as the directory of the file is none",
 	      "check the path"),
 	ERRNO(EISDIR, FILE,
-	      "the path is that of a directory",
+	      "the path is that of a directory, or ends with a slash as if it were",
 	      "name a file in it"),
 	ERRNO(EEXIST, FILE,
 	      "what is there is not a regular file but a device, a pipe or a socket, which a "

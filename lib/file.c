@@ -105,7 +105,7 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 static int make_file(struct dmabuf_rw_file *f, const char *path,
 		     const struct dmabuf_rw_file_opts *opts, struct dmabuf_rw_error *error)
 {
-	bool takes_rights;
+	bool replaces;
 	int ret;
 
 	f->process = dmabuf_rw_process();
@@ -116,16 +116,17 @@ static int make_file(struct dmabuf_rw_file *f, const char *path,
 		ret = dmabuf_rw_target_open(&f->target, path, error);
 	if (ret)
 		return ret;
-	takes_rights = !opts->mode && f->target.old >= 0;
+	f->takes_rights = !opts->mode;
+	replaces = f->takes_rights && f->target.old >= 0;
 	f->special = opts->mode & (S_ISUID | S_ISGID);
-	ret = open_file(f, opts->mode ? opts->mode - f->special : takes_rights ? 0600 : 0666);
+	ret = open_file(f, opts->mode ? opts->mode - f->special : replaces ? 0600 : 0666);
 	if (!ret) {
 		f->fd = dmabuf_rw_above_std(f->fd);
 		ret = f->fd < 0 ? -errno : 0;
 	}
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
-	if (takes_rights)
+	if (replaces)
 		ret = dmabuf_rw_file_take_rights(f->fd, &f->target, &f->special, error);
 	dmabuf_rw_target_close_old(&f->target);
 	return ret ? ret : dmabuf_rw_file_make_contents(f, opts, error);
@@ -219,6 +220,25 @@ static int cut_to_size(const struct dmabuf_rw_file *f)
 	return 0;
 }
 
+/*
+ * It may have taken hours, and rights to the old file may have been taken from somebody since,
+ * or another file been put there.
+ */
+static int follow_rights(struct dmabuf_rw_file *f)
+{
+	struct dmabuf_rw_error error;
+	int ret = f->takes_rights ? dmabuf_rw_target_look_again(&f->target) : 0;
+
+	if (ret > 0)
+		ret = fchmod(f->fd, 0600) ? -errno :
+		      dmabuf_rw_file_take_rights(f->fd, &f->target, &f->special, &error);
+	/* Next time it is not as it was, so that it is tried again. */
+	if (ret)
+		f->target.st.stx_mask = 0;
+	dmabuf_rw_target_close_old(&f->target);
+	return ret;
+}
+
 /* The last change before the file is durable; writing to it would undo this. */
 static int give_special_bits(const struct dmabuf_rw_file *f)
 {
@@ -266,7 +286,9 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 		return -ECHILD;
 	if (file->committed)
 		return -EINVAL;
-	ret = finish_contents(file);
+	ret = follow_rights(file);
+	if (!ret)
+		ret = finish_contents(file);
 	/* If it cannot be renamed it keeps this one, as the kernel gives it no second. */
 	if (!ret && !file->temporary[0])
 		ret = give_name(file);

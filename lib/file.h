@@ -34,7 +34,7 @@
 struct dmabuf_rw_target {
 	int dir;		/* the directory, open; ours. -1: not yet */
 	int old;		/* O_PATH of the file there, a regular one; ours. -1: none */
-	struct statx st;	/* of @old */
+	struct statx st;	/* of @old, when it was looked at; mask 0: there was none */
 	char name[NAME_MAX + 1];	/* in @dir */
 };
 
@@ -45,6 +45,7 @@ struct dmabuf_rw_file {
 	struct dmabuf_rw_target target;
 	char temporary[NAME_MAX + 1];	/* name in the target's directory; "": none */
 	bool committed;
+	bool takes_rights;	/* of the file that it replaces */
 	mode_t special;		/* S_ISUID, S_ISGID: writing takes them away, commit gives them */
 	int lost;		/* errno of a failure to write, which the kernel tells once */
 	struct dmabuf_rw_error refusal;	/* why there are no zeros; else no error */
@@ -69,6 +70,11 @@ static inline uint64_t dmabuf_rw_file_whole(const struct dmabuf_rw_file *f)
 /* @target must be closed afterwards, also after a failure. */
 int dmabuf_rw_target_open(struct dmabuf_rw_target *target, const char *path,
 			  struct dmabuf_rw_error *error);
+/*
+ * Opens what is at the target now, if that is a regular file, and not the one that was looked at
+ * last or as it was. Returns 1 then, 0 if nothing has changed, or -errno.
+ */
+int dmabuf_rw_target_look_again(struct dmabuf_rw_target *target);
 /* The old file is needed no longer. */
 void dmabuf_rw_target_close_old(struct dmabuf_rw_target *target);
 void dmabuf_rw_target_close(struct dmabuf_rw_target *target);

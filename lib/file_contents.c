@@ -158,7 +158,7 @@ static int try_pair(struct dmabuf_rw_file *f, const struct dmabuf_rw_file_opts *
 		return 0;
 	}
 	dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -ret, bind.reason, bind.detail);
-	if (dmabuf_rw_refusal_is_about_pair(&refusal)) {
+	if (dmabuf_rw_error_is_about_pair(&refusal)) {
 		f->refusal = refusal;
 		return 0;
 	}

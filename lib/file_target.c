@@ -171,9 +171,34 @@ int dmabuf_rw_target_open(struct dmabuf_rw_target *t, const char *path,
 	if (ret == -ENOENT && links)
 		return dmabuf_rw_file_fail(error, ENOENT, DMABUF_RW_REASON_DANGLING_LINK);
 	/* The directory is there, and no file. */
-	if (ret == -ENOENT && t->dir >= 0)
+	if (ret == -ENOENT && t->dir >= 0) {
+		t->st.stx_mask = 0;
 		ret = 0;
+	}
 	return ret ? ret : check_renaming(t, error);
+}
+
+static bool is_as_it_was(const struct statx *a, const struct statx *b)
+{
+	return a->stx_mask && a->stx_ino == b->stx_ino &&
+	       a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor &&
+	       a->stx_ctime.tv_sec == b->stx_ctime.tv_sec &&
+	       a->stx_ctime.tv_nsec == b->stx_ctime.tv_nsec;
+}
+
+int dmabuf_rw_target_look_again(struct dmabuf_rw_target *t)
+{
+	struct statx st;
+
+	t->old = openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (t->old < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (statx(t->old, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st))
+		return -errno;
+	if (!S_ISREG(st.stx_mode) || is_as_it_was(&t->st, &st))
+		return 0;
+	t->st = st;
+	return 1;
 }
 
 void dmabuf_rw_target_close_old(struct dmabuf_rw_target *t)

@@ -95,30 +95,34 @@ uint64_t dmabuf_rw_process(void)
 
 void dmabuf_rw_private_fd_add(struct dmabuf_rw_private_fd *p, int fd)
 {
+	sigset_t old;
+
 	p->fd = fd;
 	p->process = dmabuf_rw_process();
 	p->prev = NULL;
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	p->next = private_fds;
 	if (private_fds)
 		private_fds->prev = p;
 	private_fds = p;
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 }
 
 void dmabuf_rw_private_fd_drop(struct dmabuf_rw_private_fd *p)
 {
+	sigset_t old;
+
 	/* A child of fork(3) has emptied the list. */
 	if (p->fd < 0)
 		return;
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	if (p->prev)
 		p->prev->next = p->next;
 	else
 		private_fds = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	/* One that came about in another way has not. */
 	if (p->process != dmabuf_rw_process())
 		close(p->fd);

@@ -27,6 +27,8 @@
  *   - Destroying functions take a null pointer, and cannot fail.
  *   - Descriptors that are passed in stay the caller's; the library keeps none, but
  *     duplicates of its own where bouncing is allowed.
+ *     A binding takes one descriptor, with bouncing up to seven; a queue two, and with
+ *     dmabuf_rw_queue_fd() up to five.
  *   - Every transfer goes direct or fails, unless the caller has allowed that binding
  *     to bounce. Every result says which way its bytes took.
  *
@@ -52,6 +54,10 @@
  * disk EDOM), and so it does at the odd end of a file whose size is no multiple of the
  * drive's LBA. Never written ranges of a bound file cannot be written (ENXIO).
  *
+ * Bouncing opens the file anew and closes it again. As with every close(2), record locks of
+ * fcntl(2) that the process has on that file are gone then; those of flock(2) and
+ * F_OFD_SETLK are not.
+ *
  * The page cache. A transfer leaves it no fuller than it was. What goes direct does not
  * touch it, nor does O_DIRECT. What has to go through it, because the file refuses
  * O_DIRECT, is dropped again if it was not there before; written pages are waited for, so
@@ -73,7 +79,8 @@
  *   - Destroying an object must not overlap any other use of it.
  *   - A queue runs bounced transfers in threads of its own, which block all signals but
  *     those that tell of a fault in what they do, SIGBUS among them.
- *   - No function is a cancellation point of pthread_cancel(3).
+ *   - No function is a cancellation point of pthread_cancel(3), and none may be called in a
+ *     signal handler: have it set a flag, or use signalfd(2). fork(3) may.
  *
  * Fork. What a child process may do with the objects of its parent:
  *   device	everything
@@ -197,6 +204,12 @@ const char *dmabuf_rw_error_remedy(const struct dmabuf_rw_error *error);
 size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error, char *buf,
 			      size_t len);
 
+/*
+ * 1 if an error of bind says that this pair cannot go direct; 0 if it is about the call, or the
+ * moment: a descriptor that is not open, no memory, a signal.
+ */
+int dmabuf_rw_error_is_about_pair(const struct dmabuf_rw_error *error);
+
 /* Names as the header spells them: "EADDRNOTAVAIL", "NOT_TRANSLATED"; or null. */
 const char *dmabuf_rw_errno_name(int err);
 const char *dmabuf_rw_reason_name(unsigned int reason);
@@ -244,7 +257,8 @@ enum dmabuf_rw_copy {
 
 /*
  * Copies @len bytes between @host and the buffer at @buf_off, and returns 0 when they are
- * there, or -errno. Never called for a range outside the buffer. Called by the thread that
+ * there, or -errno, which ends the transfer and is told as it is (but EINTR and ECANCELED,
+ * which become EIO). Never called for a range outside the buffer. Called by the thread that
  * transfers or by a queue's, and by several at once.
  */
 typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
@@ -301,8 +315,8 @@ int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
 			     const struct dmabuf_rw_binding_opts *opts,
 			     struct dmabuf_rw_binding **binding);
 /*
- * Makes a binding of a descriptor that came from elsewhere (another process, a
- * restart). On success the descriptor is the library's. -ENOTTY: not a binding.
+ * Makes a binding of a descriptor that came from elsewhere (another process, a restart).
+ * It does not bounce, as only a descriptor was passed on. On success the descriptor is the library's. -ENOTTY: not a binding.
  */
 int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding);
 /*
@@ -485,7 +499,9 @@ int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts,
  * Waits until everything that was submitted is done, by the drive or by bouncing, then
  * drops the completions nobody reaped. Transfers that were queued but not yet submitted do
  * not happen. When it returns, nothing touches the buffers any more on the queue's behalf.
- * To wait less, cancel first.
+ * To wait less, cancel first. Shortly afterwards a call of this thread that is never
+ * restarted, epoll_wait(2) above all, may give EINTR without a signal, as the kernel takes
+ * the ring apart.
  *
  * Another thread than the one that a SINGLE_THREAD queue belongs to may destroy it, when that
  * thread uses it no more. The transfers end where they are then: what they have not moved in
@@ -545,15 +561,18 @@ int dmabuf_rw_queue_reap(struct dmabuf_rw_queue *queue,
 			 unsigned int min, const struct timespec *timeout);
 /*
  * A descriptor for poll(2) and event loops: readable while dmabuf_rw_queue_reap() would find
- * completions of what was submitted; now and then when it would not. It stays the queue's.
- * -errno if there can be none.
+ * completions of what was submitted; now and then when it would not. It stays the queue's, so
+ * take it out of an epoll set before the queue is destroyed. It is level-triggered; with
+ * EPOLLET reap until there is nothing. -errno if there can be none.
  */
 int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue);
 /*
  * Cancel the pending transfers that have @user_data, or all. Each of them still gets its
  * completion: with the error ECANCELED if it was not over, and the bytes that were moved
- * before. What was not submitted does not happen; a bounced transfer stops at its next chunk;
- * commands that the drive has run to their end. Return how many are told to end; -ENOENT:
+ * before. What was not submitted does not happen, and has its completion at the next submit or
+ * reap. A bounced transfer stops at its next chunk. Commands that the drive has run to their
+ * end, so a direct transfer of one command mostly completes as if nothing had been said.
+ * Return how many are told to end, finished ones that were not reaped included; -ENOENT:
  * none is pending.
  */
 int dmabuf_rw_queue_cancel(struct dmabuf_rw_queue *queue, uint64_t user_data);
@@ -635,7 +654,8 @@ struct dmabuf_rw_file_opts {
  * one at that moment. Where the group cannot be given, group and others get what both had.
  * Where the list cannot be, or a default list cannot be taken off, the file is its owner's
  * alone. S_ISUID goes with the owner, S_ISGID with the group; they, and those of @mode, are
- * set when the file is committed, since writing to it takes them away.
+ * set when the file is committed, since writing to it takes them away. The rights are taken
+ * again at the commit, if the old file has changed since or another one is there.
  *
  * Extended attributes named user.* and trusted.*, attributes of chattr(1) and further hard
  * links stay with the old file: they may be about its contents. With another @mode nothing is
@@ -662,10 +682,11 @@ int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file, struct dmabuf_rw_e
 /*
  * Puts the file in the place of what is at its target, in one step (rename(2)), when all that
  * was written to it is durable and its size is exact; and makes that durable too. Once.
- * Destroy all bindings of the file first, those that child processes have inherited, too
- * (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
+ * Destroy all bindings of the file first, detached from their queues, and those that child
+ * processes have inherited, too (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
  * late). After an error the old file is still there,
  * and commit may be tried again (the new one may keep a temporary name until it is closed); but
+ *   -EINVAL	it is committed already
  *   -EUCLEAN	the file has its name, only it could not be seen to that the name is durable
  *   -EIO, -ENOSPC, -EDQUOT and whatever fsync(2) gave: something that was written is lost.
  *		The kernel says that once; every further commit says it again

@@ -35,6 +35,8 @@ static unsigned int nr_running, nr_idle;
 static unsigned int holders;
 static uint64_t process;		/* whose lanes they are */
 
+static _Atomic bool without_rings;
+
 static void link_lane(struct dmabuf_rw_lane *lane)
 {
 	lane->prev = NULL;
@@ -81,6 +83,10 @@ static void make_ring(struct dmabuf_rw_lane *lane)
 	struct io_uring *ring = calloc(1, sizeof(*ring));
 	int ret = -ENOMEM;
 
+	if (without_rings) {
+		free(ring);
+		return;
+	}
 	if (!ring)
 		goto none;
 	ret = io_uring_queue_init_params(lane->depth, ring, &params);
@@ -156,13 +162,25 @@ void dmabuf_rw_pool_after_fork(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void dmabuf_rw_pool_without_rings(void)
+{
+	without_rings = true;
+}
+
+bool dmabuf_rw_pool_has_rings(void)
+{
+	return !without_rings;
+}
+
 int dmabuf_rw_pool_hold(void)
 {
+	sigset_t old;
+
 	if (!dmabuf_rw_process())
 		return -ENOMEM;
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	holders++;
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	return 0;
 }
 
@@ -196,20 +214,22 @@ static void free_all(struct dmabuf_rw_lane *list)
 void dmabuf_rw_pool_drop(void)
 {
 	struct dmabuf_rw_lane *list = NULL;
+	sigset_t old;
 
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	forget_inherited_locked();
 	if (!--holders)
 		list = trim_locked(0);
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	free_all(list);
 }
 
 struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk)
 {
 	struct dmabuf_rw_lane *lane;
+	sigset_t old;
 
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	forget_inherited_locked();
 	for (lane = lanes; lane; lane = lane->next)
 		if (lane->idle && lane->depth == depth && lane->chunk == chunk)
@@ -219,7 +239,7 @@ struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk)
 		nr_idle--;
 		nr_running++;
 	}
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	if (lane) {
 		memset(lane->window, 0, sizeof(lane->window));
 		return lane;
@@ -228,18 +248,19 @@ struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk)
 	lane = lane_new(depth, chunk);
 	if (!lane)
 		return NULL;
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	link_lane(lane);
 	nr_running++;
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	return lane;
 }
 
 void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane)
 {
 	struct dmabuf_rw_lane *list;
+	sigset_t old;
 
-	pthread_mutex_lock(&lock);
+	dmabuf_rw_lock_for_fork(&lock, &old);
 	nr_running--;
 	unlink_lane(lane);
 	if (!lane->broken) {
@@ -252,6 +273,6 @@ void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane)
 		lane->next = list;
 		list = lane;
 	}
-	pthread_mutex_unlock(&lock);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
 	free_all(list);
 }

@@ -24,6 +24,7 @@
 #define DMABUF_RW_PRIVATE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +35,25 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/*
+ * For locks that fork() takes: it may be called in a signal handler, so no handler runs in a
+ * thread that has one. @old is for unlocking.
+ */
+static inline void dmabuf_rw_lock_for_fork(pthread_mutex_t *lock, sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	pthread_mutex_lock(lock);
+}
+
+static inline void dmabuf_rw_unlock_for_fork(pthread_mutex_t *lock, const sigset_t *old)
+{
+	pthread_mutex_unlock(lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 
 #define DMABUF_RW_API __attribute__((visibility("default")))
 
@@ -109,9 +129,6 @@ int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_
 /* Fills @error, if there is one, and returns -@err. */
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
-
-/* True if a refusal by bind is about this pair going direct, and not about the call. */
-bool dmabuf_rw_refusal_is_about_pair(const struct dmabuf_rw_error *refusal);
 
 /*
  * Clears what follows the size, 32 bits, that a structure of the kernel's begins with, as the
@@ -319,6 +336,9 @@ void dmabuf_rw_pool_after_fork(void);
 /* Null: there is no memory. All of the window is zero. */
 struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk);
 void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane);
+/* From now on no lane of the process has a ring: the kernel takes nothing from it. */
+void dmabuf_rw_pool_without_rings(void);
+bool dmabuf_rw_pool_has_rings(void);
 
 /* ---- through memory: bounce.c, scratch.c ------------------------------------------------ */
 

@@ -96,7 +96,10 @@ static int open_ring(struct dmabuf_rw_queue *q)
 	ret = io_uring_queue_init_params(q->depth, &q->ring, &params);
 	if (ret < 0)
 		return ret;
-	ret = io_uring_ring_dontfork(&q->ring);
+	/* A sandbox may allow to make one, and no more. */
+	ret = io_uring_get_events(&q->ring);
+	if (ret >= 0)
+		ret = io_uring_ring_dontfork(&q->ring);
 	if (!ret)
 		ret = dmabuf_rw_ring_above_std(&q->ring);
 	if (!ret)
@@ -246,6 +249,30 @@ static struct dmabuf_rw_slot *unhold(struct dmabuf_rw_queue *q)
 	if (q->held_head == DMABUF_RW_NO_SLOT)
 		q->held_tail = DMABUF_RW_NO_SLOT;
 	return slot;
+}
+
+/*
+ * As they are cancelled while others wait before them for workers that there cannot be, all of
+ * the list is looked at.
+ */
+struct dmabuf_rw_slot *dmabuf_rw_queue_unhold_cancelled(struct dmabuf_rw_queue *q)
+{
+	uint32_t *link = &q->held_head, before = DMABUF_RW_NO_SLOT;
+	struct dmabuf_rw_slot *slot;
+
+	while (*link != DMABUF_RW_NO_SLOT) {
+		slot = &q->slots[*link];
+		if (!slot->job.cancelled) {
+			before = *link;
+			link = &slot->next;
+			continue;
+		}
+		if (q->held_tail == *link)
+			q->held_tail = before;
+		*link = slot->next;
+		return slot;
+	}
+	return NULL;
 }
 
 int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q)
@@ -412,13 +439,15 @@ DMABUF_RW_API int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 
 DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 {
-	int ret = dmabuf_rw_queue_check_caller(queue);
+	int ret = dmabuf_rw_queue_check_caller(queue), held;
 	DMABUF_RW_NO_CANCEL;
 
-	if (!ret)
-		ret = dmabuf_rw_queue_submit_held(queue);
-	if (ret || queue->ring_err)
+	if (ret)
 		return ret;
+	/* Want of threads keeps no entry from the drive. */
+	held = dmabuf_rw_queue_submit_held(queue);
+	if (queue->ring_err)
+		return held;
 	/* The kernel may take some and leave the others. */
 	while (io_uring_sq_ready(&queue->ring)) {
 		ret = io_uring_submit(&queue->ring);
@@ -427,7 +456,7 @@ DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 		if (!ret)
 			return -ENOMEM;
 	}
-	return 0;
+	return held;
 }
 
 /* ---- cancelling -------------------------------------------------------------------- */
@@ -656,8 +685,16 @@ static void end_ring(struct dmabuf_rw_queue *q)
 	close(q->end_fd);
 }
 
+/*
+ * The caller's epoll set may have our epoll_fd still, and keeps it while a child has it open:
+ * then it is empty, and never readable.
+ */
 static void close_wakers(struct dmabuf_rw_queue *q)
 {
+	if (q->epoll_fd >= 0 && q->process == dmabuf_rw_process()) {
+		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->wake_fd, NULL);
+		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, dmabuf_rw_workers_fd(q->workers), NULL);
+	}
 	if (q->epoll_fd >= 0)
 		close(q->epoll_fd);
 	if (q->wake_fd >= 0)
@@ -700,9 +737,9 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 		while ((job = dmabuf_rw_workers_take(queue->workers)))
 			drop_slot(queue, dmabuf_rw_slot_of(job));
 	}
+	close_wakers(queue);
 	if (!queue->ring_err)
 		end_ring(queue);
-	close_wakers(queue);
 	dmabuf_rw_workers_destroy(queue->workers);
 	for (i = 0; i < queue->depth; i++)
 		free(queue->slots[i].rest);

@@ -121,8 +121,11 @@ static void collect_ring(struct dmabuf_rw_queue *q, struct array *array)
 /* Turns what is in the completion ring, and what workers have done, into completions. */
 static void collect(struct dmabuf_rw_queue *q, struct array *array)
 {
+	struct dmabuf_rw_slot *slot;
 	struct dmabuf_rw_job *job;
 
+	while (array->nr < array->max && (slot = dmabuf_rw_queue_unhold_cancelled(q)))
+		complete(q, slot, ECANCELED, array);
 	if (!q->ring_err)
 		collect_ring(q, array);
 	while (array->nr < array->max && q->nr_working &&
@@ -247,15 +250,17 @@ static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline
 static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min,
 		int64_t deadline)
 {
-	int ret = dmabuf_rw_queue_submit_held(q);
+	int ret = 0, held;
 
-	if (ret)
-		return ret;
 	collect(q, array);
-	if (!array->nr && !min) {
+	held = dmabuf_rw_queue_submit_held(q);
+	if (held || (!array->nr && !min)) {
 		ret = poke(q);
 		collect(q, array);
 	}
+	/* What is under way is not kept back by what cannot be. */
+	if (held)
+		return held;
 	while (array->nr < min && q->pending) {
 		ret = wait_for(q, MIN(min - array->nr, q->pending), deadline);
 		collect(q, array);

@@ -63,6 +63,8 @@ static struct dmabuf_rw_mapping *mapping_new(const struct dmabuf_rw_view *view,
 		free(m);
 		return NULL;
 	}
+	/* A child would keep it, and with it the buffer, when all others have let go. */
+	madvise(m->map, view->bytes, MADV_DONTFORK);
 	return m;
 }
 
@@ -149,8 +151,8 @@ static int copy_piece(const struct dmabuf_rw_view *view, char *map,
 		ret = view->copy(view->copy_arg, direction, buf_off, host, len);
 		if (!ret)
 			return 0;
-		/* EINTR would say that a signal ended the transfer. */
-		return ret < 0 && ret >= -4095 && ret != -EINTR ? ret : -EIO;
+		/* Two would say that a signal, or the caller, has ended the transfer. */
+		return ret < 0 && ret >= -4095 && ret != -EINTR && ret != -ECANCELED ? ret : -EIO;
 	}
 	if (direction == DMABUF_RW_COPY_TO_BUFFER)
 		memcpy(map + buf_off, host, len);

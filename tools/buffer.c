@@ -15,10 +15,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
+#include <linux/magic.h>
 #include <linux/udmabuf.h>
 
 #include "buffer.h"
@@ -70,9 +72,12 @@ static int parse_vfio(const char *text, struct buffer_spec *spec, char **why)
 		n = -1;
 		if (!(sscanf(pci, "%2x:%2x.%1x%n", &bus, &device, &function, &n) == 3 &&
 		      n > 0 && !pci[n]))
-			return buffer_fail(why, EINVAL, "'%s' is not a PCI address: "
-					   "write dddd:bb:dd.f as lspci -D does", pci);
+			n = -1;
 	}
+	/* sscanf() takes blanks and signs as well. */
+	if (n < 0 || pci[strspn(pci, "0123456789abcdefABCDEF:.")])
+		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: write dddd:bb:dd.f "
+				   "as lspci -D does", pci);
 	if (device > 0x1f || function > 7)
 		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: the device "
 				   "goes to 1f and the function to 7", pci);
@@ -140,6 +145,45 @@ int buffer_parse(const char *text, struct buffer_spec *spec, char **why)
 	return buffer_fail(why, EINVAL, "'%s' is not a buffer: " FORMS, text);
 }
 
+/* What to do about @err, where @other is not known better. */
+static const char *remedy(int err, const char *other)
+{
+	switch (err) {
+	case EMFILE:
+	case ENFILE:
+		return "close descriptors, or raise the limit (ulimit -n)";
+	case EFBIG:
+		return "raise the limit of file sizes (ulimit -f), or make it smaller";
+	case EACCES:
+	case EPERM:
+		return "run as root, or join the group that owns it";
+	default:
+		return other;
+	}
+}
+
+/*
+ * Exporters of memory give what they are asked for until the kernel ends other processes to
+ * have some. 0 or -errno.
+ */
+static int check_memory(const struct buffer *b, char **why)
+{
+	unsigned long long kib = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f) && !kib)
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+			kib = 0;
+	if (f)
+		fclose(f);
+	if (!kib || b->size >> 10 <= kib)
+		return 0;
+	return buffer_fail(why, ENOMEM, "the machine has %llu MiB of memory left, and %llu MiB "
+			   "were asked for: make it smaller", kib >> 10,
+			   (unsigned long long)b->size >> 20);
+}
+
 /* What the udmabuf module allows, in MiB; 0: not known. */
 static long udmabuf_limit_mb(void)
 {
@@ -168,16 +212,15 @@ static int open_udmabuf(struct buffer *b, char **why)
 	if (node < 0) {
 		err = errno;
 		return buffer_fail(why, err, "/dev/udmabuf cannot be opened (%s): %s",
-				   strerror(err), err == ENOENT ?
-				   "load the driver with modprobe udmabuf" :
-				   "run as root, or join the group that owns it");
+				   strerror(err),
+				   remedy(err, "load the driver with modprobe udmabuf"));
 	}
 	memfd = memfd_create("dmabuf-rw", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memfd < 0 || ftruncate(memfd, b->size) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK)) {
 		err = errno;
-		buffer_fail(why, err, "memory for the udmabuf cannot be had (%s): free "
-			    "some, or make it smaller", strerror(err));
+		buffer_fail(why, err, "memory for the udmabuf cannot be had (%s): %s",
+			    strerror(err), remedy(err, "free some, or make it smaller"));
 		goto close_both;
 	}
 
@@ -193,9 +236,9 @@ static int open_udmabuf(struct buffer *b, char **why)
 				    "make it smaller", limit);
 		else
 			buffer_fail(why, err, "the udmabuf cannot be made (%s): %s",
-				    strerror(err), err == ENOMEM ?
+				    strerror(err), remedy(err, err == ENOMEM ?
 				    "free memory, or make it smaller" :
-				    "see the kernel log");
+				    "see the kernel log"));
 	}
 close_both:
 	if (memfd >= 0)
@@ -218,16 +261,16 @@ static int open_heap(struct buffer *b, char **why)
 	if (heap < 0) {
 		err = errno;
 		return buffer_fail(why, err, "%s cannot be opened (%s): %s", path,
-				   strerror(err), err == ENOENT ?
-				   "ls /dev/dma_heap shows the heaps that there are" :
-				   "run as root, or join the group that owns it");
+				   strerror(err),
+				   remedy(err, "ls /dev/dma_heap shows the heaps that there "
+					  "are"));
 	}
 	err = ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &alloc) ? errno : 0;
 	close(heap);
 	if (err)
-		return buffer_fail(why, err, "the heap '%s' cannot give this much (%s): "
-				   "free memory, or make it smaller", b->spec.name,
-				   strerror(err));
+		return buffer_fail(why, err, "the heap '%s' cannot give this much (%s): %s",
+				   b->spec.name, strerror(err),
+				   remedy(err, "free memory, or make it smaller"));
 	b->fd = alloc.fd;
 	return 0;
 }
@@ -235,15 +278,37 @@ static int open_heap(struct buffer *b, char **why)
 static int open_fd(struct buffer *b, char **why)
 {
 	b->fd = fcntl(b->spec.fd, F_DUPFD_CLOEXEC, 3);
-	if (b->fd < 0)
-		return buffer_fail(why, errno, "descriptor %d is not open: have the "
+	if (b->fd < 0 && errno == EBADF)
+		return buffer_fail(why, EBADF, "descriptor %d is not open: have the "
 				   "parent process pass it on", b->spec.fd);
+	if (b->fd < 0)
+		return buffer_fail(why, errno, "descriptor %d cannot be duplicated (%s): %s",
+				   b->spec.fd, strerror(errno),
+				   remedy(errno, "pass a lower one"));
+	return 0;
+}
+
+/*
+ * What has been opened is a dma-buf, which has a file system of its own, and tells its size. A
+ * heap may have rounded up what was asked for. 0 or -errno.
+ */
+static int settle_size(struct buffer *b, char **why)
+{
+	struct statfs fs;
+	off_t size = -1;
+
+	if (!fstatfs(b->fd, &fs) && fs.f_type == DMA_BUF_MAGIC)
+		size = lseek(b->fd, 0, SEEK_END);
+	if (size <= 0)
+		return buffer_fail(why, EBADFD, "the descriptor is open but is not a dma-buf: "
+				   "pass one that an exporter made");
+	if (b->spec.kind != BUFFER_HEAP || b->size > (uint64_t)size)
+		b->size = size;
 	return 0;
 }
 
 int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why)
 {
-	off_t size;
 	int ret;
 
 	*buffer = (struct buffer){
@@ -259,24 +324,21 @@ int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **wh
 		ret = buffer_vfio_open(buffer, why);
 		break;
 	case BUFFER_UDMABUF:
-		ret = open_udmabuf(buffer, why);
+		ret = check_memory(buffer, why);
+		if (!ret)
+			ret = open_udmabuf(buffer, why);
 		break;
 	case BUFFER_HEAP:
-		ret = open_heap(buffer, why);
+		ret = check_memory(buffer, why);
+		if (!ret)
+			ret = open_heap(buffer, why);
 		break;
 	default:
 		ret = open_fd(buffer, why);
 		break;
 	}
-	if (!ret) {
-		/* A dma-buf tells its size this way; the heap may have rounded up. */
-		size = lseek(buffer->fd, 0, SEEK_END);
-		if (size >= 0)
-			buffer->size = size;
-		else
-			ret = buffer_fail(why, EBADFD, "the descriptor is open but is "
-					  "not a dma-buf: pass one that an exporter made");
-	}
+	if (!ret)
+		ret = settle_size(buffer, why);
 	if (ret)
 		buffer_close(buffer);
 	return ret;

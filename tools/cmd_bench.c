@@ -350,6 +350,8 @@ static int run_jobs(struct report *report, const struct options *o, struct sessi
 		report_error(report, o->file, &sum->error);
 		status = STATUS_FAILED;
 	} else if (*stop) {
+		report_fail(report, "interrupted after %llu transfers",
+			    (unsigned long long)sum->transfers);
 		status = STATUS_INTERRUPTED;
 	}
 out:

@@ -40,8 +40,9 @@ static void show_progress(void *arg, uint64_t done, uint32_t path)
 	progress_update(&r->progress, r->before + done, path);
 }
 
+/* A status, after the failure was reported for @what. */
 static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *part,
-		     struct dmabuf_rw_error *error)
+		     const char *what)
 {
 	struct engine e = {
 		.queue = queue,
@@ -69,8 +70,15 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	r->direct_bytes += e.direct_bytes;
 	r->bounced_bytes += e.bounced_bytes;
 	r->completions += e.completions;
-	*error = e.error;
-	return ret;
+	if (!ret)
+		return STATUS_OK;
+	if (e.error.err)
+		report_error(r->report, what, &e.error);
+	else if (e.ended)
+		report_fail(r->report, "%s: the file has become shorter since it was checked", what);
+	else
+		return interrupted(r, what);
+	return STATUS_FAILED;
 }
 
 /* The last part of a file is done. Its descriptor may still be good for the verification. */
@@ -92,23 +100,14 @@ static int move_parts(struct run *r, struct dmabuf_rw_queue *queue)
 	for (i = 0; i < r->o.nr_parts && !status; i++) {
 		struct part *part = &r->o.parts[i];
 		struct input *input = &r->o.inputs[part->input];
-		struct dmabuf_rw_error error;
 		char *what = pair_name(r, input);
-		int ret;
 
 		if (*r->stop)
 			status = interrupted(r, text_or_excuse(what));
 		else if (part->len)
 			status = input_get(r, input, true);
-		if (!status && part->len) {
-			ret = move_part(r, queue, part, &error);
-			if (ret == -EINTR && !error.err) {
-				status = interrupted(r, text_or_excuse(what));
-			} else if (ret) {
-				report_error(r->report, text_or_excuse(what), &error);
-				status = STATUS_FAILED;
-			}
-		}
+		if (!status && part->len)
+			status = move_part(r, queue, part, text_or_excuse(what));
 		if (!status && (i + 1 == r->o.nr_parts || r->o.parts[i + 1].input != part->input))
 			let_go(r, part->input);
 		free(what);

@@ -29,12 +29,12 @@ static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t by
 		return;
 	if (off + got < e->gapless)
 		e->gapless = off + got;
+	/* Short without an error: it became shorter under us. */
+	if (!err)
+		e->ended = true;
 	/* What was cancelled because the user has had enough is no error. */
-	if (!e->error.err && !(err == ECANCELED && *e->stop)) {
-		/* Short without an error: the device became smaller under us. */
-		e->error.call = DMABUF_RW_CALL_IO;
-		e->error.err = err ? err : ENOSPC;
-	}
+	else if (!e->error.err && !(err == ECANCELED && *e->stop))
+		e->error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_IO, .err = err };
 }
 
 /*
@@ -52,7 +52,7 @@ static uint64_t block_len(const struct engine *e, uint64_t off)
 
 static bool stopped(const struct engine *e)
 {
-	return *e->stop || e->error.err;
+	return *e->stop || e->ended || e->error.err;
 }
 
 /* Keeps the queue full until everything was submitted and has come back. */
@@ -110,6 +110,7 @@ int engine_run(struct engine *e)
 	e->bounced_bytes = 0;
 	e->completions = 0;
 	e->path = DMABUF_RW_PATH_NONE;
+	e->ended = false;
 	e->error = (struct dmabuf_rw_error){ 0 };
 
 	/* Without it all works, at a little more cost. */
@@ -128,5 +129,7 @@ int engine_run(struct engine *e)
 		e->gapless = next;
 	if (e->error.err)
 		return -e->error.err;
+	if (e->ended)
+		return -ENODATA;
 	return e->gapless < e->len ? -EINTR : 0;
 }

@@ -105,7 +105,9 @@ int report_option(struct report *report, int c, char **argv)
 	char letter[] = { '-', optopt, 0 };
 
 	/* Of several letters in a word getopt has perhaps not come to the last one. */
-	if (strncmp(word, "--", 2) && optopt > 0 && optopt < 256)
+	if (optopt < 0 && argv[optind])
+		word = argv[optind];	/* in the midst of a character of several bytes */
+	else if (strncmp(word, "--", 2) && optopt > 0 && optopt < 256)
 		word = letter;
 	if (c == ':')
 		return report_usage(report, "%s needs a value", word);

@@ -88,23 +88,26 @@ static bool may_be_opened(const struct stat *st, int open_flags)
 	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
 }
 
-int check_file(struct report *report, const char *file, int open_flags)
+int refuse_file(struct report *report, const char *file)
 {
 	static const struct dmabuf_rw_error no_file = {
 		.call = DMABUF_RW_CALL_BIND,
 		.err = ENOTBLK,
 		.reason = DMABUF_RW_REASON_NOT_BLOCK,
 	};
-	struct stat st;
 
-	if (stat(file, &st)) {
-		report_fail(report, "%s cannot be opened: %s", file, strerror(errno));
-		return STATUS_FAILED;
-	}
-	if (may_be_opened(&st, open_flags))
-		return STATUS_OK;
 	report_error(report, file, &no_file);
 	return STATUS_REFUSED;
+}
+
+int check_file(struct report *report, const char *file, int open_flags)
+{
+	struct stat st;
+
+	if (!stat(file, &st))
+		return may_be_opened(&st, open_flags) ? STATUS_OK : refuse_file(report, file);
+	report_fail(report, "%s cannot be opened: %s", file, strerror(errno));
+	return STATUS_FAILED;
 }
 
 int open_file(struct report *report, const char *file, int open_flags, int *fd)
@@ -131,6 +134,31 @@ int open_file(struct report *report, const char *file, int open_flags, int *fd)
 	return STATUS_FAILED;
 }
 
+int bind_status(const struct dmabuf_rw_error *error)
+{
+	return dmabuf_rw_error_is_about_pair(error) ? STATUS_REFUSED : STATUS_FAILED;
+}
+
+/*
+ * Binding a file keeps others from changing it, so the module wants to see that this user
+ * may change it: by owning it, or by having it open for writing.
+ */
+void reopen_to_bind(int *fd)
+{
+	struct stat st;
+	char path[32];
+	int again;
+
+	if (!geteuid() || fstat(*fd, &st) || !S_ISREG(st.st_mode) || st.st_uid == geteuid())
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	if (again < 0)
+		return;
+	close(*fd);
+	*fd = again;
+}
+
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 		 void (*refused)(struct report *report, const char *what,
 				 const struct dmabuf_rw_error *error))
@@ -147,7 +175,7 @@ int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &opts,
 				     &s->binding)) {
 		refused(report, text_or_excuse(what), &error);
-		status = STATUS_REFUSED;
+		status = bind_status(&error);
 	} else {
 		s->info.size = sizeof(s->info);
 		error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO };
@@ -172,6 +200,8 @@ int session_open(struct session *s, struct report *report, const char *file,
 	status = session_parse_buffer(report, buffer, &spec);
 	if (!status)
 		status = open_file(report, file, opts->open_flags, &s->file_fd);
+	if (!status)
+		reopen_to_bind(&s->file_fd);
 	if (!status)
 		status = session_open_device(s, report);
 	if (!status)

@@ -128,9 +128,15 @@ int session_open_buffer(struct session *s, struct report *report, const char *bu
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 		 void (*refused)(struct report *report, const char *what,
 				 const struct dmabuf_rw_error *error));
+/* The status for an error of bind. */
+int bind_status(const struct dmabuf_rw_error *error);
+/* As the module wants a file to be open, if this user may have it so. */
+void reopen_to_bind(int *fd);
 /* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
 int check_file(struct report *report, const char *file, int open_flags);
-/* The same, and opens it. O_CLOEXEC is added. */
+/* Says that it is not; its status. */
+int refuse_file(struct report *report, const char *file);
+/* As check_file(), and opens it. O_CLOEXEC is added. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
 bool is_buffer_name(const char *text);
 
@@ -158,6 +164,7 @@ struct engine {
 	uint64_t bounced_bytes;
 	uint64_t completions;
 	uint32_t path;		/* enum dmabuf_rw_path of all that was moved */
+	bool ended;		/* the file was shorter than that */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 

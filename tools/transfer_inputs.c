@@ -44,26 +44,6 @@ int interrupted(struct run *r, const char *name)
 
 /* ---- opening and binding ---------------------------------------------------------- */
 
-/*
- * Binding a file keeps others from changing it, so the module wants to see that this user
- * may change it: by owning it, or by having it open for writing.
- */
-static void reopen_to_bind(int *fd)
-{
-	struct stat st;
-	char path[32];
-	int again;
-
-	if (!geteuid() || fstat(*fd, &st) || !S_ISREG(st.st_mode) || st.st_uid == geteuid())
-		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
-	if (again < 0)
-		return;
-	close(*fd);
-	*fd = again;
-}
-
 static struct identity identity_of(int fd)
 {
 	struct identity id = { 0 };
@@ -155,7 +135,7 @@ static int bind_input(struct run *r, struct input *input)
 			status = interrupted(r, text_or_excuse(what));
 		} else {
 			report_error(r->report, text_or_excuse(what), &error);
-			status = STATUS_REFUSED;
+			status = bind_status(&error);
 		}
 		free(what);
 		return status;
@@ -257,7 +237,7 @@ static int make_file(struct run *r)
 		if (error.err == EINTR)
 			return interrupted(r, input->name);
 		report_error(r->report, input->name, &error);
-		return error.call == DMABUF_RW_CALL_BIND ? STATUS_REFUSED : STATUS_FAILED;
+		return STATUS_FAILED;
 	}
 	input->fd = dmabuf_rw_file_fd(r->file);
 	if (r->o.allow_bounce || !dmabuf_rw_file_refusal(r->file, &error))
@@ -298,6 +278,13 @@ static bool is_aligned(struct run *r, const struct input *input,
 	return true;
 }
 
+static bool has_bytes(const struct input *input, uint64_t file_off)
+{
+	char byte;
+
+	return pread(input->fd, &byte, 1, file_off) > 0;
+}
+
 /* Settles one part's length and its place in the buffer, and refuses what cannot be. */
 static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 {
@@ -319,6 +306,14 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 			part->len = buf_room;
 		if (info->file_align && part->len < file_room && !r->o.allow_bounce)
 			part->len -= part->len % info->file_align;
+	}
+	/* Some files tell no size, and then none of what they have would be moved. */
+	if (!file_room && !part->len_given &&
+	    (r->write || input->identity.rdev || has_bytes(input, part->file_off))) {
+		report_fail(r->report, "%s tells no bytes %s the offset %llu, so nothing can be "
+			    "%s", input->name, r->write ? "to be written over at" : "at",
+			    (unsigned long long)part->file_off, r->write ? "stored" : "loaded");
+		return false;
 	}
 	/* Not even where a file could grow, because it is not bound, is it made to. */
 	if (part->len > file_room) {
@@ -342,12 +337,48 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 
 /* ---- all of it ----------------------------------------------------------------------- */
 
+static int look_at(struct run *r, const char *name)
+{
+	int status = check_file(r->report, name, open_flags(r));
+	struct stat st;
+
+	/* A character device tells no size: there is no end to it, or no beginning. */
+	if (!status && !stat(name, &st) && S_ISCHR(st.st_mode))
+		return refuse_file(r->report, name);
+	return status;
+}
+
+/*
+ * A new file below /dev was meant for a device that is not there. Other file systems that are
+ * mounted below it are like any other.
+ */
+static bool is_missing_device(const char *name)
+{
+	char *path = strdup(name), *slash = path ? strrchr(path, '/') : NULL;
+	struct stat st, dev, root;
+	bool missing = false;
+
+	if (slash && slash != path) {
+		*slash = 0;
+		missing = lstat(name, &st) && !stat("/dev", &dev) && !stat("/", &root) &&
+			  !stat(path, &st) && st.st_dev == dev.st_dev &&
+			  dev.st_dev != root.st_dev;
+	}
+	free(path);
+	return missing;
+}
+
 int inputs_look(struct run *r)
 {
 	unsigned int i;
 	int status = STATUS_OK;
 
 	r->makes_file = is_no_disk(r);
+	if (r->makes_file && is_missing_device(r->o.inputs[0].name)) {
+		report_fail(r->report, "%s: there is no such device (lsblk shows those that there "
+			    "are), and /dev is no place for files", r->o.inputs[0].name);
+		return STATUS_FAILED;
+	}
 	if (r->makes_file) {
 		if (!r->o.parts[0].file_off)
 			return STATUS_OK;
@@ -357,7 +388,7 @@ int inputs_look(struct run *r)
 	}
 	for (i = 0; i < r->o.nr_inputs && !status; i++)
 		status = *r->stop ? interrupted(r, r->o.inputs[i].name) :
-			 check_file(r->report, r->o.inputs[i].name, open_flags(r));
+				    look_at(r, r->o.inputs[i].name);
 	return status;
 }
 

@@ -63,7 +63,9 @@ void put_result(const struct run *r)
 	json_put_double(root, "transfer_seconds", r->transfer_seconds);
 	json_put_double(root, "bytes_per_second", rate_of(r));
 	json_put_double(root, "cpu_seconds", r->cpu);
-	json_object_object_add(root, "binding", json_of_info(&first->info));
+	/* What moves nothing is not bound. */
+	if (first->info.size)
+		json_object_object_add(root, "binding", json_of_info(&first->info));
 	put_parts(r);
 }
 

@@ -560,6 +560,60 @@ static void says(int status, int want, const char *words)
 	CHECK(!out[0], "%s", out);
 }
 
+/* Under cron, standard input is one; and nothing of a file is less than all of it. */
+static void what_has_no_bytes_to_give_changes_nothing(const void *kind)
+{
+	const char *b;
+	char f[64];
+
+	open_all(kind);
+	close(file_make(&fs, "f", OLD_BYTES, 1));
+	snprintf(f, sizeof(f), "%s", path("f"));
+	b = inherited(&buf);
+	says(run(TOOL " store %s --from fd:0 </dev/null", f), 1, "not a dma-buf");
+	says(run(TOOL " store %s --from fd:0 --allow-bounce <%s", f, f), 1, "not a dma-buf");
+	says(run(TOOL " load /dev/zero --into %s --allow-bounce", b), 3, "not a regular file");
+	says(run(TOOL " load /proc/cpuinfo --into %s --allow-bounce", b), 2, "tells no bytes");
+	says(run(TOOL " store /proc/sys/kernel/hostname --in-place --from %s --allow-bounce", b), 2,
+	     "tells no bytes");
+	says(run(TOOL " store /dev/nvme99n1 --from %s --allow-bounce", b), 1, "no such device");
+	RUNS(1, TOOL " info heap:system:100G");
+	CHECK(strstr(err, "make it smaller"), "%s", err);
+	/* All that was asked for, and not what the heap has rounded it to. */
+	RUNS(0, TOOL " store %s --from heap:system:20000 -o json", path("g"));
+	CHECK_EQ(json_u64("bytes"), 20000);
+	NAMES_ARE("f g");
+	file_is(&fs, "f", OLD_BYTES, 1, 0);
+	buf_check(&buf, 0, BUF_BYTES, 9, 0);
+	fs_finish(&fs);
+}
+
+static void rights_that_are_taken_during_a_store_stay_taken(const void *kind)
+{
+	struct stat st;
+	pid_t pid;
+	int fd;
+
+	open_all(kind);
+	fd = file_make(&fs, "f", OLD_BYTES, 1);
+	SYS(fchmod(fd, 0644));
+	pid = run_start(0, (const char *const[]){ TOOL, "store", path("f"), "--from",
+			inherited(&buf), "--verify", NULL });
+	/* At some moment of it. */
+	usleep(200000);
+	SYS(fchmod(fd, 0600));
+	SYS(fchown(fd, 9, 9));
+	CHECK_EQ(run_end(pid), 0, "%s", err);
+	SYS(stat(path("f"), &st));
+	/* Before the new one took its place, or it would be the old one's. */
+	if (st.st_uid == 9)
+		CHECK_EQ(st.st_mode & 07777, 0600);
+	else
+		note("too late");
+	close(fd);
+	fs_finish(&fs);
+}
+
 static int as_user(const char *verb, const char *file, const char *preposition)
 {
 	return run_end(run_start(USER, (const char *const[]){ TOOL, verb, file, preposition,
@@ -652,6 +706,8 @@ static void add(void)
 	TEST_OF_KIND(0, what_is_not_direct_bounces_if_allowed_and_says_so);
 	TEST_OF_KIND(0, a_new_file_that_bounces_is_written_once);
 	TEST_OF_KIND(1, buffers_of_every_name_are_filled_and_stored);
+	TEST_OF_KIND(0, what_has_no_bytes_to_give_changes_nothing);
+	TEST_OF_KIND(1, rights_that_are_taken_during_a_store_stay_taken);
 	TEST_OF_KIND(0, what_cannot_be_used_is_refused_in_a_sentence);
 }
 

@@ -87,6 +87,7 @@ struct fake_kernel {
 					 * gives; 0: enough */
 	unsigned int wait_interrupts;	/* so many waits fail with EINTR first */
 	int wait_errno;			/* waits fail, -errno */
+	int enter_errno;		/* every call that enters a ring fails */
 	unsigned int submit_max;	/* entries that one call takes; 0: all */
 	unsigned int submit_refuse;	/* the next submission fails with EAGAIN, so often */
 	bool never_complete;		/* timeouts only */

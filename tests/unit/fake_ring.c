@@ -293,6 +293,8 @@ static int submit(struct io_uring *ring)
 	struct rings *r = rings_of(ring);
 	unsigned int n = 0, tail = ring->sq.sqe_tail;
 
+	if (fake.enter_errno)
+		return -fake.enter_errno;
 	fake_lock();
 	fake.enters++;
 	ring->sq.sqe_head = tail;

@@ -646,6 +646,22 @@ static void an_error_of_the_copy_function_ends_the_transfer(void **state)
 		}
 }
 
+/* The last one: what is found out here is true for the rest of the process. */
+static void a_sandbox_that_is_entered_later_costs_nothing_but_speed(void **state)
+{
+	(void)state;
+	bounce_only_binding(8 * CHUNK, 8 * CHUNK, false);
+	assert_int_equal(move(false, 0, 0, 8 * CHUNK), 8 * CHUNK);
+	assert_int_equal(fake.rings, 1);
+	fake.enter_errno = EPERM;
+	memset(fake.buffer, 0, 8 * CHUNK);
+	assert_int_equal(move(false, 0, 0, 8 * CHUNK), 8 * CHUNK);
+	assert_memory_equal(fake.buffer, fake.file, 8 * CHUNK);
+	assert_int_equal(fake.rings, 0);
+	assert_int_equal(move(true, 100, 7, 3 * CHUNK), 3 * CHUNK);
+	assert_memory_equal(fake.file + 100, fake.buffer + 7, 3 * CHUNK);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -678,6 +694,7 @@ int main(void)
 		BOUNCE_TEST(the_cpus_accesses_are_bracketed),
 		BOUNCE_TEST(a_copy_function_wins_over_the_mapping),
 		BOUNCE_TEST(an_error_of_the_copy_function_ends_the_transfer),
+		BOUNCE_TEST(a_sandbox_that_is_entered_later_costs_nothing_but_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -274,6 +274,39 @@ static void what_may_be_about_the_old_contents_stays_with_them(void **state)
 	assert_int_equal(getxattr(path, "trusted.unit", got, sizeof(got)), -1);
 }
 
+/* Storing takes its time, in which somebody may have been shut out. */
+static void rights_that_were_taken_meanwhile_do_not_come_back(void **state)
+{
+	struct dmabuf_rw_file *file;
+	struct stat st;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		unlink(path);
+		if (i < 2)
+			put_old("old", 0644);
+		file = create(3);
+		if (i == 0) {
+			assert_int_equal(chmod(path, 0600), 0);
+			assert_int_equal(chown(path, 9, 9), 0);
+		} else {
+			/* Another one, or the first. */
+			unlink(path);
+			put_old("new", 0600);
+		}
+		failing.chmod = EPERM;
+		assert_int_equal(dmabuf_rw_file_commit(file), -EPERM);
+		failing.chmod = 0;
+		assert_int_equal(dmabuf_rw_file_commit(file), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, 3);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		assert_int_equal(st.st_uid, i ? 0 : 9);
+		dmabuf_rw_file_close(file);
+	}
+}
+
 /* Where writing takes them away: root may keep them, so another user looks. */
 static void the_special_bits_outlive_the_writing(void **state)
 {
@@ -322,6 +355,7 @@ int main(void)
 		FILE_TEST(without_proc_a_list_is_kept_as_well),
 		FILE_TEST(without_proc_a_file_that_cannot_be_read_is_not_replaced),
 		FILE_TEST(a_label_is_kept_or_the_file_refused),
+		FILE_TEST(rights_that_were_taken_meanwhile_do_not_come_back),
 		FILE_TEST(the_special_bits_outlive_the_writing),
 		FILE_TEST(what_may_be_about_the_old_contents_stays_with_them),
 	};

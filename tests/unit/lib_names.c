@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "buffer.h"
 #include "size.h"
@@ -213,7 +216,63 @@ static void a_descriptor_of_another_kind_is_refused_and_not_leaked(void **state)
 	close(fds[1]);
 }
 
-/* A memfd has a size and a mapping, which is all that buffer.c looks at. */
+int __wrap_fstatfs(int fd, struct statfs *fs);
+int __real_fstatfs(int fd, struct statfs *fs);
+
+static bool is_dmabuf;
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+	int ret = __real_fstatfs(fd, fs);
+
+	if (is_dmabuf)
+		fs->f_type = DMA_BUF_MAGIC;
+	return ret;
+}
+
+/* Files and memfds have a size, and may be closed descriptors or /dev/null in disguise. */
+static void what_is_no_dma_buf_is_refused_whatever_its_size(void **state)
+{
+	static const off_t sizes[] = { 0, 4096 };
+	char path[] = "/tmp/lib_names-XXXXXX", name[32], *why;
+	int file = mkstemp(path), memfd = memfd_create("test", MFD_CLOEXEC);
+	struct buffer_spec spec;
+	struct buffer buffer;
+	size_t i;
+
+	(void)state;
+	unlink(path);
+	for (i = 0; i < COUNT(sizes) * 2; i++) {
+		int fd = i & 1 ? file : memfd;
+
+		assert_int_equal(ftruncate(fd, sizes[i / 2]), 0);
+		snprintf(name, sizeof(name), "fd:%d", fd);
+		spec = parse(name);
+		assert_int_equal(buffer_open(&buffer, &spec, &why), -EBADFD);
+		free(why);
+	}
+	close(file);
+	close(memfd);
+}
+
+static void more_memory_than_there_is_is_not_asked_for(void **state)
+{
+	static const char *const names[] = { "udmabuf:1024T", "heap:system:1024T" };
+	struct buffer_spec spec;
+	struct buffer buffer;
+	char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(names); i++) {
+		spec = parse(names[i]);
+		assert_int_equal(buffer_open(&buffer, &spec, &why), -ENOMEM);
+		assert_non_null(strstr(why, "make it smaller"));
+		free(why);
+	}
+}
+
+/* A memfd has a size and a mapping, which is all that buffer.c looks at besides. */
 static void an_inherited_descriptor_is_duplicated_and_measured(void **state)
 {
 	int memfd = memfd_create("test", MFD_CLOEXEC);
@@ -227,7 +286,9 @@ static void an_inherited_descriptor_is_duplicated_and_measured(void **state)
 	assert_int_equal(pwrite(memfd, "data", 4, 4096), 4);
 	snprintf(name, sizeof(name), "fd:%d", memfd);
 	spec = parse(name);
+	is_dmabuf = true;
 	assert_int_equal(buffer_open(&buffer, &spec, &why), 0);
+	is_dmabuf = false;
 	close(memfd);
 	assert_int_equal(buffer.size, 12288);
 	assert_int_not_equal(buffer.fd, memfd);
@@ -251,6 +312,8 @@ int main(void)
 		cmocka_unit_test(a_device_that_is_not_there_is_named),
 		cmocka_unit_test(a_descriptor_that_is_not_open_is_refused),
 		cmocka_unit_test(a_descriptor_of_another_kind_is_refused_and_not_leaked),
+		cmocka_unit_test(what_is_no_dma_buf_is_refused_whatever_its_size),
+		cmocka_unit_test(more_memory_than_there_is_is_not_asked_for),
 		cmocka_unit_test(an_inherited_descriptor_is_duplicated_and_measured),
 	};
 

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -222,6 +223,45 @@ static void the_descriptor_is_readable_while_completions_wait(void **state)
 	}
 }
 
+/* Without a thread to run them, held transfers can be cancelled, and keep no other. */
+static void want_of_threads_keeps_nothing_but_what_needs_them(void **state)
+{
+	struct dmabuf_rw_binding *direct;
+	struct dmabuf_rw_queue *q;
+	struct rlimit old, low;
+
+	(void)state;
+	mixed_binding(BIG, BIG, 512, 4);
+	direct = binding;
+	binding = NULL;
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	assert_int_equal(bind_bounce(NULL), 0);
+	q = new_queue(8, 0);
+	assert_int_equal(dmabuf_rw_queue_read(q, direct, 0, 0, 4096, 0, 1), 0);
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 0, 8192, 4096, 0, 2), 0);
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 0, 16384, 4096, 0, 3), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(dmabuf_rw_queue_submit(q), -EMFILE);
+	assert_int_equal(fake.in_flight, 1);
+	/* The direct one comes out when it is looked for. */
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 8, 0, NULL), 1);
+	assert_int_equal(done[0].user_data, 1);
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 8, 1, NULL), -EMFILE);
+	assert_int_equal(dmabuf_rw_queue_cancel(q, 3), 1);
+	assert_int_equal(dmabuf_rw_queue_reap(q, done, 8, 1, NULL), 1);
+	assert_int_equal(done[0].user_data, 3);
+	assert_int_equal(done[0].error, ECANCELED);
+	assert_int_equal(dmabuf_rw_queue_cancel(q, 2), 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(dmabuf_rw_queue_read(q, binding, 0, 16384, 4096, 0, 4), 0);
+	assert_int_equal(reap_all(q), 2);
+	dmabuf_rw_queue_destroy(q);
+	dmabuf_rw_binding_destroy(direct);
+}
+
 static void *page_of(void *address)
 {
 	return (void *)((uintptr_t)address & ~(uintptr_t)(FAKE_PAGE - 1));
@@ -299,6 +339,7 @@ int main(void)
 		BOUNCE_TEST(one_of_several_is_ended_and_the_others_are_not),
 		BOUNCE_TEST(destroying_after_cancelling_takes_no_longer),
 		BOUNCE_TEST(the_descriptor_is_readable_while_completions_wait),
+		BOUNCE_TEST(want_of_threads_keeps_nothing_but_what_needs_them),
 		BOUNCE_TEST(a_handler_for_sigbus_works_in_the_threads_of_a_queue),
 		BOUNCE_TEST(a_thread_is_cancelled_after_its_call_and_leaks_nothing),
 	};
