@@ -29,7 +29,7 @@ int drw_pagecache_before(struct drw_io *io, bool nowait)
 {
 	struct address_space *mapping = io_mapping(io);
 	loff_t last = io->pos + io->len - 1;
-	int ret;
+	int ret, tries = 4;
 
 	if (likely(!READ_ONCE(mapping->nrpages)))
 		return 0;
@@ -41,13 +41,17 @@ int drw_pagecache_before(struct drw_io *io, bool nowait)
 		return wait ? -EAGAIN : 0;
 	}
 
-	ret = filemap_write_and_wait_range(mapping, io->pos, last);
-	if (ret)
-		return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
-	if (io->op == DMABUF_RW_OP_WRITE)
-		return invalidate_inode_pages2_range(mapping, io->pos >> PAGE_SHIFT,
-						     last >> PAGE_SHIFT);
-	return 0;
+	do {
+		ret = filemap_write_and_wait_range(mapping, io->pos, last);
+		if (ret)
+			return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+		if (io->op != DMABUF_RW_OP_WRITE)
+			return 0;
+		ret = invalidate_inode_pages2_range(mapping, io->pos >> PAGE_SHIFT,
+						    last >> PAGE_SHIFT);
+		/* Who writes other bytes of a page may have made it dirty again. */
+	} while (ret == -EBUSY && --tries);
+	return ret;
 }
 
 /* Drop what was cached while we wrote. May sleep. */

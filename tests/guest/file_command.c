@@ -588,6 +588,31 @@ static void what_has_no_bytes_to_give_changes_nothing(const void *kind)
 	fs_finish(&fs);
 }
 
+/* The limit of the test says how long that may take: looking at each block takes longer. */
+static void a_huge_sparse_file_is_loaded_in_seconds(const void *kind)
+{
+	int fd;
+
+	umask(022);
+	fs_make(&fs, kind, "big512", 0, "", "");
+	buf_create(&buf, &exporter_udmabuf, BUF_BYTES);
+	fd = fs_open(&fs, "f", O_RDWR | O_CREAT);
+	SYS(ftruncate(fd, 150 * 1024 * 1024 * KiB));
+	file_fill(fd, 0, 300001, 3);
+	SYS(fsync(fd));
+	close(fd);
+	RUNS(0, TOOL " load %s --into %s --allow-bounce --verify -o json", path("f"),
+	     inherited(&buf));
+	JSON_IS("path", "bounced");
+	JSON_IS("reason_name", "HOLE");
+	buf_check(&buf, 0, 300001, 3, 0);
+	RUNS(0, TOOL " load %s --range 149G:1M --into %s --allow-bounce", path("f"),
+	     inherited(&buf));
+	RUNS(3, TOOL " load %s --range 149G:1M --into %s", path("f"), inherited(&buf));
+	CHECK(strstr(err, "holes"), "%s", err);
+	fs_finish(&fs);
+}
+
 static void rights_that_are_taken_during_a_store_stay_taken(const void *kind)
 {
 	struct stat st;
@@ -707,6 +732,7 @@ static void add(void)
 	TEST_OF_KIND(0, a_new_file_that_bounces_is_written_once);
 	TEST_OF_KIND(1, buffers_of_every_name_are_filled_and_stored);
 	TEST_OF_KIND(0, what_has_no_bytes_to_give_changes_nothing);
+	TEST_OF_KIND(1, a_huge_sparse_file_is_loaded_in_seconds);
 	TEST_OF_KIND(1, rights_that_are_taken_during_a_store_stay_taken);
 	TEST_OF_KIND(0, what_cannot_be_used_is_refused_in_a_sentence);
 }
