@@ -46,20 +46,21 @@ static void remove_name(struct dmabuf_rw_file *f)
 	f->temporary[0] = 0;
 }
 
-/* The file with a temporary name. */
-static int open_named(struct dmabuf_rw_file *f, mode_t mode)
+/*
+ * Makes up temporary names until @make, which gives the file the one in @f->temporary, does not
+ * say -EEXIST. 0 or -errno.
+ */
+static int find_name(struct dmabuf_rw_file *f, mode_t mode,
+		     int (*make)(struct dmabuf_rw_file *f, mode_t mode))
 {
 	int i, ret;
 
 	for (i = 0; i < NAME_TRIES; i++) {
 		ret = new_name(f);
-		if (ret)
-			return ret;
-		f->fd = openat(f->target.dir, f->temporary,
-			       O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-		if (f->fd >= 0)
+		if (!ret)
+			ret = make(f, mode);
+		if (!ret)
 			return 0;
-		ret = -errno;
 		/* Interrupted, it may be there all the same; but not another's. */
 		if (ret != -EEXIST)
 			remove_name(f);
@@ -68,6 +69,13 @@ static int open_named(struct dmabuf_rw_file *f, mode_t mode)
 			return ret;
 	}
 	return -EEXIST;
+}
+
+/* The file with a temporary name. */
+static int open_named(struct dmabuf_rw_file *f, mode_t mode)
+{
+	f->fd = openat(f->target.dir, f->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+	return f->fd < 0 ? -errno : 0;
 }
 
 /*
@@ -99,7 +107,7 @@ static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
-	return open_named(f, mode);
+	return find_name(f, mode, open_named);
 }
 
 static int make_file(struct dmabuf_rw_file *f, const char *path,
@@ -183,25 +191,10 @@ DMABUF_RW_API int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file,
 }
 
 /* A name for the file to be renamed from. */
-static int give_name(struct dmabuf_rw_file *f)
+static int give_name(struct dmabuf_rw_file *f, mode_t mode)
 {
-	int i, ret;
-
-	for (i = 0; i < NAME_TRIES; i++) {
-		ret = new_name(f);
-		if (ret)
-			return ret;
-		ret = link_as(f, f->temporary);
-		if (!ret)
-			return 0;
-		/* As above. */
-		if (ret != -EEXIST)
-			remove_name(f);
-		f->temporary[0] = 0;
-		if (ret != -EEXIST)
-			return ret;
-	}
-	return -EEXIST;
+	(void)mode;
+	return link_as(f, f->temporary);
 }
 
 /*
@@ -291,7 +284,7 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 		ret = finish_contents(file);
 	/* If it cannot be renamed it keeps this one, as the kernel gives it no second. */
 	if (!ret && !file->temporary[0])
-		ret = give_name(file);
+		ret = find_name(file, 0, give_name);
 	if (ret)
 		return ret;
 	if (renameat(file->target.dir, file->temporary, file->target.dir, file->target.name))

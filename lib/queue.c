@@ -437,6 +437,21 @@ DMABUF_RW_API int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 			    nr, flags, user_data);
 }
 
+int dmabuf_rw_queue_submit_ring(struct dmabuf_rw_queue *q)
+{
+	int ret;
+
+	/* The kernel may take some and leave the others. */
+	while (!q->ring_err && io_uring_sq_ready(&q->ring)) {
+		ret = io_uring_submit(&q->ring);
+		if (ret < 0 && ret != -EINTR)
+			return ret;
+		if (!ret)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 {
 	int ret = dmabuf_rw_queue_check_caller(queue), held;
@@ -446,17 +461,8 @@ DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 		return ret;
 	/* Want of threads keeps no entry from the drive. */
 	held = dmabuf_rw_queue_submit_held(queue);
-	if (queue->ring_err)
-		return held;
-	/* The kernel may take some and leave the others. */
-	while (io_uring_sq_ready(&queue->ring)) {
-		ret = io_uring_submit(&queue->ring);
-		if (ret < 0 && ret != -EINTR)
-			return dmabuf_rw_kernel_errno(ret);
-		if (!ret)
-			return -ENOMEM;
-	}
-	return held;
+	ret = dmabuf_rw_queue_submit_ring(queue);
+	return ret ? dmabuf_rw_kernel_errno(ret) : held;
 }
 
 /* ---- cancelling -------------------------------------------------------------------- */

@@ -70,6 +70,8 @@ int dmabuf_rw_queue_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 int dmabuf_rw_queue_give(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot);
 /* Gives them what is held. */
 int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q);
+/* Submits what is in the ring, all of it. 0 or -errno. */
+int dmabuf_rw_queue_submit_ring(struct dmabuf_rw_queue *q);
 /* Takes the first held slot out of the list; only one that is cancelled, or null. */
 struct dmabuf_rw_slot *dmabuf_rw_queue_unhold_cancelled(struct dmabuf_rw_queue *q);
 /* Sees to it that there is a wake_fd. Not without a ring. 0 or -errno. */

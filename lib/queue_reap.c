@@ -277,19 +277,14 @@ static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min
  */
 static int leave(struct dmabuf_rw_queue *q)
 {
-	int ret = 0;
+	int ret = dmabuf_rw_queue_submit_ring(q);
 
-	while (unsubmitted(q)) {
-		ret = io_uring_submit(&q->ring);
-		if (ret <= 0 && ret != -EINTR)
-			break;
-	}
 	/* What comes after the resetting signals it again; what came before is seen here. */
 	reset_wake(q);
 	if (q->wake_fd >= 0 &&
 	    (unsubmitted(q) || io_uring_cq_ready(&q->ring) || dmabuf_rw_has_deferred(q)))
 		eventfd_write(q->wake_fd, 1);
-	return unsubmitted(q) ? (ret < 0 ? ret : -ENOMEM) : 0;
+	return ret;
 }
 
 /* When @timeout will have passed; -1: never. False: it is malformed. */
