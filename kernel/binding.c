@@ -3,7 +3,7 @@
  * binding.c - a file descriptor that joins one dma-buf to one file.
  *
  * See binding.h. Order in drw_bind(): validate everything, then acquire, publish the
- * descriptor last. Lock order: path_lock > drw_dmadev.lock > reservation lock.
+ * descriptor last. Lock order: path_lock > drw_controller.lock > reservation lock.
  */
 #include <linux/anon_inodes.h>
 #include <linux/dma-resv.h>
@@ -12,11 +12,11 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "binding.h"
 #include "compat.h"
-#include "io.h"
-#include "nvme_rq.h"
+#include "transfer/io.h"
+#include "nvme/request.h"
 #include "uaccess.h"
 
 /* As the NVMe driver's parameter of that name and its default (drivers/nvme/host/pci.c). */
@@ -27,14 +27,14 @@ MODULE_PARM_DESC(sgl_threshold,
 
 /* Open a path that has been found. */
 static struct drw_path *drw_path_open(struct drw_binding *b, const struct drw_way *way,
-				      struct drw_why *why)
+				      struct drw_refusal *refusal)
 {
 	struct gendisk *disk = way->disk;
 	struct drw_path *path;
 	u64 max_bytes;
 	int ret;
 
-	*why = (struct drw_why) { };
+	*refusal = (struct drw_refusal) { };
 	path = kzalloc(sizeof(*path), GFP_KERNEL);
 	if (!path)
 		return ERR_PTR(-ENOMEM);
@@ -42,15 +42,15 @@ static struct drw_path *drw_path_open(struct drw_binding *b, const struct drw_wa
 	path->disk = disk;
 	path->has_poll = way->has_poll;
 
-	path->dd = drw_dmadev_get(way->dma_dev);
-	if (IS_ERR(path->dd)) {
-		ret = PTR_ERR(path->dd);
+	path->ctrl = drw_controller_get(way->dma_dev);
+	if (IS_ERR(path->ctrl)) {
+		ret = PTR_ERR(path->ctrl);
 		goto err_path;
 	}
-	ret = drw_nvme_probe(&b->target, disk, path->dd, &why->reason);
+	ret = drw_nvme_probe(&b->target, disk, path->ctrl, &refusal->reason);
 	if (ret)
 		goto err_dd;
-	path->map = drw_map_get(path->dd, b->dmabuf, why);
+	path->map = drw_map_get(path->ctrl, b->dmabuf, refusal);
 	if (IS_ERR(path->map)) {
 		ret = PTR_ERR(path->map);
 		goto err_dd;
@@ -65,12 +65,12 @@ static struct drw_path *drw_path_open(struct drw_binding *b, const struct drw_wa
 		.max_segs = clamp_t(u32, queue_max_segments(disk->queue), 1, DRW_SGLS_PER_PAGE),
 		.sgl_threshold = READ_ONCE(sgl_threshold),
 		/* Constant once the probe has succeeded. */
-		.sgl = READ_ONCE(path->dd->sgl),
+		.sgl = READ_ONCE(path->ctrl->sgl),
 	};
 	return path;
 
 err_dd:
-	drw_dmadev_put(path->dd);
+	drw_controller_put(path->ctrl);
 err_path:
 	put_device(disk_to_dev(disk));
 	kfree(path);
@@ -80,7 +80,7 @@ err_path:
 static void drw_path_close(struct drw_path *path)
 {
 	drw_map_put(path->map);
-	drw_dmadev_put(path->dd);
+	drw_controller_put(path->ctrl);
 	put_device(disk_to_dev(path->disk));
 	kfree(path);
 }
@@ -102,17 +102,17 @@ static bool drw_binding_has(struct drw_binding *b, struct gendisk *disk)
 }
 
 /*
- * Look for paths and open those that are new. @why is that of the last one that could
+ * Look for paths and open those that are new. @refusal is that of the last one that could
  * not be opened. Returns its errno if the binding has no path at all.
  */
-static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
+static int drw_binding_scan(struct drw_binding *b, struct drw_refusal *refusal)
 {
 	struct drw_way ways[DRW_MAX_PATHS];
 	int nr, i, ret = -ENODEV;
 
 	lockdep_assert_held(&b->path_lock);
 
-	*why = (struct drw_why) { .reason = DMABUF_RW_REASON_NO_PATH };
+	*refusal = (struct drw_refusal) { .reason = DMABUF_RW_REASON_NO_PATH };
 	nr = drw_target_find_paths(&b->target, ways, DRW_MAX_PATHS);
 	for (i = 0; i < nr; i++) {
 		struct drw_path *path;
@@ -121,7 +121,7 @@ static int drw_binding_scan(struct drw_binding *b, struct drw_why *why)
 			drw_way_put(&ways[i]);
 			continue;
 		}
-		path = drw_path_open(b, &ways[i], why);
+		path = drw_path_open(b, &ways[i], refusal);
 		drw_way_put(&ways[i]);
 		if (IS_ERR(path)) {
 			ret = PTR_ERR(path);
@@ -182,11 +182,11 @@ bool drw_binding_has_poll(struct drw_binding *b)
 bool drw_binding_next_path(struct drw_binding *b, const struct drw_path *failed)
 {
 	struct drw_path *path;
-	struct drw_why why;
+	struct drw_refusal refusal;
 	bool found = false;
 
 	mutex_lock(&b->path_lock);
-	drw_binding_scan(b, &why);
+	drw_binding_scan(b, &refusal);
 	list_for_each_entry(path, &b->paths, node) {
 		/* Never 0, which means that it has not failed. */
 		if (path == failed)
@@ -268,8 +268,8 @@ static int drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *in
 	info->file_extents = b->target.di->x.nr;
 	info->buf_align = drw_binding_buf_align(b);
 	info->max_cmd_bytes = cur->lim.max_bytes;
-	info->nvme_pci = drw_pci_id(cur->dd->dev).id;
-	info->nvme_domain = drw_pci_id(cur->dd->dev).domain;
+	info->nvme_pci = drw_pci_id(cur->ctrl->dev).id;
+	info->nvme_domain = drw_pci_id(cur->ctrl->dev).domain;
 	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats) +
 			       drw_inode_metadata(b->target.di);
 
@@ -282,7 +282,7 @@ static int drw_binding_describe(struct drw_binding *b, struct dmabuf_rw_info *in
 		if (ret)
 			goto unlock;
 		info->paths += !drw_path_dead(path);
-		info->metadata_bytes += sizeof(struct drw_path) + sizeof(struct drw_dmadev) +
+		info->metadata_bytes += sizeof(struct drw_path) + sizeof(struct drw_controller) +
 					bytes;
 		info->extents += extents;
 		info->remaps += READ_ONCE(map->remaps);
@@ -476,7 +476,7 @@ static int drw_binding_set_rights(struct drw_binding *b, const struct file *file
  */
 int drw_bind(struct dmabuf_rw_bind *arg)
 {
-	struct drw_why why = { };
+	struct drw_refusal refusal = { };
 	struct drw_binding *b;
 	struct file *file;
 	int fd, ret;
@@ -493,7 +493,7 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 	if (IS_ERR(b->dmabuf)) {
 		ret = PTR_ERR(b->dmabuf);
 		b->dmabuf = NULL;
-		why.reason = ret == -EBADF ? DMABUF_RW_REASON_DMABUF_FD :
+		refusal.reason = ret == -EBADF ? DMABUF_RW_REASON_DMABUF_FD :
 					     DMABUF_RW_REASON_NOT_DMABUF;
 		ret = ret == -EBADF ? -EBADF : -EBADFD;
 		goto err_free;
@@ -501,15 +501,15 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 
 	file = fget(arg->file_fd);
 	if (!file) {
-		why.reason = DMABUF_RW_REASON_FILE_FD;
+		refusal.reason = DMABUF_RW_REASON_FILE_FD;
 		ret = -EBADF;
 		goto err_free;
 	}
 	/* A regular file is pinned for those only who can use it. */
-	ret = drw_binding_set_rights(b, file, &why.reason);
+	ret = drw_binding_set_rights(b, file, &refusal.reason);
 	if (!ret)
 		ret = drw_target_init(&b->target, file, b->flags & DMABUF_RW_BIND_SPARSE,
-				      &why.reason);
+				      &refusal.reason);
 	if (ret) {
 		fput(file);
 		goto err_free;
@@ -520,14 +520,14 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 	if (!b->stats)
 		goto err_free;
 	mutex_lock(&b->path_lock);
-	ret = drw_binding_scan(b, &why);
+	ret = drw_binding_scan(b, &refusal);
 	mutex_unlock(&b->path_lock);
 	if (ret)
 		goto err_free;
 	/* Nobody else knows of the binding yet, so its current path stays. */
 	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) &&
 	    !READ_ONCE(rcu_dereference_protected(b->cur, true)->map->mc.device_memory)) {
-		why.reason = DMABUF_RW_REASON_NOT_DEVICE_MEMORY;
+		refusal.reason = DMABUF_RW_REASON_NOT_DEVICE_MEMORY;
 		ret = -EXDEV;
 		goto err_free;
 	}
@@ -549,7 +549,7 @@ int drw_bind(struct dmabuf_rw_bind *arg)
 
 err_free:
 	drw_binding_free(b);
-	arg->reason = why.reason;
-	arg->detail = why.detail;
+	arg->reason = refusal.reason;
+	arg->detail = refusal.detail;
 	return ret;
 }

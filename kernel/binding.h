@@ -17,7 +17,7 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/mutex.h>
 
-#include "target.h"
+#include "storage/target.h"
 
 /* Paths that one look around finds at most. */
 #define DRW_MAX_PATHS	32
@@ -37,7 +37,7 @@ struct drw_stats {
  * @flags: DMABUF_RW_BIND_*; constant
  * @can_read: file to buffer is allowed; constant
  * @can_write: buffer to file is allowed; constant
- * @path_lock: protects @paths and @retired; taken before drw_dmadev.lock
+ * @path_lock: protects @paths and @retired; taken before drw_controller.lock
  * @paths: struct drw_path.node
  * @retired: paths that no new transfer can take
  * @cur: the path that new transfers take; with multipath written under @path_lock and read

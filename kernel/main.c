@@ -9,10 +9,10 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "binding.h"
-#include "dmadev.h"
-#include "io.h"
+#include "nvme/controller.h"
+#include "transfer/io.h"
 #include "uaccess.h"
 
 static long drw_ioctl_query(void __user *uarg)
@@ -93,16 +93,16 @@ static int __init drw_init(void)
 	ret = drw_io_init();
 	if (ret)
 		return ret;
-	ret = drw_dmadev_init();
+	ret = drw_controller_init();
 	if (ret)
 		goto err_io;
 	ret = misc_register(&drw_misc);
 	if (ret)
-		goto err_dmadev;
+		goto err_controller;
 	return 0;
 
-err_dmadev:
-	drw_dmadev_exit();
+err_controller:
+	drw_controller_exit();
 err_io:
 	drw_io_exit();
 	return ret;
@@ -111,7 +111,7 @@ err_io:
 static void __exit drw_exit(void)
 {
 	misc_deregister(&drw_misc);
-	drw_dmadev_exit();
+	drw_controller_exit();
 	drw_io_exit();
 }
 

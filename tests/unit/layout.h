@@ -13,7 +13,7 @@
 #ifndef LAYOUT_H
 #define LAYOUT_H
 
-#include "../../kernel/cmdlist.h"
+#include "../../kernel/nvme/cmdlist.h"
 #include "check.h"
 #include "dice.h"
 

@@ -6,8 +6,8 @@
  * write must not change is read first (io->rmw), and goes back with the command that writes
  * the rest; behind the end of a regular file it is zeros.
  */
-#include "io.h"
-#include "nvme_rq.h"
+#include "transfer/io.h"
+#include "nvme/request.h"
 
 /* Read an LBA of the file, the one that byte @off of a transfer is in. */
 static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
@@ -22,7 +22,7 @@ static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
 	u64 unused;
 	int ret;
 
-	ret = drw_page_alloc(io->path->dd, GFP_NOWAIT | __GFP_NOWARN, edge);
+	ret = drw_page_alloc(io->path->ctrl, GFP_NOWAIT | __GFP_NOWARN, edge);
 	if (ret)
 		return ret;
 	rq = drw_rq_alloc(t, io->path->disk, rw.op, true, false);
@@ -49,11 +49,11 @@ static int read_edge(struct drw_io *io, u64 off, struct drw_page *edge)
 int drw_pads_set(struct drw_io *io, struct drw_iter *it)
 {
 	const u32 lba = io->b->target.lba_bytes;
-	struct drw_dmadev *dd = io->path->dd;
+	struct drw_controller *ctrl = io->path->ctrl;
 	/* The head ends where its page does, for the sake of PRPs, and the tail begins there. */
-	struct drw_pad head = { .addr = dd->dump.dma + DRW_PAGE_BYTES - io->head,
+	struct drw_pad head = { .addr = ctrl->dump.dma + DRW_PAGE_BYTES - io->head,
 				.len = io->head };
-	struct drw_pad tail = { .addr = dd->dump.dma, .len = io->tail };
+	struct drw_pad tail = { .addr = ctrl->dump.dma, .len = io->tail };
 	int ret;
 
 	if (io->rmw) {
@@ -72,7 +72,7 @@ int drw_pads_set(struct drw_io *io, struct drw_iter *it)
 		}
 		tail.addr = io->edges[!one].dma + lba - io->tail;
 	} else if (io->op == DMABUF_RW_OP_WRITE) {
-		tail.addr = dd->zeros.dma;
+		tail.addr = ctrl->zeros.dma;
 	}
 	drw_iter_set_pads(it, &head, &tail);
 	return 0;
@@ -83,6 +83,6 @@ void drw_pads_free(struct drw_io *io)
 {
 	if (likely(!io->rmw))
 		return;
-	drw_page_free(io->path->dd, &io->edges[0]);
-	drw_page_free(io->path->dd, &io->edges[1]);
+	drw_page_free(io->path->ctrl, &io->edges[0]);
+	drw_page_free(io->path->ctrl, &io->edges[1]);
 }

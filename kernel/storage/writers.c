@@ -13,9 +13,9 @@
 #include <linux/cred.h>
 #include <linux/iversion.h>
 
-#include "dmadev.h"
-#include "inode.h"
-#include "io.h"
+#include "nvme/controller.h"
+#include "storage/inode.h"
+#include "transfer/io.h"
 
 /* How often a write of parts looks at poll queues while it waits. */
 #define DRW_WRITERS_POLL	max(HZ / 200, 1)
@@ -63,7 +63,7 @@ static int wait_all(struct drw_inode *di)
 			return 0;
 		if (left < 0)
 			break;
-		drw_dmadev_poll_all();
+		drw_controller_poll_all();
 	}
 	WRITE_ONCE(di->gate, false);
 	wake_up_all(&di->wait);

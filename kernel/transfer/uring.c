@@ -13,10 +13,10 @@
  */
 #include <linux/uio.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "io.h"
-#include "nvme_rq.h"
+#include "transfer/io.h"
+#include "nvme/request.h"
 
 struct uring_pdu {
 	struct drw_io *io;

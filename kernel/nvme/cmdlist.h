@@ -13,7 +13,7 @@
 #ifndef _DRW_CMDLIST_H
 #define _DRW_CMDLIST_H
 
-#include "extents.h"
+#include "buffer/extents.h"
 
 /*
  * List memory comes in pages, or in small blocks when few entries are needed. Some drives

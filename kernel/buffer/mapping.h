@@ -25,9 +25,9 @@
 #include <linux/dma-buf.h>
 #include <linux/percpu-refcount.h>
 
-#include "dmadev.h"
-#include "extents.h"
-#include "memclass.h"
+#include "nvme/controller.h"
+#include "buffer/extents.h"
+#include "buffer/memclass.h"
 
 struct drw_polled;
 
@@ -55,9 +55,9 @@ struct drw_polled {
 
 /**
  * struct drw_map - a mapping
- * @node: in drw_dmadev.maps; protected by drw_dmadev.lock
- * @users: bindings' paths that hold it; protected by drw_dmadev.lock
- * @dd: controller; reference held; constant
+ * @node: in drw_controller.maps; protected by drw_controller.lock
+ * @users: bindings' paths that hold it; protected by drw_controller.lock
+ * @ctrl: controller; reference held; constant
  * @dmabuf: buffer; reference held; constant
  * @dir: direction it is mapped for; follows from the buffer's open mode; constant
  * @attach: attachment, or NULL when severed; reservation lock
@@ -77,7 +77,7 @@ struct drw_polled {
 struct drw_map {
 	struct list_head node;
 	unsigned int users;
-	struct drw_dmadev *dd;
+	struct drw_controller *ctrl;
 	struct dma_buf *dmabuf;
 	enum dma_data_direction dir;
 
@@ -98,15 +98,15 @@ struct drw_map {
 };
 
 /* Why a mapping could not be made: enum dmabuf_rw_reason and the exporter's errno. */
-struct drw_why {
+struct drw_refusal {
 	u32 reason;
 	s32 detail;
 };
 
-struct drw_map *drw_map_get(struct drw_dmadev *dd, struct dma_buf *dmabuf,
-			    struct drw_why *why);
+struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
+			    struct drw_refusal *refusal);
 void drw_map_put(struct drw_map *map);
-int drw_map_acquire_slow(struct drw_map *map, struct drw_why *why);
+int drw_map_acquire_slow(struct drw_map *map, struct drw_refusal *refusal);
 void drw_map_sever(struct drw_map *map);
 void drw_map_poll(struct drw_map *map);
 int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents);
@@ -121,14 +121,14 @@ int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents);
  */
 static inline int drw_map_acquire(struct drw_map *map, bool nowait)
 {
-	struct drw_why why;
+	struct drw_refusal refusal;
 
 	if (likely(percpu_ref_tryget_live(&map->io_ref))) {
 		/* Pairs with the barrier in drw_map_map_locked(): live means valid. */
 		smp_rmb();
 		return 0;
 	}
-	return nowait ? -EAGAIN : drw_map_acquire_slow(map, &why);
+	return nowait ? -EAGAIN : drw_map_acquire_slow(map, &refusal);
 }
 
 /* End the use of the extents; callable in any context. */

@@ -5,7 +5,7 @@
  * See extents.h for vocabulary and invariants. This file is compiled into the module and
  * into host unit tests; it must stay free of kernel state.
  */
-#include "extents.h"
+#include "buffer/extents.h"
 
 /**
  * drw_extents_add() - append a range of bus addresses

@@ -24,9 +24,9 @@
 #include <linux/swap.h>
 #include <linux/uio.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "inode.h"
+#include "storage/inode.h"
 
 /* ext4's own limit; the bits for it take 16 MiB. */
 #define DRW_MAX_FILE_BYTES	(16ULL << 40)
@@ -48,9 +48,9 @@ static bool is_xfs(const struct inode *inode)
 	return !strcmp(inode->i_sb->s_type->name, "xfs");
 }
 
-static int refuse(u32 *reason, u32 why, int error)
+static int refuse(u32 *reason, u32 refusal, int error)
 {
-	*reason = why;
+	*reason = refusal;
 	return error;
 }
 

@@ -10,10 +10,10 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "io.h"
-#include "nvme_rq.h"
+#include "transfer/io.h"
+#include "nvme/request.h"
 
 /* Commands that a transfer may have when it must not sleep; a longer one is punted. */
 #define DRW_NOWAIT_CMDS		16
@@ -369,7 +369,7 @@ static DRW_END_IO(cmd_end_io, rq, status)
 	if (unlikely(error))
 		io_fail(io, cmd->off, error);
 	if (cmd->list_nr)
-		drw_list_free(io->path->dd, &cmd->list, cmd->list_nr);
+		drw_list_free(io->path->ctrl, &cmd->list, cmd->list_nr);
 	WRITE_ONCE(cmd->ended, true);
 	io_put_pending(io);
 	return RQ_END_IO_FREE;
@@ -412,7 +412,7 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	cmd->io = io;
 	cmd->off = off;
 	cmd->bytes = plan.bytes;
-	ret = drw_list_alloc(path->dd, &plan, GFP_NOWAIT | __GFP_NOWARN, &cmd->list,
+	ret = drw_list_alloc(path->ctrl, &plan, GFP_NOWAIT | __GFP_NOWARN, &cmd->list,
 			     &cmd->list_nr);
 	if (ret)
 		goto err_cmd;
@@ -451,7 +451,7 @@ static int cmd_prepare(struct drw_io *io, struct drw_iter *it, u64 off,
 	return 0;
 
 err_list:
-	drw_list_free(path->dd, &cmd->list, cmd->list_nr);
+	drw_list_free(path->ctrl, &cmd->list, cmd->list_nr);
 err_cmd:
 	if (cmd != &io->first)
 		kmem_cache_free(drw_cmd_cache, cmd);
@@ -462,7 +462,7 @@ err_cmd:
 static void cmd_abandon(struct drw_io *io, struct drw_cmd *cmd)
 {
 	blk_mq_free_request(cmd->rq);
-	drw_list_free(io->path->dd, &cmd->list, cmd->list_nr);
+	drw_list_free(io->path->ctrl, &cmd->list, cmd->list_nr);
 }
 
 static void cmd_execute(struct drw_io *io, struct drw_cmd *cmd)

@@ -41,7 +41,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "extents.h"
+#include "buffer/extents.h"
 
 /*
  * Blocks whose being written is looked up and remembered together: a bit for 128 KiB, so

@@ -11,8 +11,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "io.h"
-#include "nvme_rq.h"
+#include "transfer/io.h"
+#include "nvme/request.h"
 
 static unsigned int path_timeout = 30;
 module_param(path_timeout, uint, 0644);

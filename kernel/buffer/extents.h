@@ -23,7 +23,7 @@
 #endif
 
 #include "pure.h"
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 
 /* A page of the controller: CC.MPS = 4 KiB, see cmdlist.h. */
 #define DRW_PAGE_SHIFT		12

@@ -13,8 +13,8 @@
 #include <linux/pci.h>
 #include <linux/sizes.h>
 
-#include "../include/uapi/dmabuf_rw.h"
-#include "memclass.h"
+#include <uapi/dmabuf_rw.h>
+#include "buffer/memclass.h"
 
 /* Zeros for what is no PCI function. */
 struct drw_pci_id drw_pci_id(struct device *dev)

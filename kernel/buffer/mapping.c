@@ -2,14 +2,14 @@
 /*
  * mapping.c - one dma-buf mapped for one controller, shared by all bindings that need it.
  *
- * See mapping.h for states and rules. Lock order: drw_dmadev.lock > reservation lock.
+ * See mapping.h for states and rules. Lock order: drw_controller.lock > reservation lock.
  */
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
-#include "mapping.h"
+#include "buffer/mapping.h"
 
 DRW_IMPORT_NS_DMA_BUF;
 
@@ -101,7 +101,7 @@ static int drw_map_walk_sgt(struct drw_map *map, struct sg_table *sgt,
 }
 
 static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
-				 struct drw_why *why)
+				 struct drw_refusal *refusal)
 {
 	struct drw_extents_builder b = { };
 
@@ -124,12 +124,12 @@ static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
 	return 0;
 
 bad_mapping:
-	why->reason = DMABUF_RW_REASON_BAD_MAPPING;
+	refusal->reason = DMABUF_RW_REASON_BAD_MAPPING;
 	return -EREMOTEIO;
 }
 
 /* Map, check, and open the mapping for transfers. */
-static int drw_map_map_locked(struct drw_map *map, struct drw_why *why)
+static int drw_map_map_locked(struct drw_map *map, struct drw_refusal *refusal)
 {
 	struct sg_table *sgt;
 	long left;
@@ -152,8 +152,8 @@ static int drw_map_map_locked(struct drw_map *map, struct drw_why *why)
 			WRITE_ONCE(map->revoked, true);
 			return -ESTALE;
 		}
-		why->reason = DMABUF_RW_REASON_MAP;
-		why->detail = -ret;
+		refusal->reason = DMABUF_RW_REASON_MAP;
+		refusal->detail = -ret;
 		return -EREMOTEIO;
 	}
 
@@ -165,10 +165,10 @@ static int drw_map_map_locked(struct drw_map *map, struct drw_why *why)
 		goto err_unmap;
 	}
 
-	ret = drw_memclass_check(map->dd->dev, sgt, map->dmabuf->size, &map->mc, &why->reason);
+	ret = drw_memclass_check(map->ctrl->dev, sgt, map->dmabuf->size, &map->mc, &refusal->reason);
 	if (ret)
 		goto err_unmap;
-	ret = drw_map_build_extents(map, sgt, why);
+	ret = drw_map_build_extents(map, sgt, refusal);
 	if (ret)
 		goto err_unmap;
 
@@ -189,27 +189,27 @@ err_unmap:
 /**
  * drw_map_acquire_slow() - drw_map_acquire() when the buffer may have to be mapped
  * @map: mapping
- * @why: the cause, on failure
+ * @refusal: the cause, on failure
  *
  * Takes the reservation lock; may sleep for long.
  *
  * Return: as drw_map_acquire().
  */
-int drw_map_acquire_slow(struct drw_map *map, struct drw_why *why)
+int drw_map_acquire_slow(struct drw_map *map, struct drw_refusal *refusal)
 {
 	struct dma_resv *resv = map->dmabuf->resv;
 	int ret;
 
-	*why = (struct drw_why) { };
+	*refusal = (struct drw_refusal) { };
 	if (dma_resv_lock_interruptible(resv, NULL))
 		return -EINTR;
 	if (map->severed) {
-		why->reason = DMABUF_RW_REASON_GONE;
+		refusal->reason = DMABUF_RW_REASON_GONE;
 		ret = -ENODEV;
 	} else if (map->revoked) {
 		ret = -ESTALE;
 	} else {
-		ret = map->sgt ? 0 : drw_map_map_locked(map, why);
+		ret = map->sgt ? 0 : drw_map_map_locked(map, refusal);
 		if (!ret)
 			percpu_ref_get(&map->io_ref);
 	}
@@ -219,7 +219,7 @@ int drw_map_acquire_slow(struct drw_map *map, struct drw_why *why)
 
 /**
  * drw_map_sever() - the drive goes away: drain, unmap, detach
- * @map: mapping; the caller holds drw_dmadev.lock
+ * @map: mapping; the caller holds drw_controller.lock
  *
  * Cannot fail, does not allocate. Harmless if repeated.
  */
@@ -227,7 +227,7 @@ void drw_map_sever(struct drw_map *map)
 {
 	struct dma_buf_attachment *attach;
 
-	lockdep_assert_held(&map->dd->lock);
+	lockdep_assert_held(&map->ctrl->lock);
 
 	dma_resv_lock(map->dmabuf->resv, NULL);
 	drw_map_unmap_locked(map);
@@ -240,19 +240,19 @@ void drw_map_sever(struct drw_map *map)
 		dma_buf_detach(map->dmabuf, attach);
 }
 
-static struct drw_map *drw_map_create(struct drw_dmadev *dd, struct dma_buf *dmabuf,
-				      struct drw_why *why)
+static struct drw_map *drw_map_create(struct drw_controller *ctrl, struct dma_buf *dmabuf,
+				      struct drw_refusal *refusal)
 {
 	struct dma_buf_attachment *attach;
 	struct drw_map *map;
 	int ret;
 
-	lockdep_assert_held(&dd->lock);
+	lockdep_assert_held(&ctrl->lock);
 
 	map = kzalloc(sizeof(*map), GFP_KERNEL);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
-	map->dd = dd;
+	map->ctrl = ctrl;
 	map->dmabuf = dmabuf;
 	map->dir = dmabuf->file->f_mode & FMODE_WRITE ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 	map->users = 1;
@@ -265,12 +265,12 @@ static struct drw_map *drw_map_create(struct drw_dmadev *dd, struct dma_buf *dma
 		goto err_free;
 
 	/* From here on the invalidate callback may run; it does nothing while unmapped. */
-	attach = dma_buf_dynamic_attach(dmabuf, dd->dev, &drw_map_attach_ops, map);
+	attach = dma_buf_dynamic_attach(dmabuf, ctrl->dev, &drw_map_attach_ops, map);
 	if (IS_ERR(attach)) {
 		ret = PTR_ERR(attach);
 		if (ret != -ENOMEM) {
-			why->reason = DMABUF_RW_REASON_ATTACH;
-			why->detail = -ret;
+			refusal->reason = DMABUF_RW_REASON_ATTACH;
+			refusal->detail = -ret;
 			ret = -EREMOTEIO;
 		}
 		goto err_ref;
@@ -278,8 +278,8 @@ static struct drw_map *drw_map_create(struct drw_dmadev *dd, struct dma_buf *dma
 	map->attach = attach;
 
 	get_dma_buf(dmabuf);
-	kref_get(&dd->ref);
-	list_add(&map->node, &dd->maps);
+	kref_get(&ctrl->ref);
+	list_add(&map->node, &ctrl->maps);
 	return map;
 
 err_ref:
@@ -291,44 +291,44 @@ err_free:
 
 /**
  * drw_map_get() - the mapping of a buffer for a controller, made and mapped if need be
- * @dd: controller
+ * @ctrl: controller
  * @dmabuf: buffer
- * @why: the cause, on failure
+ * @refusal: the cause, on failure
  *
  * Return: the mapping, with a use for the caller to give back by drw_map_put(), or an
  * ERR_PTR as of drw_map_acquire().
  */
-struct drw_map *drw_map_get(struct drw_dmadev *dd, struct dma_buf *dmabuf,
-			    struct drw_why *why)
+struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
+			    struct drw_refusal *refusal)
 {
 	struct drw_map *map;
 	int ret;
 
-	*why = (struct drw_why) { };
-	mutex_lock(&dd->lock);
-	if (dd->gone) {
-		why->reason = DMABUF_RW_REASON_GONE;
+	*refusal = (struct drw_refusal) { };
+	mutex_lock(&ctrl->lock);
+	if (ctrl->gone) {
+		refusal->reason = DMABUF_RW_REASON_GONE;
 		map = ERR_PTR(-ENODEV);
 		goto unlock;
 	}
-	list_for_each_entry(map, &dd->maps, node) {
+	list_for_each_entry(map, &ctrl->maps, node) {
 		if (map->dmabuf == dmabuf && !READ_ONCE(map->revoked)) {
 			map->users++;
 			goto unlock;
 		}
 	}
-	map = drw_map_create(dd, dmabuf, why);
+	map = drw_map_create(ctrl, dmabuf, refusal);
 unlock:
-	mutex_unlock(&dd->lock);
+	mutex_unlock(&ctrl->lock);
 	if (IS_ERR(map))
 		return map;
 
 	/* Map now: whatever is wrong with the addresses is BIND's to say. */
-	ret = drw_map_acquire_slow(map, why);
+	ret = drw_map_acquire_slow(map, refusal);
 	if (ret == -ESTALE) {
 		/* To a newcomer a revoked buffer is one that cannot be mapped. */
-		why->reason = DMABUF_RW_REASON_MAP;
-		why->detail = ENODEV;
+		refusal->reason = DMABUF_RW_REASON_MAP;
+		refusal->detail = ENODEV;
 		ret = -EREMOTEIO;
 	}
 	if (ret) {
@@ -342,21 +342,21 @@ unlock:
 /* Give a use back; the last one unmaps. May sleep. */
 void drw_map_put(struct drw_map *map)
 {
-	struct drw_dmadev *dd = map->dd;
+	struct drw_controller *ctrl = map->ctrl;
 
-	mutex_lock(&dd->lock);
+	mutex_lock(&ctrl->lock);
 	if (--map->users) {
-		mutex_unlock(&dd->lock);
+		mutex_unlock(&ctrl->lock);
 		return;
 	}
 	list_del(&map->node);
 	drw_map_sever(map);
-	mutex_unlock(&dd->lock);
+	mutex_unlock(&ctrl->lock);
 
 	percpu_ref_exit(&map->io_ref);
 	dma_buf_put(map->dmabuf);
 	kfree(map);
-	drw_dmadev_put(dd);
+	drw_controller_put(ctrl);
 }
 
 /* Memory that the mapping takes, and its number of extents. 0 or -EINTR. */

@@ -8,9 +8,9 @@
 #include <linux/iversion.h>
 #include <linux/pagemap.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "inode.h"
+#include "storage/inode.h"
 
 /* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
 u64 drw_block_at(struct inode *inode, u64 pos)

@@ -18,10 +18,10 @@
 #include <linux/blkdev.h>
 #include <linux/fs.h>
 
-#include "cmdlist.h"
-#include "dmadev.h"
-#include "inode.h"
-#include "mapping.h"
+#include "nvme/cmdlist.h"
+#include "nvme/controller.h"
+#include "storage/inode.h"
+#include "buffer/mapping.h"
 
 /**
  * struct drw_path - one way to the namespace
@@ -32,7 +32,7 @@
  *	point: they may be followed only while a request of the queue is held. The queue may
  *	be entered at any time; on a disk that has gone that fails with ENODEV.
  * @has_poll: it has poll queues
- * @dd: the controller; reference held
+ * @ctrl: the controller; reference held
  * @map: the buffer, mapped for it; one use held
  * @lim: what its commands may be
  * @failed_at: jiffies of the last path error, 0: none yet; drw_binding.path_lock
@@ -42,7 +42,7 @@ struct drw_path {
 	atomic_t users;
 	struct gendisk *disk;
 	bool has_poll;
-	struct drw_dmadev *dd;
+	struct drw_controller *ctrl;
 	struct drw_map *map;
 	struct drw_limits lim;
 	unsigned long failed_at;

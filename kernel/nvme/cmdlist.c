@@ -16,7 +16,7 @@
  * can express it if it begins in whole dwords, and neither a plan nor a list takes a walk.
  * What the functions named _paged say is what the walk would have said.
  */
-#include "cmdlist.h"
+#include "nvme/cmdlist.h"
 
 /* Pages that hold bytes of [addr, addr + len), len > 0. */
 static u32 pages_spanned(u64 addr, u64 len)

@@ -16,9 +16,9 @@
 #include <linux/nvme_ioctl.h>
 #include <linux/pci.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "target.h"
+#include "storage/target.h"
 
 /*
  * Without integrity support in the block layer, namespaces with protection information

@@ -10,7 +10,7 @@
  */
 #include <linux/pagemap.h>
 
-#include "io.h"
+#include "transfer/io.h"
 
 static struct address_space *io_mapping(struct drw_io *io)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * nvme_rq.h - NVMe Read and Write commands as block-layer passthrough requests.
+ * request.h - NVMe Read and Write commands as block-layer passthrough requests.
  *
  * The mechanism of this module in one place: a passthrough request without a bio has no
  * physical segments, so the NVMe driver maps nothing, and the data pointer that we put in
@@ -13,15 +13,15 @@
  *
  * What every transfer comes through is inline.
  */
-#ifndef _DRW_NVME_RQ_H
-#define _DRW_NVME_RQ_H
+#ifndef _DRW_REQUEST_H
+#define _DRW_REQUEST_H
 
 #include <linux/blk-mq.h>
 #include <linux/nvme.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "target.h"
+#include "storage/target.h"
 
 /* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
 #define DRW_ETRANSIENT	EALREADY
@@ -148,7 +148,7 @@ static inline int drw_rq_error(struct request *rq, blk_status_t status)
 	return drw_rq_error_told(rq, status);
 }
 
-int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
+int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_controller *ctrl,
 		   u32 *reason);
 
-#endif /* _DRW_NVME_RQ_H */
+#endif /* _DRW_REQUEST_H */

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * dmadev.h - one NVMe PCI function as a DMA device.
+ * controller.h - one NVMe PCI function as a DMA device.
  *
  * Everything that belongs to the controller and not to a namespace or a buffer: list
  * memory, what SGLs it takes, and the mappings of buffers for it. One object per
  * controller, shared by all bindings, found by its struct device.
  *
  * The object outlives the device's driver as a husk: when the NVMe driver is about to be
- * unbound, drw_dmadev_teardown() drains and removes everything that touches the device,
+ * unbound, drw_controller_teardown() drains and removes everything that touches the device,
  * and sets gone; the memory goes with the last reference.
  *
- * Locks: drw_dmadevs_lock > (nothing), but for trylocks of drw_dmadev.lock; it is held for
+ * Locks: drw_controllers_lock > (nothing), but for trylocks of drw_controller.lock; it is held for
  *	  list operations, and to poll.
- *	  drw_dmadev.probe_lock > drw_dmadev.lock; the former is held over commands to the
+ *	  drw_controller.probe_lock > drw_controller.lock; the former is held over commands to the
  *	  drive, so that only those wait for them who need their result.
- *	  drw_dmadev.lock > dma_resv of any mapped buffer. It is taken under the device
+ *	  drw_controller.lock > dma_resv of any mapped buffer. It is taken under the device
  *	  lock of the controller (driver unbind), never the other way round.
  */
-#ifndef _DRW_DMADEV_H
-#define _DRW_DMADEV_H
+#ifndef _DRW_CONTROLLER_H
+#define _DRW_CONTROLLER_H
 
 #include <linux/device.h>
 #include <linux/dmapool.h>
@@ -26,17 +26,17 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 
-#include "cmdlist.h"
+#include "nvme/cmdlist.h"
 
-/* A block of drw_dmadev.page. */
+/* A block of drw_controller.page. */
 struct drw_page {
 	void *virt;
 	dma_addr_t dma;
 };
 
 /**
- * struct drw_dmadev - one controller
- * @node: in the list of all; protected by drw_dmadevs_lock
+ * struct drw_controller - one controller
+ * @node: in the list of all; protected by drw_controllers_lock
  * @ref: mappings, paths and lookups that hold it
  * @dev: the PCI function; reference held; constant
  * @probe_lock: protects @sgl and @sgl_known; held to keep the device from being torn down
@@ -53,7 +53,7 @@ struct drw_page {
  * @sgl_known: @sgl has been found out
  * @gone: torn down; never used for DMA again
  */
-struct drw_dmadev {
+struct drw_controller {
 	struct list_head node;
 	struct kref ref;
 	struct device *dev;
@@ -69,19 +69,19 @@ struct drw_dmadev {
 	bool gone;
 };
 
-struct drw_dmadev *drw_dmadev_get(struct device *dev);
-void drw_dmadev_put(struct drw_dmadev *dd);
+struct drw_controller *drw_controller_get(struct device *dev);
+void drw_controller_put(struct drw_controller *ctrl);
 
-int drw_list_alloc(struct drw_dmadev *dd, const struct drw_plan *plan, gfp_t gfp,
+int drw_list_alloc(struct drw_controller *ctrl, const struct drw_plan *plan, gfp_t gfp,
 		   struct drw_list *list, u8 *nr);
-void drw_list_free(struct drw_dmadev *dd, struct drw_list *list, u8 nr);
+void drw_list_free(struct drw_controller *ctrl, struct drw_list *list, u8 nr);
 
-int drw_page_alloc(struct drw_dmadev *dd, gfp_t gfp, struct drw_page *page);
-void drw_page_free(struct drw_dmadev *dd, struct drw_page *page);
+int drw_page_alloc(struct drw_controller *ctrl, gfp_t gfp, struct drw_page *page);
+void drw_page_free(struct drw_controller *ctrl, struct drw_page *page);
 
-void drw_dmadev_poll_all(void);
+void drw_controller_poll_all(void);
 
-int drw_dmadev_init(void);
-void drw_dmadev_exit(void);
+int drw_controller_init(void);
+void drw_controller_exit(void);
 
-#endif /* _DRW_DMADEV_H */
+#endif /* _DRW_CONTROLLER_H */

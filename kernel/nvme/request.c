@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvme_rq.c - NVMe Read and Write commands as block-layer passthrough requests.
+ * request.c - NVMe Read and Write commands as block-layer passthrough requests.
  *
- * See nvme_rq.h. drw_nvme_probe() proves what that says by reading one LBA into scratch
+ * See request.h. drw_nvme_probe() proves what that says by reading one LBA into scratch
  * memory and looking at what arrived, and by a read that must fail; the same reads find out
  * whether the controller takes SGLs, for which there is no public source in the kernel.
  */
@@ -10,9 +10,9 @@
 #include <linux/moduleparam.h>
 #include <linux/nvme.h>
 
-#include "../include/uapi/dmabuf_rw.h"
+#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "nvme_rq.h"
+#include "nvme/request.h"
 
 static bool use_sgl = true;
 module_param(use_sgl, bool, 0444);
@@ -243,14 +243,14 @@ static int probe_controller(struct probe *p)
  * drw_nvme_probe() - prove the mechanism on a controller, and find out about SGLs
  * @t: a namespace
  * @disk: a path to it
- * @dd: the path's controller; dd->sgl and dd->sgl_known are set
+ * @ctrl: the path's controller; ctrl->sgl and ctrl->sgl_known are set
  * @reason: enum dmabuf_rw_reason, set on failure
  *
  * Reads one LBA of the namespace into scratch memory a few times, once per controller.
  *
  * Return: 0, -EPROTO, -ENODEV, -EMEDIUMTYPE or -ENOMEM.
  */
-int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev *dd,
+int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_controller *ctrl,
 		   u32 *reason)
 {
 	struct probe p = {
@@ -261,37 +261,37 @@ int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_dmadev
 	};
 	int ret;
 
-	mutex_lock(&dd->probe_lock);
-	if (dd->gone) {
+	mutex_lock(&ctrl->probe_lock);
+	if (ctrl->gone) {
 		ret = -ENODEV;
 		goto unlock;
 	}
 	ret = 0;
-	if (dd->sgl_known)
+	if (ctrl->sgl_known)
 		goto unlock;
 
 	ret = -ENOMEM;
-	p.ref = dma_alloc_coherent(dd->dev, p.bytes, &p.ref_dma, GFP_KERNEL);
-	p.buf = dma_alloc_coherent(dd->dev, 2 * p.bytes, &p.buf_dma, GFP_KERNEL);
-	p.list = dma_alloc_coherent(dd->dev, DRW_PAGE_BYTES, &p.list_dma, GFP_KERNEL);
+	p.ref = dma_alloc_coherent(ctrl->dev, p.bytes, &p.ref_dma, GFP_KERNEL);
+	p.buf = dma_alloc_coherent(ctrl->dev, 2 * p.bytes, &p.buf_dma, GFP_KERNEL);
+	p.list = dma_alloc_coherent(ctrl->dev, DRW_PAGE_BYTES, &p.list_dma, GFP_KERNEL);
 	if (!p.ref || !p.buf || !p.list)
 		goto free;
 
 	ret = probe_controller(&p);
 	if (ret >= 0) {
-		WRITE_ONCE(dd->sgl, ret);
-		dd->sgl_known = true;
+		WRITE_ONCE(ctrl->sgl, ret);
+		ctrl->sgl_known = true;
 		ret = 0;
 	}
 free:
 	if (p.ref)
-		dma_free_coherent(dd->dev, p.bytes, p.ref, p.ref_dma);
+		dma_free_coherent(ctrl->dev, p.bytes, p.ref, p.ref_dma);
 	if (p.buf)
-		dma_free_coherent(dd->dev, 2 * p.bytes, p.buf, p.buf_dma);
+		dma_free_coherent(ctrl->dev, 2 * p.bytes, p.buf, p.buf_dma);
 	if (p.list)
-		dma_free_coherent(dd->dev, DRW_PAGE_BYTES, p.list, p.list_dma);
+		dma_free_coherent(ctrl->dev, DRW_PAGE_BYTES, p.list, p.list_dma);
 unlock:
-	mutex_unlock(&dd->probe_lock);
+	mutex_unlock(&ctrl->probe_lock);
 	if (ret == -EPROTO)
 		*reason = p.reason;
 	else if (ret == -ENODEV)
