@@ -25,6 +25,8 @@ everything from FREE_MB on belongs to no partition.
 import dataclasses
 import struct
 
+import built
+
 DISK_MB = 512
 SMALL_MB = 64
 PLUG_MB = 128
@@ -192,18 +194,21 @@ def disks_expected(config):
 
 
 def qemu(kernel, config, accel, directory, interactive=False, more_cmdline="",
-         volatile=()):
+         volatile=(), counts=None):
     """The whole command line.
 
     directory holds the disks, the initrd, and the sockets report, host, qmp and
     console, on which the runner listens already. interactive: the console is QEMU's
-    own terminal instead (leave with C-a x).
+    own terminal instead (leave with C-a x). counts: the file for the counts
+    of instructions (bench/plugin.c), or None.
     """
     args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
             "-display", "none", "-nic", "none",
             "-M", "q35,kernel-irqchip=split,accel=" + accel,
             "-bios", FIRMWARE, "-cpu", CPU, "-smp", str(config.cpus),
             "-m", str(config.memory_mb)]
+    if counts:
+        args += ["-plugin", f"{built.PLUGIN},out={counts}"]
     if config.iommu != "off":
         args += ["-device", "intel-iommu,intremap=on,caching-mode=off"]
     args += ["-kernel", kernel.image, "-initrd", f"{directory}/initrd",

@@ -105,6 +105,9 @@ def parse(argv):
                    help="what a program may take (default: %(default)s)")
     p.add_argument("--accel", choices=("kvm", "tcg"), default=os.environ.get("ACCEL"),
                    help="do not find out whether KVM works (also: ACCEL=kvm|tcg)")
+    p.add_argument("--count", metavar="FILE",
+                   help="count instructions between marks (bench/plugin.c) and write the "
+                        "counts to FILE; the machine is emulated")
     p.add_argument("--jobs", type=int, default=1, metavar="N",
                    help="machines that run at a time (default: %(default)s)")
     p.add_argument("--results", metavar="FILE", help="append result lines to FILE")
@@ -114,9 +117,11 @@ def parse(argv):
     p.add_argument("-v", "--verbose", action="count", default=0,
                    help="show what the programs print; -vv: the console too")
     args = p.parse_args(argv)
-    for name in ("script", "results", "output"):
+    for name in ("script", "results", "output", "count"):
         if getattr(args, name):
             setattr(args, name, hostfiles.here(getattr(args, name)))
+    if args.count:
+        args.accel = "tcg"
     if args.jobs < 1 or args.timeout < 1:
         p.error("--jobs and --timeout take numbers from 1 on")
     if args.script and not os.path.isfile(args.script):
@@ -201,6 +206,7 @@ class Run:
         else:
             m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
+        m.counts = args.count
         try:
             m.run(self._files, self._texts, args.cmdline, args.shell)
         finally:
