@@ -39,7 +39,7 @@
 #define FILE_HALF	(8 * MiB)
 #define SKEW		123
 #define MAX_ROUNDS	100
-#define MAX_TRIES	5
+#define MAX_TRIES	3
 #define WARM_UP		0.05
 #define MAX_LANES	32
 

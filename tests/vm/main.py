@@ -14,6 +14,7 @@ import boot
 import built
 import configs
 import hostfiles
+import instructions
 import kernels
 import machine
 import powercut
@@ -203,6 +204,8 @@ class Run:
         echo = Echo(args.verbose > 1, output) if args.verbose or self.free else None
         if pair[1].cuts and not self.free:
             m = powercut.PowerCut(*pair, self.how, echo, args.seed)
+        elif pair[1].counted and not self.free:
+            m = instructions.Instructions(*pair, echo)
         else:
             m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
@@ -240,7 +243,7 @@ class Run:
             pairs = pairs[:1]
         if self._words:
             # These do one thing only.
-            pairs = [p for p in pairs if not p[1].cuts]
+            pairs = [p for p in pairs if not p[1].cuts and not p[1].counted]
         if args.output:
             open(args.output, "w").close()
         jobs = 1 if self.free else args.jobs
