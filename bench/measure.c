@@ -39,7 +39,6 @@
 #define FILE_HALF	(8 * MiB)
 #define SKEW		123
 #define MAX_ROUNDS	100
-#define MAX_TRIES	3
 #define WARM_UP		0.05
 #define MAX_LANES	32
 
@@ -137,22 +136,6 @@ static void report_background(void)
 	       "\"busy\": %.6f}\n", use.window, use.seconds, use.busy);
 }
 
-/*
- * Run a lane once more where one transfer is in flight and the thread did not sleep for nearly
- * each of them: where the host has taken the processor away meanwhile, the emulated drive is
- * done first, and the way to sleep and back, more than half of all instructions, is missing.
- */
-static void run_and_sleep(struct lane *lane, const struct cell *cell, double seconds,
-			  struct sample *sample)
-{
-	unsigned int tries = 0;
-
-	do {
-		lane_run(lane, cell, seconds, sample);
-	} while (cell->depth == 1 && sample->use.sleeps < sample->ios * 0.98 &&
-		 ++tries < MAX_TRIES);
-}
-
 static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned int nr,
 			 unsigned int rounds, double seconds)
 {
@@ -171,7 +154,7 @@ static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned i
 
 			if (!lane_takes(lane, cell))
 				continue;
-			run_and_sleep(lane, cell, seconds, &sample);
+			lane_run(lane, cell, seconds, &sample);
 			printf("{\"record\": \"run\", \"cell\": \"%s\", \"lane\": \"%s\", "
 			       "\"round\": %u, \"window\": %u, \"ios\": %llu, "
 			       "\"sleeps\": %lu, \"seconds\": %.6f, \"busy\": %.6f}\n", name,
