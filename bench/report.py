@@ -2,8 +2,8 @@
 
 usage: report.py DIRECTORY IOMMU...
 
-DIRECTORY holds IOMMU.log and IOMMU.insns of each machine, and gets results.json and
-functions.json.
+DIRECTORY holds IOMMU.log and IOMMU.insns of each machine, and gets results.json,
+functions.json and IOMMU.svg.
 
 Ratios are taken within a round, where both lanes ran within seconds of each other, and
 then the median over the rounds.
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 
+import chart
 import insns
 
 VERSION = 2
@@ -247,6 +248,12 @@ def host():
             "load": os.getloadavg()[1]}
 
 
+def print_load(load, cpus):
+    if load > cpus:
+        print(f"\nThe host was busy, {load:.1f} tasks for {cpus} CPUs: where one transfer is in "
+              "flight, the numbers for the kernel are too high.")
+
+
 def write(path, what):
     with open(path + ".new", "w") as f:
         json.dump(what, f, indent=1)
@@ -262,6 +269,7 @@ def main(argv):
     for iommu in iommus:
         machine, functions[iommu] = make_machine(directory, iommu)
         machines.append(machine)
+        chart.draw(machine, f"{directory}/{iommu}.svg")
     goals = judge(machines)
     now = datetime.datetime.now(datetime.timezone.utc)
     write(f"{directory}/functions.json", functions)
@@ -272,7 +280,8 @@ def main(argv):
         print_machine(machine)
         print_elapsed(machine)
     print_goals(goals)
-    print(f"\n{qemu}; all numbers: {directory}/results.json, "
+    print_load(os.getloadavg()[1], os.cpu_count())
+    print(f"\n{qemu}; all numbers: {directory}/results.json; diagrams: IOMMU.svg; "
           "functions: bench/profile")
     return 0
 
