@@ -86,12 +86,12 @@ def own(functions, ios):
 
 
 def of_cells(runs, windows):
-    """{cell: {function: instructions per transfer}}, of the round that is in the middle."""
+    """{cell: {function: instructions per transfer}}, of the best round: what is done once a tick
+    is done for each transfer of a host that is busy enough."""
     rounds = collections.defaultdict(list)
     for run in runs:
         rounds[run["cell"]].append(own(windows[run["window"]], run["ios"]))
-    return {cell: sorted(found, key=lambda f: sum(f.values()))[len(found) // 2]
-            for cell, found in rounds.items()}
+    return {cell: min(found, key=lambda f: sum(f.values())) for cell, found in rounds.items()}
 
 
 class Instructions(boot.Machine):
