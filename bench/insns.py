@@ -25,13 +25,14 @@ _NAMES = [(part, re.compile(pattern)) for part, pattern in (
     ("io_uring", r"(__|__x64_sys_|__do_sys_|__se_sys_)?io_(?!schedule)|tctx_|ctx_flush|req_"
                  r"|kiocb_done"),
     ("NVMe", r"(__)?nvme_"),
-    ("block", r"(__|___)?(blk|bio|bdev|blkdev|sbitmap|elv|dd|rq_qos|wbt|submit_bio|bvec|bt)_"
-              r"|update_io_ticks|part_in_flight|(__)?submit_bio"),
-    ("files", r"(__)?(ext4|jbd2|iomap|vfs|generic_(file|write|update)|kiocb|file_|filemap"
-              r"|invalidate_inode|touch_atime|atime_|inode_|mnt_|fscrypt|xas_|rw_verify_area"
-              r"|check_block_validity|sb_)"),
-    ("DMA", r"(__)?(dma_|iommu_|iommupt|intel_(?!pmu|pstate|idle)|domain_|qi_|iova|alloc_iova|free_iova"
-            r"|cache_tag|dmar|amd_cc_platform|cc_platform|force_dma|swiotlb|generic_pt|x86_64_pt|vtdss|pt_)"),
+    ("block", r"_*(blk|bio|bdev|blkdev|sbitmap|elv|dd|rq_qos|wbt|submit_bio|bvec|bt)_"
+              r"|_*submit_bio|update_io_ticks|part_in_flight|I_BDEV|ll_\w*merge_fn"),
+    ("files", r"_*(ext4|jbd2|iomap|vfs|generic_(file|write|update)|kiocb|file|filemap|inode|mnt"
+              r"|atime|touch_atime|invalidate_inode|fscrypt|xas|sb|rw_verify_area"
+              r"|check_block_validity|current_time|make_vfs)(_|$|[^a-z])|make_vfs"),
+    ("DMA", r"_*(dma|iommu|intel_(iommu|flush|pasid)|domain|qi|iova|alloc_iova|free_iova"
+            r"|cache_tag|dmar|vtdss|pt|force_dma|swiotlb|amd_cc|cc)_"
+            r"|_*(un)?map_range|make_range|gather_range|__iova_to_phys|clflush_cache"),
 )]
 
 

@@ -4,6 +4,7 @@ import argparse
 import collections
 import json
 import re
+import signal
 import sys
 
 import insns
@@ -71,4 +72,6 @@ def main():
 
 
 if __name__ == "__main__":
+    # Its output may go to "head".
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
