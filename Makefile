@@ -22,7 +22,7 @@ check:		## all tests; ARGS="--config strict --tests roundtrip" for some
 check-debug:	## the same on a kernel with KASAN, lockdep, kmemleak and others, compiled once
 	@scripts/check-debug $(ARGS)
 
-bench:		## measure CPU time per I/O against the alternatives
+bench:		## count instructions per I/O beside the alternatives; ARGS=--quick for a minute
 	@scripts/bench $(ARGS)
 
 shell:		## a shell in the test machine; ARGS="--config 6.12/off" for another

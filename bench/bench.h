@@ -40,18 +40,20 @@ typedef uint64_t u64;
 /* Prints "PROGRAM: reason" and ends the program with status 1. */
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* ---- cpu.c: time that the machine's CPUs were busy ------------------------------- */
+/* ---- cpu.c: instructions, and time that the CPUs were busy ---------------------------- */
 
 struct cpu_mark {
 	double clock;
 	double idle;
-	double host;
+	long sleeps;
+	double mark;	/* how long the plugin took for its mark */
 };
 
 struct cpu_use {
+	unsigned int window;	/* the plugin's number for the instructions */
+	unsigned long sleeps;	/* of this thread */
 	double seconds;	/* elapsed */
 	double busy;	/* CPU seconds that the machine's CPUs were not idle */
-	double host;	/* CPU seconds that the host has spent on them */
 };
 
 /* Loads drw_idle; keeps this thread on the last CPU, away from what runs on the first. */
@@ -60,6 +62,11 @@ void cpu_exit(void);
 void cpu_begin(struct cpu_mark *mark);
 void cpu_end(const struct cpu_mark *begin, struct cpu_use *use);
 double clock_seconds(void);
+
+/* ---- symbols.c ------------------------------------------------------------------------ */
+
+/* Prints records of all functions that the kernel has now, with their addresses. */
+void report_symbols(void);
 
 /* ---- module.c: the benchmark's own kernel modules ---------------------------------- */
 
@@ -92,7 +99,9 @@ struct target {
  * from the mock exporter, as vfio-pci needs one.
  */
 void target_open_bar(struct target *t);
-/* Memory of single pages, none beside its neighbour. */
+/* Give each page of a mapping its memory, in random order, so that no two adjoin. */
+void populate_scattered(u8 *map, u64 bytes);
+/* Memory of such pages. */
 void target_open_udmabuf(struct target *t, u64 bytes);
 void target_open_heap(struct target *t, u64 bytes);
 /* A further dma-buf of the BAR's first @bytes; the caller closes it. */
@@ -105,7 +114,9 @@ int target_bar_part(const struct target *bar, u64 bytes);
  * second is written to.
  */
 struct area {
-	int fd;			/* O_RDWR | O_DIRECT */
+	int fd;			/* O_DIRECT, and O_RDWR or, if @read_only, O_RDONLY */
+	bool read_only;
+	bool file;		/* on a file system, which writes to the disk, too */
 	char disk[32];		/* "nvme0n1" */
 	u64 base;
 	u64 half;
@@ -114,12 +125,14 @@ struct area {
 /* Opens /dev/drw/@role and fills the half that is read. */
 void area_open(struct area *area, const char *role, u64 base, u64 half);
 /*
- * The same in a regular file on an ext4 file system, made on a partition of that disk that
- * begins at @start and has @bytes.
+ * Regular files with the same, on an ext4 file system that is made on a partition of that
+ * disk, which begins at @start and has @bytes.
  */
-void area_open_file(struct area *area, const struct area *disk, u64 start, u64 bytes,
-		    u64 half);
-void area_close_file(struct area *area);
+void area_mount(const struct area *disk, u64 start, u64 bytes);
+void area_open_file(struct area *area, const struct area *disk, const char *name, u64 half,
+		    bool read_only);
+/* All files are closed. */
+void area_unmount(void);
 /* Sectors that the block layer counts as read or written by ordinary I/O so far. */
 u64 area_sectors(const struct area *area, bool write);
 
@@ -168,7 +181,8 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 		      struct dmabuf_rw_device *device, struct target *target);
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
 		     struct target *target);
-void lane_open_fixed(struct lane *lane, const char *name, const struct area *area);
+/* @huge: in memory of huge pages; or of single pages, none beside its neighbour. */
+void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge);
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
 		      struct target *target);
 /*

@@ -104,15 +104,13 @@ static void run_command(const char *command)
 		die("failed: %s", command);
 }
 
-void area_open_file(struct area *area, const struct area *disk, u64 start, u64 bytes,
-		    u64 half)
+void area_mount(const struct area *disk, u64 start, u64 bytes)
 {
 	/* In the kernel only; nothing is written to the disk for it. */
 	struct blkpg_partition part = { .start = start, .length = bytes, .pno = 1 };
 	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part),
 				       .data = &part };
 	char path[64], command[128];
-	struct area zeros;
 
 	if (ioctl(disk->fd, BLKPG, &arg))
 		die("no partition on %s: %s", disk->disk, strerror(errno));
@@ -122,23 +120,36 @@ void area_open_file(struct area *area, const struct area *disk, u64 start, u64 b
 	mkdir(FILE_MOUNT, 0700);
 	if (mount(path, FILE_MOUNT, "ext4", 0, NULL))
 		die("mount of %s: %s", path, strerror(errno));
-
-	*area = (struct area){ .half = half };
-	snprintf(area->disk, sizeof(area->disk), "%s", disk->disk);
-	area->fd = open(FILE_MOUNT "/file", O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
-	if (area->fd < 0 || fallocate(area->fd, 0, 0, 2 * half))
-		die("a file on %s: %s", path, strerror(errno));
-	fill_half(area, "the file");
-	/* All of it must have been written once. */
-	zeros = *area;
-	zeros.base = half;
-	fill_half(&zeros, "the file");
-	fsync(area->fd);
 }
 
-void area_close_file(struct area *area)
+void area_open_file(struct area *area, const struct area *disk, const char *name, u64 half,
+		    bool read_only)
 {
+	struct area second;
+	char path[64];
+
+	*area = (struct area){ .half = half, .file = true, .read_only = read_only };
+	snprintf(area->disk, sizeof(area->disk), "%s", disk->disk);
+	snprintf(path, sizeof(path), FILE_MOUNT "/%s", name);
+	area->fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+	if (area->fd < 0 || fallocate(area->fd, 0, 0, 2 * half))
+		die("%s: %s", path, strerror(errno));
+	fill_half(area, path);
+	/* All of it must have been written once. */
+	second = *area;
+	second.base = half;
+	fill_half(&second, path);
+	fsync(area->fd);
+	if (!read_only)
+		return;
 	close(area->fd);
+	area->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (area->fd < 0)
+		die("%s: %s", path, strerror(errno));
+}
+
+void area_unmount(void)
+{
 	if (umount(FILE_MOUNT))
 		die("umount: %s", strerror(errno));
 }
@@ -161,8 +172,11 @@ u64 area_sectors(const struct area *area, bool write)
 	u64 all, other;
 	int tries = 0;
 
+	/* Of a file: with all that the file system does. */
 	snprintf(disk, sizeof(disk), "/sys/block/%s/stat", area->disk);
 	snprintf(part, sizeof(part), "/sys/block/%s/%sp1/stat", area->disk, area->disk);
+	if (area->file)
+		return sectors(part, write);
 	if (access(part, F_OK))
 		return sectors(disk, write);
 	/*

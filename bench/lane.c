@@ -42,7 +42,7 @@ static void open_ring(struct lane *lane, int fd)
 		die("%s: the ring cannot be made: %s", lane->name, strerror(-ret));
 }
 
-static void open_stage(struct lane *lane)
+static void open_stage(struct lane *lane, bool huge)
 {
 	/* Aligned to 2 MiB, or the kernel finds no huge page in it. */
 	u64 align = 2 * MiB, bytes = MAX_DEPTH * MAX_BLOCK;
@@ -55,14 +55,28 @@ static void open_stage(struct lane *lane)
 	if (map == MAP_FAILED)
 		die("%s: no memory", lane->name);
 	lane->stage = (u8 *)(((uintptr_t)map + align - 1) & ~(uintptr_t)(align - 1));
-	madvise(lane->stage, bytes, MADV_HUGEPAGE);
-	memset(lane->stage, 0, bytes);
+	madvise(lane->stage, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	if (huge)
+		memset(lane->stage, 0, bytes);
+	else
+		populate_scattered(lane->stage, bytes);
 
 	iov.iov_base = lane->stage;
 	iov.iov_len = bytes;
 	ret = io_uring_register_buffers(&lane->ring, &iov, 1);
 	if (ret)
 		die("%s: the buffer cannot be registered: %s", lane->name, strerror(-ret));
+}
+
+/* Read all of a file once: the first transfers of its blocks look them up. */
+static void meet_blocks(const struct lane *lane)
+{
+	u64 off;
+
+	for (off = 0; off < 2 * lane->area->half; off += MAX_BLOCK)
+		if (dmabuf_rw_read(lane->binding, off, 0, MAX_BLOCK, 0, NULL) !=
+		    (s64)MAX_BLOCK)
+			die("%s: the file cannot be read", lane->name);
 }
 
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
@@ -81,6 +95,8 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 		die("%s: bind: %s", name, why);
 	}
 	open_ring(lane, dmabuf_rw_binding_fd(lane->binding));
+	if (area->file)
+		meet_blocks(lane);
 }
 
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
@@ -104,11 +120,11 @@ void lane_open_floor(struct lane *lane, const char *name, const struct area *are
 	open_ring(lane, lane->floor_fd);
 }
 
-void lane_open_fixed(struct lane *lane, const char *name, const struct area *area)
+void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge)
 {
 	*lane = (struct lane){ .name = name, .kind = LANE_FIXED, .area = area };
 	open_ring(lane, area->fd);
-	open_stage(lane);
+	open_stage(lane, huge);
 }
 
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
@@ -117,7 +133,7 @@ void lane_open_bounce(struct lane *lane, const char *name, const struct area *ar
 	*lane = (struct lane){ .name = name, .kind = LANE_BOUNCE, .area = area,
 			       .target = target };
 	open_ring(lane, area->fd);
-	open_stage(lane);
+	open_stage(lane, true);
 	lane->copy_in = copy_choose(target->map, lane->stage, MAX_BLOCK,
 				    &lane->copy_in_name);
 	lane->copy_out = copy_choose(lane->stage, target->map, MAX_BLOCK,
@@ -156,7 +172,7 @@ bool lane_takes(const struct lane *lane, const struct cell *cell)
 		return false;
 	if (lane->kind == LANE_FLOOR && cell->block > 4 * KiB)
 		return false;
-	if (lane->skew && cell->write)
+	if (cell->write && (lane->skew || lane->area->read_only))
 		return false;
 	/* Its area has to hold all that is in flight, twice with a skew. */
 	return lane->area->half / cell->block / (lane->skew ? 2 : 1) >= cell->depth;

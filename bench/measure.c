@@ -36,7 +36,7 @@
 /* On the same disk behind that, for a file system. */
 #define FILE_AT		(64 * MiB)
 #define FILE_FS_BYTES	(64 * MiB)
-#define FILE_HALF	(16 * MiB)
+#define FILE_HALF	(8 * MiB)
 #define SKEW		123
 #define MAX_ROUNDS	100
 #define WARM_UP		0.05
@@ -132,8 +132,8 @@ static void report_background(void)
 	cpu_begin(&begin);
 	sleep(1);
 	cpu_end(&begin, &use);
-	printf("{\"record\": \"background\", \"seconds\": %.6f, \"busy\": %.6f, "
-	       "\"host\": %.6f}\n", use.seconds, use.busy, use.host);
+	printf("{\"record\": \"background\", \"window\": %u, \"seconds\": %.6f, "
+	       "\"busy\": %.6f}\n", use.window, use.seconds, use.busy);
 }
 
 static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned int nr,
@@ -156,10 +156,11 @@ static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned i
 				continue;
 			lane_run(lane, cell, seconds, &sample);
 			printf("{\"record\": \"run\", \"cell\": \"%s\", \"lane\": \"%s\", "
-			       "\"round\": %u, \"ios\": %llu, \"seconds\": %.6f, "
-			       "\"busy\": %.6f, \"host\": %.6f}\n", name, lane->name,
-			       round, (unsigned long long)sample.ios,
-			       sample.use.seconds, sample.use.busy, sample.use.host);
+			       "\"round\": %u, \"window\": %u, \"ios\": %llu, "
+			       "\"sleeps\": %lu, \"seconds\": %.6f, \"busy\": %.6f}\n", name,
+			       lane->name, round, sample.use.window,
+			       (unsigned long long)sample.ios, sample.use.sleeps,
+			       sample.use.seconds, sample.use.busy);
 		}
 	fflush(stdout);
 }
@@ -187,7 +188,7 @@ static void measure(struct lane *lanes, unsigned int nr)
 				if (cell.block > MAX_BLOCK && cell.depth > 1)
 					continue;
 				cell_name(&cell, name);
-				if (!fnmatch(only, name, 0))
+				if (!fnmatch(only, name, FNM_EXTMATCH))
 					measure_cell(&cell, lanes, nr, rounds, seconds);
 			}
 }
@@ -223,7 +224,7 @@ int main(void)
 	static struct lane lanes[MAX_LANES];
 	struct dmabuf_rw_device *device;
 	unsigned int nr = 0, i;
-	struct area area, file;
+	struct area area, file, read_only, unbound;
 	int ret;
 
 	take_standard_descriptors();
@@ -234,7 +235,11 @@ int main(void)
 		die("the module: %s", dmabuf_rw_error_cause(&(struct dmabuf_rw_error){
 			.call = DMABUF_RW_CALL_OPEN, .err = -ret }));
 	area_open(&area, ROLE, AREA_BASE, AREA_HALF);
-	area_open_file(&file, &area, FILE_AT, FILE_FS_BYTES, FILE_HALF);
+	area_mount(&area, FILE_AT, FILE_FS_BYTES);
+	area_open_file(&file, &area, "bound", FILE_HALF, false);
+	area_open_file(&read_only, &area, "read-only", FILE_HALF, true);
+	/* A bound file takes no ordinary writes. */
+	area_open_file(&unbound, &area, "unbound", FILE_HALF, false);
 	target_open_bar(&bar);
 	target_open_udmabuf(&udmabuf, MAX_DEPTH * MAX_BLOCK);
 	target_open_heap(&heap, MAX_DEPTH * MAX_BLOCK);
@@ -250,7 +255,9 @@ int main(void)
 	if (wanted("direct-heap"))
 		lane_open_direct(&lanes[nr++], "direct-heap", &area, device, &heap);
 	if (wanted("fixed"))
-		lane_open_fixed(&lanes[nr++], "fixed", &area);
+		lane_open_fixed(&lanes[nr++], "fixed", &area, true);
+	if (wanted("fixed-pages"))
+		lane_open_fixed(&lanes[nr++], "fixed-pages", &area, false);
 	if (wanted("bounce-bar"))
 		lane_open_bounce(&lanes[nr++], "bounce-bar", &area, &bar);
 	if (wanted("bounce-udmabuf"))
@@ -259,6 +266,11 @@ int main(void)
 		lane_open_floor(&lanes[nr++], "floor-udmabuf", &area, &udmabuf);
 	if (wanted("file-udmabuf"))
 		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf);
+	if (wanted("file-ro-udmabuf"))
+		lane_open_direct(&lanes[nr++], "file-ro-udmabuf", &read_only, device,
+				 &udmabuf);
+	if (wanted("file-fixed"))
+		lane_open_fixed(&lanes[nr++], "file-fixed", &unbound, true);
 	if (wanted("odd-udmabuf")) {
 		lane_open_direct(&lanes[nr], "odd-udmabuf", &area, device, &udmabuf);
 		lanes[nr++].skew = SKEW;
@@ -273,11 +285,15 @@ int main(void)
 	for (i = 0; i < nr; i++)
 		report_lane(&lanes[i]);
 
+	report_symbols();
 	report_background();
 	measure(lanes, nr);
 	for (i = 0; i < nr; i++)
 		lane_close(&lanes[i]);
-	area_close_file(&file);
+	close(file.fd);
+	close(read_only.fd);
+	close(unbound.fd);
+	area_unmount();
 	cpu_exit();
 	printf("measured\n");
 	return 0;

@@ -1,6 +1,9 @@
-"""report - turn what measure printed into results.json and a table.
+"""report - turn what measure printed and the plugin counted into results and a table.
 
-usage: report.py RESULTS LOG...
+usage: report.py DIRECTORY IOMMU...
+
+DIRECTORY holds IOMMU.log and IOMMU.insns of each machine, and gets results.json,
+functions.json and IOMMU.svg.
 
 Ratios are taken within a round, where both lanes ran within seconds of each other, and
 then the median over the rounds.
@@ -16,34 +19,39 @@ import statistics
 import subprocess
 import sys
 
-VERSION = 1
+import chart
+import insns
 
-# What the ratios are of, for each cell: (lane, what it is compared with).
-PAIRS = (
-    ("direct-bar", "fixed"),
-    ("direct-udmabuf", "fixed"),
-    ("direct-heap", "fixed"),
-    ("floor-udmabuf", "fixed"),
-    ("direct-udmabuf", "floor-udmabuf"),
-    ("direct-bar", "bounce-bar"),
-    ("direct-udmabuf", "bounce-udmabuf"),
-    ("file-udmabuf", "direct-udmabuf"),
-    ("odd-udmabuf", "direct-udmabuf"),
-)
+VERSION = 2
+# What a function takes of an I/O at least to be kept.
+SMALLEST = 0.05
 
+# What a lane is compared with: the first of these that runs the same cell.
+REFERENCES = {
+    "direct-bar": ("fixed",),
+    "direct-udmabuf": ("fixed-pages", "fixed"),
+    "direct-heap": ("fixed",),
+    "floor-udmabuf": ("fixed",),
+    "bounce-bar": ("fixed",),
+    "bounce-udmabuf": ("fixed",),
+    "file-udmabuf": ("file-fixed",),
+    "file-ro-udmabuf": ("file-fixed",),
+    "odd-udmabuf": ("direct-udmabuf",),
+    "library": ("naive-udmabuf",),
+}
 
-# (machine's IOMMU or None for all, pattern of cells, pairs, largest ratio, text)
+# (machine's IOMMU or None for all, pattern of cells, pairs of lanes, largest ratio, text)
 TO_FIXED = (("direct-bar", "fixed"), ("direct-udmabuf", "fixed"))
 FLOOR = (("floor-udmabuf", "fixed"),)
 TO_BOUNCE = (("direct-bar", "bounce-bar"), ("direct-udmabuf", "bounce-udmabuf"))
 GOALS = (
-    ("off", r"4k-random-.*-qd32", TO_FIXED, 0.5, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
-    ("strict", r"4k-random-.*-qd32", TO_FIXED, 0.2, "4 KiB, QD32: CPU per I/O beside READ_FIXED"),
+    ("off", r"4k-random-.*-qd32", TO_FIXED, 0.5, "4 KiB, QD32: beside READ_FIXED"),
+    ("strict", r"4k-random-.*-qd32", TO_FIXED, 0.2, "4 KiB, QD32: beside READ_FIXED"),
     (None, r"4k-random-.*-qd32", (("direct-udmabuf", "floor-udmabuf"),), 1.2,
-     "4 KiB, QD32: CPU per I/O beside a bare command"),
-    (None, r"(128k|1m)-.*", TO_BOUNCE, 0.33, "128 KiB and above: CPU per I/O beside bounce"),
+     "4 KiB, QD32: beside a bare command"),
+    (None, r"(128k|1m)-.*", TO_BOUNCE, 0.33, "128 KiB and above: beside bounce"),
     (None, r"(4k|128k)-.*-qd32", (("file-udmabuf", "direct-udmabuf"),), 1.05,
-     "QD32: CPU per I/O of a file beside the disk"),
+     "QD32: a file beside the disk"),
 )
 
 
@@ -69,10 +77,27 @@ def records(path):
     return found
 
 
-def pairs_of(lanes):
-    """PAIRS among these lanes, and each of the library's bouncing beside the simplest."""
-    pairs = PAIRS + tuple((n, "naive-udmabuf") for n in lanes if n.startswith("library-"))
-    return [p for p in pairs if p[0] in lanes and p[1] in lanes]
+def count(found, path):
+    """Add to each run what the plugin counted in its window, and return how much of an I/O
+    each function takes, {cell: {lane: {"NAME [MODULE]": instructions}}}."""
+    runs = {r["window"]: r for r in found["run"]}
+    sums = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
+    ios = collections.Counter()
+    symbols = insns.Symbols(r["list"] for r in found["symbols"])
+    for window, functions in insns.windows(path, symbols):
+        run = runs.pop(window, None)
+        if run:
+            run["parts"] = insns.parts(functions)
+            run["instructions"] = sum(run["parts"].values())
+            sums[run["cell"]][run["lane"]].update(functions)
+            ios[run["cell"], run["lane"]] += run["ios"]
+    if runs:
+        raise SystemExit(f"report: {path} lacks {len(runs)} windows")
+    return {cell: {lane: {f"{name} [{module}]": n / ios[cell, lane]
+                          for (name, module), n in functions.most_common()
+                          if n / ios[cell, lane] >= SMALLEST}
+                   for lane, functions in lanes.items()}
+            for cell, lanes in sums.items()}
 
 
 def parse_cell(name):
@@ -82,6 +107,14 @@ def parse_cell(name):
             "direction": direction, "depth": int(depth[2:])}
 
 
+def ratio(cell, lane, other, kind):
+    """Of what an I/O takes, within each round; None if one of them did not run."""
+    if lane not in cell["lanes"] or other not in cell["lanes"]:
+        return None
+    pairs = zip(cell["lanes"][lane]["rounds"], cell["lanes"][other]["rounds"])
+    return spread(a[kind] / a["ios"] / (b[kind] / b["ios"]) for a, b in pairs)
+
+
 def make_cell(name, runs):
     """runs: {lane: {round: record}}"""
     cell = parse_cell(name)
@@ -89,148 +122,119 @@ def make_cell(name, runs):
     for lane, by_round in runs.items():
         rounds = [by_round[k] for k in sorted(by_round)]
         cell["lanes"][lane] = {
+            "instructions_per_io": spread(r["instructions"] / r["ios"] for r in rounds),
+            "parts_per_io": {p: statistics.median(r["parts"][p] / r["ios"] for r in rounds)
+                             for p in insns.PARTS},
             "busy_us_per_io": spread(r["busy"] / r["ios"] * 1e6 for r in rounds),
-            "host_us_per_io": spread(r["host"] / r["ios"] * 1e6 for r in rounds),
+            "sleeps_per_io": spread(r["sleeps"] / r["ios"] for r in rounds),
             "ios_per_second": spread(r["ios"] / r["seconds"] for r in rounds),
             "bytes_per_second": spread(r["ios"] / r["seconds"] * cell["block_bytes"]
                                        for r in rounds),
             "rounds": rounds,
         }
-    cell["ratios"] = []
-    for lane, other in pairs_of(runs):
-        cell["ratios"].append({
-            "lane": lane, "beside": other,
-            **{kind: spread(runs[lane][k][kind] / runs[lane][k]["ios"] /
-                            (runs[other][k][kind] / runs[other][k]["ios"])
-                            for k in runs[lane])
-               for kind in ("busy", "host", "seconds")}})
+    for lane, numbers in cell["lanes"].items():
+        others = REFERENCES.get("library" if lane.startswith("library-") else lane, ())
+        other = next((o for o in others if o in cell["lanes"]), None)
+        if other:
+            numbers["reference"] = other
+            numbers["ratio"] = {kind: ratio(cell, lane, other, kind)
+                                for kind in ("instructions", "busy", "seconds")}
     return cell
 
 
-def make_machine(path):
-    found = records(path)
+def make_machine(directory, iommu):
+    """(what results.json has of a machine, its functions)"""
+    found = records(f"{directory}/{iommu}.log")
+    functions = count(found, f"{directory}/{iommu}.insns")
     runs = collections.defaultdict(lambda: collections.defaultdict(dict))
     for r in found["run"]:
-        runs[r["cell"]][r["lane"]][r["round"]] = {k: r[k] for k in
-                                                  ("ios", "seconds", "busy", "host")}
+        runs[r["cell"]][r["lane"]][r["round"]] = {
+            k: r[k] for k in ("ios", "instructions", "parts", "sleeps", "seconds", "busy")}
     return {**found["machine"][0], "background": found["background"][0],
             "lanes": found["lane"], "metadata": found["metadata"],
-            "cells": [make_cell(name, lanes) for name, lanes in runs.items()]}
-
-
-def ratio_of(cell, pair):
-    return next((r for r in cell["ratios"] if (r["lane"], r["beside"]) == pair), None)
+            "cells": [make_cell(name, lanes) for name, lanes in runs.items()]}, functions
 
 
 def worst_of(machine, pattern, pairs, kind):
     """(cell and lane, ratio) of the largest median, or None."""
-    values = {f"{cell['name']} {pair[0]}": r[kind]["median"]
+    values = {f"{cell['name']} {pair[0]}": r["median"]
               for cell in machine["cells"] if re.fullmatch(pattern, cell["name"])
-              for pair in pairs if (r := ratio_of(cell, pair))}
+              for pair in pairs if (r := ratio(cell, *pair, kind))}
     return max(values.items(), key=lambda item: item[1], default=None)
 
 
-def floor_of(machine, pattern, pairs):
-    """{kind: ratio} of the bare command, where a goal is beside the same; or None."""
-    if pairs is not TO_FIXED or not worst_of(machine, pattern, FLOOR, "busy"):
-        return None
-    return {kind: worst_of(machine, pattern, FLOOR, kind)[1] for kind in ("busy", "host")}
-
-
 def judge(machines):
-    """A goal counts as met by "busy"; "host" is told beside it, since a loaded host
-    makes a lane that waits for emulated devices look busier than it is. "floor" is what
-    the bare command comes to at worst, where that is measured: the floor under any module
-    that makes a command of each entry and has it completed by interrupt."""
+    """A goal is met by its instructions; "busy" is told beside it. "floor" is what the bare
+    command comes to at worst, where that is measured: the floor under any module that makes
+    a command of each entry and has it completed by interrupt."""
     goals = []
     for machine in machines:
         for iommu, pattern, pairs, limit, text in GOALS:
             if iommu not in (None, machine["iommu"]):
                 continue
-            worst = worst_of(machine, pattern, pairs, "busy")
+            worst = worst_of(machine, pattern, pairs, "instructions")
             if worst:
+                floor = pairs is TO_FIXED and worst_of(machine, pattern, FLOOR, "instructions")
                 goals.append({"iommu": machine["iommu"], "text": text, "limit": limit,
                               "worst": worst[0], "value": worst[1],
-                              "host": worst_of(machine, pattern, pairs, "host")[1],
-                              "floor": floor_of(machine, pattern, pairs),
+                              "busy": worst_of(machine, pattern, pairs, "busy")[1],
+                              "floor": floor[1] if floor else None,
                               "met": worst[1] <= limit})
         sizes = {m["buffer_bytes"]: m["metadata_bytes"] for m in machine["metadata"]}
         goals.append({"iommu": machine["iommu"], "limit": sizes[min(sizes)],
-                      "text": "binding metadata of a BAR is independent of its size",
+                      "text": "metadata of a BAR is independent of its size",
                       "worst": f"{max(sizes) >> 20} MiB beside {min(sizes) >> 20} MiB",
-                      "value": sizes[max(sizes)], "host": None, "floor": None,
+                      "value": sizes[max(sizes)], "busy": None, "floor": None,
                       "met": len(set(sizes.values())) == 1})
     return goals
 
 
-def short(lane):
-    return lane.replace("direct-", "")
-
-
-def pair_name(pair):
-    other = pair[1].split("-")[0]
-    ours = "floor" if pair[0].startswith("floor") else short(pair[0])
-    return f"{ours} / {'disk' if other == 'direct' else other}"
-
-
-def limit_of(iommu, cell, pair):
-    """The goal for a ratio, or None."""
-    return next((limit for only, pattern, pairs, limit, _ in GOALS
-                 if only in (None, iommu) and pair in pairs and
-                 re.fullmatch(pattern, cell["name"])), None)
+def print_lane(lane, numbers, depth):
+    n = numbers["instructions_per_io"]
+    row = f"  {lane:<17}{n['median']:10.0f}{n['q1']:11.0f}..{n['q3']:<8.0f}"
+    row += "".join(f"{numbers['parts_per_io'][p]:9.0f}" for p in insns.PARTS)
+    row += f"{numbers['busy_us_per_io']['median']:11.1f}"
+    if "reference" in numbers:
+        r = numbers["ratio"]
+        row += f"{r['instructions']['median']:9.2f}{r['busy']['median']:7.2f}  " \
+               f"{numbers['reference']:<15}"
+    if depth == 1 and numbers["sleeps_per_io"]["median"] < 0.95:
+        row += f"  slept for {numbers['sleeps_per_io']['median']:.2f} of the transfers only"
+    print(row)
 
 
 def print_machine(machine):
-    lanes = [lane["name"] for lane in machine["lanes"]]
-    pairs = pairs_of(lanes)
     print(f"\nIOMMU {machine['iommu']}, kernel {machine['kernel']}, {machine['accel']}, "
-          f"{machine['cpus']} CPUs")
-    print(f"\n{'CPU time per I/O, microseconds':<32}" +
-          "".join(f"{short(n):>16}" for n in lanes))
+          f"{machine['cpus']} CPUs: instructions per I/O")
     for cell in machine["cells"]:
-        print(f"  {cell['name']:<30}" + "".join(
-            f"{cell['lanes'][n]['busy_us_per_io']['median']:16.1f}"
-            if n in cell["lanes"] else " " * 16 for n in lanes))
-    print(f"\n{'ratios, middle half, goal':<32}" +
-          "".join(f"{pair_name(p):>26}" for p in pairs))
-    for cell in machine["cells"]:
-        row = f"  {cell['name']:<30}"
-        for pair in pairs:
-            r = ratio_of(cell, pair)
-            if not r:
-                row += " " * 26
-                continue
-            r = r["busy"]
-            limit = limit_of(machine["iommu"], cell, pair)
-            goal = f" <={limit:.2f}" if limit else " " * 7
-            row += f"{r['median']:.2f} ({r['q1']:.2f}..{r['q3']:.2f}){goal}".rjust(26)
-        print(row)
+        print(f"\n{cell['name']:<21}{'median':>8}{'middle half':>17}    " +
+              "".join(f"{p:>9}" for p in insns.PARTS) +
+              f"{'busy, us':>11}{'ratio':>9}{'busy':>7}  to")
+        for lane, numbers in cell["lanes"].items():
+            print_lane(lane, numbers, cell["depth"])
 
 
 def print_elapsed(machine):
     """Where what counts is that copying and the drive's work overlap."""
     for cell in machine["cells"]:
-        for ratio in cell["ratios"]:
-            if ratio["beside"] == "naive-udmabuf":
-                r = ratio["seconds"]
-                print(f"  {cell['name']}: {ratio['lane']} takes {r['median']:.2f} "
+        for lane, numbers in cell["lanes"].items():
+            if numbers.get("reference") == "naive-udmabuf":
+                r = numbers["ratio"]["seconds"]
+                print(f"  {cell['name']}: {lane} takes {r['median']:.2f} "
                       f"({r['q1']:.2f}..{r['q3']:.2f}) of the time of the simplest bounce")
 
 
 def print_goals(goals):
-    print(f"\n{'goal':<62}{'limit':>7}{'worst':>8}  {'':<8}{'host view':>9}")
+    print(f"\n{'goal: instructions per I/O':<59}{'limit':>7}{'worst':>8}  {'':<8}{'busy':>6}")
     for g in goals:
         number = "{:.2f}" if isinstance(g["value"], float) else "{}"
-        view = number.format(g["host"]) if g["host"] is not None else ""
-        print(f"{'IOMMU ' + g['iommu']:<13}{g['text']:<49}{number.format(g['limit']):>7}"
+        busy = number.format(g["busy"]) if g["busy"] is not None else ""
+        print(f"{'IOMMU ' + g['iommu']:<13}{g['text']:<46}{number.format(g['limit']):>7}"
               f"{number.format(g['value']):>8}  {'met' if g['met'] else 'missed':<8}"
-              f"{view:>9}  {g['worst']}")
+              f"{busy:>6}  {g['worst']}")
         if g["floor"]:
-            print(f"{'':<13}{'  the bare command at worst, which is the floor':<56}"
-                  f"{g['floor']['busy']:8.2f}  {'':<8}{g['floor']['host']:9.2f}")
-    if any(g["host"] is not None and (g["host"] <= g["limit"]) != g["met"] for g in goals):
-        print("Where the host's view is on the other side of a limit, the host was too busy "
-              "or the value is too near: run it again.")
+            print(f"{'':<13}{'  the bare command at worst, which is the floor':<53}"
+                  f"{g['floor']:8.2f}")
 
 
 def host():
@@ -244,24 +248,41 @@ def host():
             "load": os.getloadavg()[1]}
 
 
+def print_load(load, cpus):
+    if load > cpus:
+        print(f"\nThe host was busy, {load:.1f} tasks for {cpus} CPUs: where one transfer is in "
+              "flight, the numbers for the kernel are too high.")
+
+
+def write(path, what):
+    with open(path + ".new", "w") as f:
+        json.dump(what, f, indent=1)
+        f.write("\n")
+    os.rename(path + ".new", path)
+
+
 def main(argv):
-    results, logs = argv[0], argv[1:]
+    directory, iommus = argv[0], argv[1:]
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True,
                           text=True, check=True).stdout.split("\n")[0]
-    machines = [make_machine(log) for log in logs]
+    machines, functions = [], {}
+    for iommu in iommus:
+        machine, functions[iommu] = make_machine(directory, iommu)
+        machines.append(machine)
+        chart.draw(machine, f"{directory}/{iommu}.svg")
     goals = judge(machines)
     now = datetime.datetime.now(datetime.timezone.utc)
-    with open(results + ".new", "w") as f:
-        json.dump({"version": VERSION, "date": now.isoformat(timespec="seconds"),
-                   "qemu": qemu, "host": host(), "machines": machines, "goals": goals},
-                  f, indent=1)
-        f.write("\n")
-    os.rename(results + ".new", results)
+    write(f"{directory}/functions.json", functions)
+    write(f"{directory}/results.json",
+          {"version": VERSION, "date": now.isoformat(timespec="seconds"), "qemu": qemu,
+           "host": host(), "machines": machines, "goals": goals})
     for machine in machines:
         print_machine(machine)
         print_elapsed(machine)
     print_goals(goals)
-    print(f"\n{qemu}; all numbers: {results}")
+    print_load(os.getloadavg()[1], os.cpu_count())
+    print(f"\n{qemu}; all numbers: {directory}/results.json; diagrams: IOMMU.svg; "
+          "functions: bench/profile")
     return 0
 
 

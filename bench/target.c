@@ -65,8 +65,7 @@ static int mock_bar(u64 bytes)
 
 static void map_whole(struct target *t, int fd)
 {
-	t->map = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
-		      0);
+	t->map = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (t->map == MAP_FAILED)
 		die("%s cannot be mapped: %s", t->name, strerror(errno));
 }
@@ -121,15 +120,13 @@ int target_bar_part(const struct target *bar, u64 bytes)
 	return fd;
 }
 
-/* Give each page of the file its memory, in random order, so that no two adjoin. */
-static void populate_scattered(int memfd, u64 bytes)
+void populate_scattered(u8 *map, u64 bytes)
 {
 	u64 pages = bytes / 4096, i, k, random = 88172645463325252ULL;
 	u32 *order = calloc(pages, sizeof(*order));
-	u8 *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 
-	if (!order || map == MAP_FAILED)
-		die("no memory for a udmabuf");
+	if (!order)
+		die("no memory");
 	for (i = 0; i < pages; i++)
 		order[i] = i;
 	for (i = pages - 1; i; i--) {
@@ -145,7 +142,6 @@ static void populate_scattered(int memfd, u64 bytes)
 	}
 	for (i = 0; i < pages; i++)
 		*(volatile u8 *)(map + order[i] * 4096ULL) = 0;
-	munmap(map, bytes);
 	free(order);
 }
 
@@ -162,12 +158,12 @@ void target_open_udmabuf(struct target *t, u64 bytes)
 	if (memfd < 0 || ftruncate(memfd, bytes) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		die("memfd: %s", strerror(errno));
-	populate_scattered(memfd, bytes);
+	map_whole(t, memfd);
+	populate_scattered(t->map, bytes);
 	create.memfd = memfd;
 	t->fd = ioctl(node, UDMABUF_CREATE, &create);
 	if (t->fd < 0)
 		die("udmabuf: %s", strerror(errno));
-	map_whole(t, memfd);
 	close(memfd);
 	close(node);
 }

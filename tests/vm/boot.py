@@ -50,6 +50,7 @@ class Machine:
         self.results = []
         self.status = {}
         self.environment = {}   # further variables for the programs
+        self.counts = None      # file for the counts of instructions, if they are counted
         self.seconds = 0.0
         self.boot_seconds = 0.0
         self.hung_boots = 0
@@ -260,7 +261,7 @@ class Machine:
 
     def _run(self, directory, logs, cmdline):
         argv = machine.qemu(self.kernel, self.config, self._how, directory, self._shell,
-                            cmdline, self.volatile)
+                            cmdline, self.volatile, self.counts)
         with open(f"{logs}/qemu.cmd", "w") as f:
             f.write(subprocess.list2cmdline(argv) + "\n")
         with contextlib.ExitStack() as stack:

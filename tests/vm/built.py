@@ -14,6 +14,7 @@ COPY = "/tmp/built"
 GUEST = COPY + "/guest"         # test programs
 TOOL = COPY + "/tools/dmabuf-rw"
 LIBRARIES = COPY + "/lib"
+PLUGIN = COPY + "/bench/plugin.so"
 
 
 def _wanted(path):
@@ -23,7 +24,7 @@ def _wanted(path):
 
 
 def take():
-    for part in ("guest", "tools", "lib", "modules"):
+    for part in ("guest", "tools", "lib", "modules", "bench"):
         for d, _, files in os.walk(f"{kernels.BUILD}/{part}"):
             for f in files:
                 path = f"{d}/{f}"

@@ -36,6 +36,7 @@ _NEWEST = (
     # No buffer can be bound here, and that is what there is to test.
     machine.Config("swiotlb", "off", "swiotlb=force",
                    tests=("errors_bind/bounced_buffers_are_EADDRNOTAVAIL", "exporters")),
+    machine.Config("instructions", "off", "nokaslr", counted=True),
 )
 
 # For the debug kernel. The slow tests of throughput, random models and the command line

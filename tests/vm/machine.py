@@ -25,6 +25,8 @@ everything from FREE_MB on belongs to no partition.
 import dataclasses
 import struct
 
+import built
+
 DISK_MB = 512
 SMALL_MB = 64
 PLUG_MB = 128
@@ -70,6 +72,7 @@ class Config:
     tests: tuple = ()       # what runs here, as for --tests; empty: everything
     without: tuple = ()     # programs that do not run here, unless someone names them
     cuts: int = 0           # how often it loses power (powercut.py), which is all it does
+    counted: bool = False   # it counts instructions (instructions.py), and does nothing else
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,18 +195,23 @@ def disks_expected(config):
 
 
 def qemu(kernel, config, accel, directory, interactive=False, more_cmdline="",
-         volatile=()):
+         volatile=(), counts=None):
     """The whole command line.
 
     directory holds the disks, the initrd, and the sockets report, host, qmp and
     console, on which the runner listens already. interactive: the console is QEMU's
-    own terminal instead (leave with C-a x).
+    own terminal instead (leave with C-a x). counts: the file for the counts
+    of instructions (bench/plugin.c), or None.
     """
     args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
             "-display", "none", "-nic", "none",
             "-M", "q35,kernel-irqchip=split,accel=" + accel,
             "-bios", FIRMWARE, "-cpu", CPU, "-smp", str(config.cpus),
             "-m", str(config.memory_mb)]
+    if counts:
+        # A thread of QEMU that wakes up takes no processor from another one. Otherwise, on a
+        # busy host, a drive answers before the guest's thread that waits for it can sleep.
+        args = ["chrt", "--batch", "0", *args, "-plugin", f"{built.PLUGIN},out={counts}"]
     if config.iommu != "off":
         args += ["-device", "intel-iommu,intremap=on,caching-mode=off"]
     args += ["-kernel", kernel.image, "-initrd", f"{directory}/initrd",

@@ -14,6 +14,7 @@ import boot
 import built
 import configs
 import hostfiles
+import instructions
 import kernels
 import machine
 import powercut
@@ -105,6 +106,9 @@ def parse(argv):
                    help="what a program may take (default: %(default)s)")
     p.add_argument("--accel", choices=("kvm", "tcg"), default=os.environ.get("ACCEL"),
                    help="do not find out whether KVM works (also: ACCEL=kvm|tcg)")
+    p.add_argument("--count", metavar="FILE",
+                   help="count instructions between marks (bench/plugin.c) and write the "
+                        "counts to FILE; the machine is emulated")
     p.add_argument("--jobs", type=int, default=1, metavar="N",
                    help="machines that run at a time (default: %(default)s)")
     p.add_argument("--results", metavar="FILE", help="append result lines to FILE")
@@ -114,9 +118,11 @@ def parse(argv):
     p.add_argument("-v", "--verbose", action="count", default=0,
                    help="show what the programs print; -vv: the console too")
     args = p.parse_args(argv)
-    for name in ("script", "results", "output"):
+    for name in ("script", "results", "output", "count"):
         if getattr(args, name):
             setattr(args, name, hostfiles.here(getattr(args, name)))
+    if args.count:
+        args.accel = "tcg"
     if args.jobs < 1 or args.timeout < 1:
         p.error("--jobs and --timeout take numbers from 1 on")
     if args.script and not os.path.isfile(args.script):
@@ -198,9 +204,12 @@ class Run:
         echo = Echo(args.verbose > 1, output) if args.verbose or self.free else None
         if pair[1].cuts and not self.free:
             m = powercut.PowerCut(*pair, self.how, echo, args.seed)
+        elif pair[1].counted and not self.free:
+            m = instructions.Instructions(*pair, echo)
         else:
             m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
+        m.counts = args.count
         try:
             m.run(self._files, self._texts, args.cmdline, args.shell)
         finally:
@@ -234,7 +243,7 @@ class Run:
             pairs = pairs[:1]
         if self._words:
             # These do one thing only.
-            pairs = [p for p in pairs if not p[1].cuts]
+            pairs = [p for p in pairs if not p[1].cuts and not p[1].counted]
         if args.output:
             open(args.output, "w").close()
         jobs = 1 if self.free else args.jobs

@@ -16,6 +16,7 @@ import accel
 import boot
 import configs
 import cpio
+import instructions
 import judge
 import kernels
 import machine
@@ -270,6 +271,46 @@ def disks_that_lose_power_keep_what_was_flushed_or_forced():
             assert [p[:1] for p in pieces[:2] + pieces[3:4]] == [b"f", b"F", b"o"]
             outcomes.add(pieces[2][:1])
     assert outcomes == {b"o", b"1", b"2"}
+
+
+def function_that_grew_is_named():
+    before = {"drw_uring_cmd": 300.0, "fast_end_io": 100.0}
+    for now, outcome in (({"drw_uring_cmd": 320.0, "fast_end_io": 100.0}, "ok"),
+                         ({"drw_uring_cmd": 200.0, "other": 100.0}, "ok"),
+                         ({"drw_uring_cmd": 300.0, "fast_end_io": 121.0}, "not ok"),
+                         ({**before, "drw_new": 30.0}, "not ok"), ({}, "not ok")):
+        assert instructions.compare("cell", now, before)[0] == outcome, now
+    assert instructions.compare("cell", before, {})[0] == "not ok"
+    why = instructions.compare("cell", {"drw_uring_cmd": 290.0, "fast_end_io": 140.0,
+                                        "drw_new": 30.0}, before)[1]
+    assert why.endswith(": fast_end_io grew from 100 to 140, drw_new is new with 30"), why
+
+
+def table_of_instructions_is_read_as_it_is_written():
+    table = {"a": {"f": 10.0, "g": 20.5}, "b": {"f": 1.0}}
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write(instructions.text(table))
+        f.flush()
+        assert instructions.load(f.name) == table
+    assert set(instructions.load()) == set(instructions.CELLS)
+
+
+def instructions_are_those_of_the_function_they_lie_in():
+    symbols = instructions.insns.Symbols(
+        ["ffffffff81000000 first kernel,ffffffff81000006 second kernel",
+         "ffffffffc0000000 drw_io_begin dmabuf_rw"])
+    with tempfile.NamedTemporaryFile("w") as f:
+        # The blocks overlap, and the first of them lies in two functions.
+        f.write("window 0\nblock 7 ffffffff81000000 3331\n7 10\nblock 8 ffffffff81000003 331\n"
+                "8 1\nend\nwindow 1\n8 2\nblock 9 ffffffffc0000001 5\n9 4\n"
+                "block 10 401000 55\n10 3\nend\n")
+        f.flush()
+        found = dict(instructions.insns.windows(f.name, symbols))
+    first, second = ("first", "kernel"), ("second", "kernel")
+    assert found[0] == {first: 21, second: 22}
+    assert found[1] == {first: 2, second: 4, ("drw_io_begin", "dmabuf_rw"): 4,
+                        instructions.insns.PROGRAM: 6}
+    assert instructions.own(found[1], 2) == {"drw_io_begin": 2}
 
 
 TESTS = [f for name, f in sorted(globals().items())

@@ -40,7 +40,6 @@ class Session:
         self._conns = {}
         self._qemu = None
         self._qmp_pending = []          # callbacks for QMP answers, oldest first
-        self._vcpus = None              # thread ids of the virtual CPUs
         self._at = []                   # (monotonic time, what to do then)
         self._waiting_deleted = None    # (device id, monotonic deadline)
         self.timed_out = False
@@ -172,11 +171,6 @@ class Session:
         self._log["report"].write(b"@host " + text.encode() + b"\n")
         if words == ["ping"]:
             self._answer("ok")
-        elif words == ["cpu-time"]:
-            if self._vcpus:
-                self._answer_cpu_time()
-            else:
-                self._qmp("query-cpus-fast", None, self._cpus_known)
         elif len(words) == 2 and words[0] == "unplug" and words[1] in machine.REPLUG:
             self._waiting_deleted = (words[1], time.monotonic() + REQUEST_SECONDS)
             self._qmp("device_del", {"id": words[1]}, self._unplug_started)
@@ -190,24 +184,6 @@ class Session:
         if "error" in reply:
             self._waiting_deleted = None
             self._answer(_outcome(reply))
-
-    def _cpus_known(self, reply):
-        self._vcpus = [cpu["thread-id"] for cpu in reply["return"]]
-        self._answer_cpu_time()
-
-    def _answer_cpu_time(self):
-        """Nanoseconds that the virtual CPUs have run (Documentation/scheduler/
-        sched-stats.rst). The asking guest waits, so its CPUs are mostly idle and the
-        numbers up to date."""
-        total = 0
-        try:
-            for tid in self._vcpus:
-                with open(f"/proc/{self._qemu.pid}/task/{tid}/schedstat") as f:
-                    total += int(f.read().split()[0])
-        except (OSError, ValueError) as why:
-            self._answer(f"no CPU times: {why}")
-            return
-        self._answer(f"ok {total}")
 
     # --- QMP --------------------------------------------------------------------------
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * mark.h - how a program in the guest tells plugin.c what to count.
+ *
+ * A mark is "nopl disp32(%rax,%rax)", which does nothing, with a displacement that nobody else
+ * has: "DRW" and MARK_BEGIN or MARK_END.
+ */
+#ifndef MARK_H
+#define MARK_H
+
+#define MARK_BYTES	8
+#define MARK_PREFIX	0x0f, 0x1f, 0x84, 0x00, 0x44, 0x52, 0x57
+#define MARK_BEGIN	1
+#define MARK_END	2
+
+#define MARK__(...)	asm volatile(".byte " #__VA_ARGS__ : : : "memory")
+#define MARK_(...)	MARK__(__VA_ARGS__)
+/* @which is MARK_BEGIN or MARK_END. */
+#define MARK(which)	MARK_(MARK_PREFIX, which)
+
+#endif

@@ -1,0 +1,146 @@
+"""instructions - a machine that counts how many instructions of this module a transfer takes.
+
+It runs the benchmark's program (bench/measure.c) on a few cells, and compares what the module's
+own functions take with instructions.table: more than MARGIN times the sum that stands there for
+a cell is a failure. It is a count of what is executed, the same on a busy host as on a quiet
+one, and needs the emulator, whatever other machines run on.
+
+Each run leaves a table of what it counted in its log directory, to be copied over
+instructions.table when a change is meant.
+"""
+
+import collections
+import json
+import os
+import sys
+import tempfile
+
+import boot
+import built
+import judge
+import kernels
+
+sys.path.insert(0, kernels.TOP + "/bench")
+import insns    # noqa: E402
+
+TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.table")
+MARGIN = 1.05
+# A function that takes less of a transfer is not in the table.
+SMALLEST = 0.5
+# How far what exact.c counts may be off: it has some code around its loops.
+TOLERANCE = 0.01
+
+CELLS = ("4k-random-read-qd32", "4k-random-write-qd32", "128k-sequential-read-qd32")
+ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(CELLS)})", "BENCH_LANES": "direct-udmabuf",
+               "BENCH_ROUNDS": 5, "BENCH_MS": 150}
+PROGRAMS = ("measure", "exact")
+LIMIT = 200
+
+
+def load(path=TABLE):
+    """{cell: {function: instructions}}"""
+    table = collections.defaultdict(dict)
+    with open(path) as f:
+        for line in f:
+            words = line.partition("#")[0].split()
+            if words:
+                cell, function, number = words
+                table[cell][function] = float(number)
+    return table
+
+
+def text(table):
+    """The contents of a file that load() reads."""
+    lines = ["# Instructions of this module's functions per transfer: cell, function, number.\n"
+             "# tests/vm/instructions.py says how it is used and made.\n"]
+    for cell, functions in table.items():
+        ordered = sorted(functions.items(), key=lambda item: -item[1])
+        lines += [f"{cell:<27} {f:<28} {n:7.1f}\n" for f, n in ordered if n >= SMALLEST]
+    return "".join(lines)
+
+
+def _growth(function, before, now):
+    if not before:
+        return f"{function} is new with {now:.0f}"
+    return f"{function} grew from {before:.0f} to {now:.0f}"
+
+
+def compare(cell, now, before):
+    """(outcome, why) of a cell; now, before: {function: instructions}."""
+    if not now or not before:
+        return "not ok", "it was not measured" if before else "instructions.table lacks it"
+    limit = MARGIN * sum(before.values())
+    taken = sum(now.values())
+    said = f"{taken:.0f} instructions of this module, {limit:.0f} allowed"
+    if taken <= limit:
+        return "ok", said
+    grown = {f: n - before.get(f, 0) for f, n in now.items()}
+    names = sorted((f for f in grown if grown[f] >= 1), key=grown.get, reverse=True)
+    return "not ok", f"a transfer of {cell} takes {said}: " + \
+        ", ".join(_growth(f, before.get(f), now[f]) for f in names)
+
+
+def own(functions, ios):
+    """{function of this module: instructions per transfer}"""
+    return {name: n / ios for (name, module), n in functions.items() if module == "dmabuf_rw"}
+
+
+def of_cells(runs, windows):
+    """{cell: {function: instructions per transfer}}, of the best round: what is done once a tick
+    is done for each transfer of a host that is busy enough."""
+    rounds = collections.defaultdict(list)
+    for run in runs:
+        rounds[run["cell"]].append(own(windows[run["window"]], run["ios"]))
+    return {cell: min(found, key=lambda f: sum(f.values())) for cell, found in rounds.items()}
+
+
+class Instructions(boot.Machine):
+    """The one boot of this machine."""
+
+    def __init__(self, kernel, config, echo=None):
+        super().__init__(kernel, config, "tcg",
+                         [boot.Program(p, f"/root/{p}", (), LIMIT) for p in PROGRAMS], echo)
+        self._records = collections.defaultdict(list)
+
+    def line(self, text_):
+        if self._state == "run" and text_.startswith("{"):
+            record = json.loads(text_)
+            self._records[record.pop("record")].append(record)
+        else:
+            super().line(text_)
+
+    def run(self, files, texts, cmdline="", shell=False):
+        self.environment = {**self.environment, **ENVIRONMENT}
+        with tempfile.NamedTemporaryFile(prefix="counts.") as counts:
+            self.counts = counts.name
+            super().run({**files, **{f"root/{p}": f"{built.COPY}/bench/{p}" for p in PROGRAMS}},
+                        texts, cmdline, shell)
+
+    def _judge_end(self, timed_out, status, logs):
+        super()._judge_end(timed_out, status, logs)
+        for program, ended in self.status.items():
+            if ended:
+                self._fail(f"{program}/exit", judge.ending(ended, LIMIT))
+        if self._done and not any(self.status.values()):
+            self._judge_counts(logs)
+
+    def _judge_counts(self, logs):
+        symbols = insns.Symbols(r["list"] for r in self._records["symbols"])
+        windows = dict(insns.windows(self.counts, symbols))
+        table = load()
+        found = of_cells(self._records["run"], windows)
+        with open(f"{logs}/instructions.table", "w") as f:
+            f.write(text(found))
+        for cell in CELLS:
+            self._add(judge.Result(f"{self.name}/{cell}",
+                                   *compare(cell, found.get(cell, {}), table[cell])))
+        self._judge_exact([windows[w] for w in sorted(windows)])
+
+    def _judge_exact(self, windows):
+        """The counter itself, by work of known size. Its windows are the last."""
+        exact = self._records["exact"]
+        for record, functions in zip(exact, windows[-len(exact):], strict=True):
+            wanted, counted = record["instructions"], functions[insns.PROGRAM]
+            good = abs(counted - wanted) <= TOLERANCE * wanted
+            self._add(judge.Result(f"{self.name}/{record['name']}", "ok" if good else "not ok",
+                                   f"{wanted} instructions were executed, {counted} counted"))
