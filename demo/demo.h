@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-/* A heading, and a line below it: what about, and what is so. */
+/* say.c: a heading, and a line below it: what about, and what is so. */
 void part(const char *title);
 void fact(const char *about, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

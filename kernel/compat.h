@@ -13,6 +13,8 @@
 
 #include <linux/blk-mq.h>
 #include <linux/dma-buf.h>
+#include <linux/fs.h>
+#include <linux/fileattr.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/module.h>
 #include <linux/nvme.h>
@@ -33,7 +35,7 @@ void nvme_init_request(struct request *req, struct nvme_command *cmd);
 
 /*
  * The head of struct nvme_request, the private area of an NVMe request, which is declared
- * only in drivers/nvme/host/nvme.h; the same in 6.12 and 7.3. drw_nvme_probe() proves that
+ * only in drivers/nvme/host/nvme.h; the same in 6.12 and 7.3. drw_selftest() proves that
  * command and status are where this says.
  */
 struct drw_nvme_request {
@@ -68,6 +70,39 @@ struct drw_nvme_request {
 #define DRW_END_IO(fn, rq, err) \
 	enum rq_end_io_ret fn(struct request *rq, blk_status_t err)
 #endif
+
+/* struct fileattr became struct file_kattr in 6.17. */
+struct drw_fileattr {
+#ifdef DRW_HAVE_FILE_KATTR
+	struct file_kattr attr;
+#else
+	struct fileattr attr;
+#endif
+};
+
+/* Files that a daemon fills when they are read (fanotify's pre-content events) came in 6.14. */
+static inline bool drw_file_on_demand(const struct file *file)
+{
+#ifdef FMODE_FSNOTIFY_HSM
+	return FMODE_FSNOTIFY_HSM(file->f_mode);
+#else
+	return false;
+#endif
+}
+
+/*
+ * Has somebody the inode lock, exclusive? No public function tells it from a shared one;
+ * rwsem_assert_held_write_nolockdep() looks at the same bit (include/linux/rwsem.h). Where
+ * that does not exist, any lock counts, which only costs look-ups.
+ */
+static inline bool drw_inode_locked_exclusive(struct inode *inode)
+{
+#ifdef CONFIG_PREEMPT_RT
+	return inode_is_locked(inode);
+#else
+	return atomic_long_read(&inode->i_rwsem.count) & RWSEM_WRITER_LOCKED;
+#endif
+}
 
 /*
  * The task-work callback of a uring_cmd took the command and the issue flags before 6.19,

@@ -34,6 +34,9 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 #define noinline		__attribute__((noinline))
+#ifndef __always_inline
+#define __always_inline		inline __attribute__((always_inline))
+#endif
 #define U32_MAX			UINT32_MAX
 #define cpu_to_le32(x)		htole32(x)
 #define cpu_to_le64(x)		htole64(x)

@@ -5,7 +5,7 @@
  * Vocabulary
  *   direct binding	the module has bound the pair; has a descriptor. If bouncing is
  *			allowed and the buffer has a view, it also has a struct
- *			dmabuf_rw_bounce, for the ranges that the module refuses
+ *			dmabuf_rw_bounce, for the ranges that the drive cannot move
  *   bounce-only	the module refused or is not there; has no descriptor, but a
  *			struct dmabuf_rw_bounce and the refusal
  *
@@ -68,8 +68,9 @@ static int binding_of_fd(int fd, struct dmabuf_rw_info *info,
 	}
 	b->fd = fd;
 	b->buf_bytes = info->buf_bytes;
-	b->file_align = info->file_align ? info->file_align : 1;
-	b->buf_align = info->buf_align ? info->buf_align : 1;
+	b->file_align[DMABUF_RW_OP_READ] = MAX(info->read_align, 1);
+	b->file_align[DMABUF_RW_OP_WRITE] = MAX(info->write_align, 1);
+	b->buf_align = MAX(info->buf_align, 1);
 	*binding = b;
 	return 0;
 }
@@ -96,26 +97,7 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	return 0;
 }
 
-/* What looking at takes a second or so. */
-#define MOST_HOLES	(UINT64_C(1) << 32)
-
-static bool is_worth_it(int file_fd)
-{
-	int mode = fcntl(file_fd, F_GETFL);
-	struct stat st;
-
-	return mode >= 0 && (mode & O_ACCMODE) == O_RDONLY && !fstat(file_fd, &st) &&
-	       (uint64_t)st.st_size <= (uint64_t)st.st_blocks * 512 + MOST_HOLES;
-}
-
-/*
- * Has the module bind. Returns the descriptor, or -errno with @refusal filled.
- *
- * A file with holes that is open for reading only goes direct where it has blocks, as its
- * holes can be read through memory: then @refusal says HOLE, with a descriptor. One that is
- * open for writing is better off bouncing as a whole: while it is bound, its holes could not
- * be written. So is one with very large holes, since the module looks at each of their blocks.
- */
+/* Has the module bind. Returns the descriptor, or -errno with @refusal filled. */
 static int bind_direct(const struct dmabuf_rw_device *device,
 		       const struct dmabuf_rw_bounce_params *params,
 		       const struct dmabuf_rw_binding_opts *o, struct dmabuf_rw_error *refusal)
@@ -126,20 +108,13 @@ static int bind_direct(const struct dmabuf_rw_device *device,
 		.file_fd = params->file_fd,
 		.flags = o->flags,
 	};
-	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind), sparse;
+	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
 
-	*refusal = (struct dmabuf_rw_error){ 0 };
-	if (fd >= 0)
-		return fd;
-	dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason, bind.detail);
-	if (!o->allow_bounce || bind.reason != DMABUF_RW_REASON_HOLE ||
-	    !is_worth_it(params->file_fd))
-		return fd;
-	bind.flags |= DMABUF_RW_BIND_SPARSE;
-	bind.reason = 0;
-	bind.detail = 0;
-	sparse = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
-	return sparse >= 0 ? sparse : fd;
+	if (fd < 0)
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason,
+				      bind.detail);
+	fd = dmabuf_rw_above_std(fd);
+	return fd < 0 ? dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, errno, 0, 0) : fd;
 }
 
 static int bounce_only(const struct dmabuf_rw_bounce_params *params,
@@ -158,8 +133,6 @@ static int bounce_only(const struct dmabuf_rw_bounce_params *params,
 	}
 	b->fd = -1;
 	b->buf_bytes = b->bounce->view.bytes;
-	b->file_align = 1;
-	b->buf_align = 1;
 	b->refusal = *refusal;
 	*binding = b;
 	return 0;
@@ -171,16 +144,16 @@ static int bounce_only(const struct dmabuf_rw_bounce_params *params,
  */
 static int add_bounce(struct dmabuf_rw_binding *b,
 		      const struct dmabuf_rw_bounce_params *params,
-		      const struct dmabuf_rw_info *info, struct dmabuf_rw_error *error)
+		      struct dmabuf_rw_error *error)
 {
 	struct dmabuf_rw_error why;
 	int ret;
 
 	ret = dmabuf_rw_bounce_create(params, &why, &b->bounce);
 	if (!ret && b->bounce->can_write) {
-		b->bounce->pinned = info->flags & DMABUF_RW_INFO_REGULAR;
-		ret = dmabuf_rw_scratch_create(params->device_fd, b->bounce->plain_fd, info,
-					       &b->bounce->scratch);
+		b->bounce->lba = b->file_align[DMABUF_RW_OP_WRITE];
+		ret = dmabuf_rw_scratch_create(params->device_fd, b->bounce->plain_fd,
+					       b->bounce->lba, &b->bounce->scratch);
 		if (ret) {
 			dmabuf_rw_bounce_destroy(b->bounce);
 			b->bounce = NULL;
@@ -194,6 +167,18 @@ static int add_bounce(struct dmabuf_rw_binding *b,
 	return ret;
 }
 
+/* What there is for a pair that cannot go direct. 0, or -errno with o->error filled. */
+static int refused(const struct dmabuf_rw_bounce_params *params,
+		   const struct dmabuf_rw_binding_opts *o, const struct dmabuf_rw_error *refusal,
+		   struct dmabuf_rw_binding **binding)
+{
+	if (o->allow_bounce && dmabuf_rw_error_is_about_pair(refusal))
+		return bounce_only(params, refusal, o->error, binding);
+	if (o->error)
+		*o->error = *refusal;
+	return -refusal->err;
+}
+
 /* Makes a binding of the module's, or one that bounces. 0, or -errno with o->error filled. */
 static int bind_pair(const struct dmabuf_rw_device *device,
 		     const struct dmabuf_rw_bounce_params *params,
@@ -205,40 +190,29 @@ static int bind_pair(const struct dmabuf_rw_device *device,
 	int fd, ret;
 
 	fd = bind_direct(device, params, o, &refusal);
-	if (fd >= 0) {
-		fd = dmabuf_rw_above_std(fd);
-		if (fd < 0)
-			return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, errno, 0, 0);
-	}
-	if (fd < 0 && o->allow_bounce && dmabuf_rw_error_is_about_pair(&refusal))
-		return bounce_only(params, &refusal, o->error, binding);
-	if (fd < 0) {
-		if (o->error)
-			*o->error = refusal;
-		return fd;
-	}
-
+	if (fd < 0)
+		return refused(params, o, &refusal, binding);
 	ret = binding_of_fd(fd, &info, &b);
 	if (ret) {
 		close(fd);
 		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
 	}
-	ret = o->allow_bounce ? add_bounce(b, params, &info, o->error) : 0;
+	if (dmabuf_rw_is_clone(&info, params->file_fd)) {
+		dmabuf_rw_binding_destroy(b);
+		dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENXIO, DMABUF_RW_REASON_CLONE, 0);
+		return refused(params, o, &refusal, binding);
+	}
+	ret = o->allow_bounce ? add_bounce(b, params, o->error) : 0;
 	if (ret) {
 		dmabuf_rw_binding_destroy(b);
 		return ret;
-	}
-	if (refusal.err && !b->bounce) {
-		/* Its holes could not be read; say why not. */
-		dmabuf_rw_binding_destroy(b);
-		return bounce_only(params, &refusal, o->error, binding);
 	}
 	*binding = b;
 	return 0;
 }
 
 DMABUF_RW_API int
-dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd, int file_fd,
+dmabuf_rw_binding_create(const struct dmabuf_rw_device *device, int dmabuf_fd, int file_fd,
 			 const struct dmabuf_rw_binding_opts *opts,
 			 struct dmabuf_rw_binding **binding)
 {
@@ -298,6 +272,12 @@ DMABUF_RW_API int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding)
 	return binding->fd;
 }
 
+DMABUF_RW_API uint32_t dmabuf_rw_binding_path(const struct dmabuf_rw_binding *binding)
+{
+	return (binding->fd >= 0 ? DMABUF_RW_PATH_MODULE : 0) |
+	       (binding->bounce ? DMABUF_RW_PATH_BOUNCED : 0);
+}
+
 DMABUF_RW_API int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
 					    struct dmabuf_rw_error *error)
 {
@@ -317,7 +297,8 @@ static int bounce_info(const struct dmabuf_rw_binding *binding,
 		.flags = DMABUF_RW_INFO_BOUNCE_ONLY,
 		.buf_bytes = binding->buf_bytes,
 		.file_bytes = file_bytes,
-		.file_align = 1,
+		.read_align = 1,
+		.write_align = 1,
 		.buf_align = 1,
 	};
 
@@ -354,13 +335,16 @@ DMABUF_RW_API int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *bindin
 					  struct dmabuf_rw_stats *stats)
 {
 	const struct dmabuf_rw_totals *totals = &binding->totals;
+	const _Atomic uint64_t *transfers = totals->transfers;
 
 	if (stats->size < sizeof(*stats) || stats->size > DMABUF_RW_MAX_STRUCT)
 		return -EINVAL;
-	stats->direct_transfers = load(&totals->transfers[DMABUF_RW_PATH_DIRECT]);
-	stats->bounced_transfers = load(&totals->transfers[DMABUF_RW_PATH_BOUNCED]);
-	stats->mixed_transfers = load(&totals->transfers[DMABUF_RW_PATH_MIXED]);
+	stats->direct_transfers = load(&transfers[DMABUF_RW_PATH_MODULE]);
+	stats->bounced_transfers = load(&transfers[DMABUF_RW_PATH_BOUNCED]);
+	stats->mixed_transfers = load(&transfers[DMABUF_RW_PATH_MODULE |
+						 DMABUF_RW_PATH_BOUNCED]);
 	stats->direct_bytes = load(&totals->direct_bytes);
 	stats->bounced_bytes = load(&totals->bounced_bytes);
+	stats->kernel_bytes = 0;
 	return 0;
 }

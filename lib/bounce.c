@@ -17,7 +17,9 @@
  * the first and after the last whole block, which go through the page cache; blocks are
  * at least a page, so no page of the cache has bytes that O_DIRECT writes. Where the file
  * refuses O_DIRECT everything goes through the page cache. What is bound has transfers that
- * know LBAs and not pages, so there the odd bytes go by way of scratch memory (scratch.c).
+ * know LBAs and not pages, so there these bytes go by way of scratch memory (scratch.c), but
+ * for two kinds, which only the file system can write: where the module finds no block, and
+ * in the file's last, partial LBA, if the drive takes no SGLs.
  *
  * A read is complete when it is full or a read of its rest gave nothing: a short read by
  * itself does not mean the end of the file.
@@ -202,7 +204,7 @@ static int chunk_fd(struct run *r, struct dmabuf_rw_chunk *c, uint64_t *off, uin
 	*rw_flags = r->t->flags & DMABUF_RW_IO_FUA ? RWF_DSYNC : 0;
 	if (c->direct && *off % r->b->align == 0)
 		return r->b->direct_fd;
-	/* Behind an odd end: only what was asked for. */
+	/* Behind an unaligned end: only what was asked for. */
 	*len = c->head + c->len - c->got;
 	if (kernel_drops(r))
 		*rw_flags |= RWF_DONTCACHE;
@@ -510,29 +512,56 @@ static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer 
 	return err;
 }
 
-/*
- * A write to what is bound. Its odd ends go by way of scratch memory, and so does all of
- * it where there is no other way: a regular file takes no pwrite() while it is bound.
- */
+/* Bytes before @end that are not in whole blocks, of what is bound. */
+static int write_edge(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
+		      struct dmabuf_rw_progress *p, uint64_t end, uint64_t file_bytes)
+{
+	uint64_t last = ALIGN_DOWN(file_bytes, b->lba), stop;
+	int err;
+
+	for (;;) {
+		err = dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, end);
+		if (err != ENXIO || !b->regular)
+			break;
+		stop = dmabuf_rw_bounce_data_after(b, t->file_off + p->done) - t->file_off;
+		err = run_lane(b, t, p, MIN(stop, end));
+		if (err || p->done == end)
+			return err;
+	}
+	if (err != EDOM || !b->regular || t->file_off + end <= last)
+		return err;
+	err = 0;
+	if (t->file_off + p->done < last)
+		err = dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, last - t->file_off);
+	return err ? err : run_lane(b, t, p, end);
+}
+
+/* A write to what is bound: within its size, and no byte of an LBA that is not meant. */
 static int write_bound(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		       struct dmabuf_rw_progress *p, uint64_t end)
 {
-	uint64_t align = b->align ? b->align : 1;
-	uint64_t first = ALIGN_DOWN(t->file_off + p->done + align - 1, align);
-	uint64_t last = ALIGN_DOWN(t->file_off + end, align), low = end, high = end;
+	uint64_t align = b->align ? b->align : 1, first, last, low, high, stop;
+	int64_t bytes = dmabuf_rw_bounce_file_bytes(b);
 	int err = 0;
 
-	if (!b->pinned && b->direct_fd >= 0 && first < last) {
+	if (bytes < 0)
+		return -bytes;
+	if (t->file_off + p->done >= (uint64_t)bytes)
+		return ENOSPC;
+	stop = low = high = MIN(end, bytes - t->file_off);
+	first = ALIGN_UP(t->file_off + p->done, align);
+	last = ALIGN_DOWN(t->file_off + stop, align);
+	if (b->direct_fd >= 0 && first < last) {
 		low = first - t->file_off;
 		high = last - t->file_off;
 	}
 	if (p->done < low)
-		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, low);
+		err = write_edge(b, t, p, low, bytes);
 	if (!err && p->done == low && low < high)
 		err = run_lane(b, t, p, high);
-	if (!err && p->done == high && high < end)
-		err = -dmabuf_rw_scratch_write(b->scratch, &b->view, t, p, end);
-	return err;
+	if (!err && p->done == high && high < stop)
+		err = write_edge(b, t, p, stop, bytes);
+	return !err && p->done == stop && stop < end ? ENOSPC : err;
 }
 
 int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
@@ -592,7 +621,7 @@ static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, errno, 0, 0);
 
 	b->can_read = b->view.writable && (mode & O_ACCMODE) != O_WRONLY;
-	b->can_write = (mode & O_ACCMODE) != O_RDONLY;
+	b->can_write = b->view.readable && (mode & O_ACCMODE) != O_RDONLY;
 	/* With O_APPEND pwrite() writes elsewhere. */
 	if (!reopened && mode & O_APPEND)
 		b->can_write = false;

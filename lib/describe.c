@@ -50,11 +50,14 @@ DMABUF_RW_API const char *dmabuf_rw_iommu_name(unsigned int iommu)
 
 DMABUF_RW_API const char *dmabuf_rw_path_name(unsigned int path)
 {
+	enum { MODULE = DMABUF_RW_PATH_MODULE, KERNEL = DMABUF_RW_PATH_KERNEL,
+	       BOUNCED = DMABUF_RW_PATH_BOUNCED };
 	static const char *const names[] = {
 		[DMABUF_RW_PATH_NONE] = "none",
-		[DMABUF_RW_PATH_DIRECT] = "direct",
-		[DMABUF_RW_PATH_BOUNCED] = "bounced",
-		[DMABUF_RW_PATH_MIXED] = "mixed",
+		[MODULE] = "direct", [KERNEL] = "direct", [MODULE | KERNEL] = "direct",
+		[BOUNCED] = "bounced",
+		[BOUNCED | MODULE] = "mixed", [BOUNCED | KERNEL] = "mixed",
+		[BOUNCED | MODULE | KERNEL] = "mixed",
 	};
 
 	return NAME_OF(names, path);
@@ -63,7 +66,6 @@ DMABUF_RW_API const char *dmabuf_rw_path_name(unsigned int path)
 DMABUF_RW_API const char *dmabuf_rw_pci_name(uint32_t domain, uint32_t pci, char *buf,
 					     size_t len)
 {
-	/* An older kernel tells the domain in @pci only. */
 	snprintf(buf, len, "%04x:%02x:%02x.%x", domain | pci >> 16, pci >> 8 & 0xff,
 		 pci >> 3 & 0x1f, pci & 7);
 	return buf;

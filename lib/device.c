@@ -80,9 +80,8 @@ DMABUF_RW_API int dmabuf_rw_error_is_about_pair(const struct dmabuf_rw_error *re
 	case ENFILE:
 	case EBADF:
 	case EBADFD:
-		return false;
 	case EACCES:
-		return refusal->reason != DMABUF_RW_REASON_ACCESS;
+		return false;
 	case ENODEV:
 		return refusal->reason != DMABUF_RW_REASON_GONE;
 	default:

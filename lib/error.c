@@ -117,7 +117,7 @@ static const struct sentence reasons[] = {
 	REASON(ACCESS,
 	       "the two descriptors allow neither direction: reading needs the file open "
 	       "for reading and the buffer for writing, writing needs the file open for "
-	       "writing",
+	       "writing and the buffer for reading",
 	       "open the file O_RDWR, and export the buffer with O_RDWR"),
 	REASON(GONE,
 	       "the drive is gone: unbound, unplugged or removed",
@@ -130,27 +130,13 @@ static const struct sentence reasons[] = {
 	       "where on the drive its blocks are, or moves them as it likes",
 	       "copy the file to an ext4 or XFS file system on an NVMe disk; df -T FILE "
 	       "shows where it is now"),
-	REASON(PIN_ACCESS,
-	       "the file is neither open for writing nor owned by this user, and binding "
-	       "it would keep others from changing it",
-	       "open the file O_RDWR, or bind it as its owner"),
+	REASON(OVERLAY,
+	       "the file is on overlayfs, which has no blocks of its own",
+	       "name the file in the layer that holds it (grep overlay /proc/self/mounts shows "
+	       "lowerdir and upperdir), or keep it on a volume outside of the container's root"),
 	REASON(SWAP_FILE,
 	       "the file is in use as a swap file",
 	       "swapoff it first, or use another file"),
-	REASON(HOLE,
-	       "the file has holes, ranges for which the drive holds no blocks",
-	       "write the whole file, for instance by cp --sparse=never FILE COPY, and bind "
-	       "that; or allow bouncing (dmabuf-rw: --allow-bounce), by which holes can be "
-	       "read"),
-	REASON(SHARED,
-	       "the file shares blocks with another file (a reflink or a deduplicated "
-	       "copy), so that writing them in place would change both",
-	       "give the file blocks of its own: cp --reflink=never FILE COPY, and bind "
-	       "that"),
-	REASON(BLOCK_SIZE,
-	       "the file system's blocks are not of the size of a memory page",
-	       "use a file system made with blocks of the page's size (getconf PAGESIZE; "
-	       "mkfs.ext4 -b, mkfs.xfs -b size=)"),
 	REASON(NO_DIRECT,
 	       "the file's data lies inside its inode or passes through the journal, so "
 	       "the drive has no blocks that hold it and nothing else",
@@ -178,15 +164,27 @@ static const struct sentence reasons[] = {
 	       "the file system did not say where on the drive the file's blocks are",
 	       "the kernel log may say why; copying the file (cp --reflink=never "
 	       "--sparse=never) often helps"),
+	REASON(ON_DEMAND,
+	       "a daemon fills the file when it is read (hierarchical storage), and would not "
+	       "be asked",
+	       "read the whole file once, or copy it, and bind the copy; or have the daemon's "
+	       "watch taken off the file"),
+	REASON(NO_ROUTE,
+	       "the buffer is in a BAR, and the kernel does not know that the host bridge "
+	       "between it and the drive routes peer to peer",
+	       "put both below one PCIe switch; or, if it has been tried on this machine that the "
+	       "data arrives, trust the addresses (DMABUF_RW_BIND_TRUST_ADDRESSES, dmabuf-rw: "
+	       "--trust-addresses)"),
+	REASON(UNKNOWN_ADDRESS,
+	       "the buffer's addresses are neither system RAM nor in a BAR of a known PCI device",
+	       "see where the exporter keeps its memory; or, if it has been tried on this machine "
+	       "that the data arrives, trust the addresses (DMABUF_RW_BIND_TRUST_ADDRESSES, "
+	       "dmabuf-rw: --trust-addresses)"),
 	REASON(UNREADABLE,
 	       "the drive reports errors for the first, the middle and the last block, so it "
 	       "could not be tried out whether its driver lets transfers through",
 	       "see nvme smart-log and the kernel log: the drive may be failing; or use "
 	       "another namespace"),
-	REASON(EMPTY,
-	       "the file is empty, and a bound file cannot grow",
-	       "give the file its final size and contents first; dmabuf_rw_file_create() "
-	       "and dmabuf-rw store do that for new files"),
 };
 
 /* The library's own, from DMABUF_RW_REASON_NO_DEVICE on. */
@@ -250,6 +248,16 @@ static const struct sentence library_reasons[] = {
 		       "store as a user who may (ls -Z FILE shows the label), or write into the "
 		       "file itself, which keeps it (dmabuf-rw store --in-place), or remove the "
 		       "file first, if a new one's label will do"),
+	LIBRARY_REASON(NEVER_WRITTEN,
+		       "nothing has been written here: it is a hole of the file, or space that was "
+		       "only allocated, and its zeros are on no drive",
+		       "write the file first, as cp --sparse=never, dmabuf_rw_file_create() and "
+		       "dmabuf-rw store do; or allow bouncing (dmabuf-rw: --allow-bounce)"),
+	LIBRARY_REASON(CLONE,
+		       "the file is or was a clone (reflink) on XFS, which does not tell where the "
+		       "blocks of such a file are",
+		       "make a copy with blocks of its own, cp --reflink=never FILE COPY, and use "
+		       "that; or allow bouncing (dmabuf-rw: --allow-bounce)"),
 };
 
 /* Where the exporter's errno (detail) tells more than the reason does. */
@@ -396,12 +404,14 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(EMEDIUMTYPE, NONE,
 	      "the namespace's format cannot be served: it has metadata or protection "
 	      "information, is zoned, has an odd block size, or was reformatted after it "
-	      "was bound",
+	      "was bound; or the file's data has moved to the journal or been sealed (verity) "
+	      "since",
 	      "bind again after a reformat; otherwise use a conventional namespace with "
 	      "blocks of 512 or 4096 bytes and no metadata (nvme id-ns -H)"),
 	ERRNO(EADDRNOTAVAIL, NONE,
 	      "the drive cannot reach the buffer at the addresses that its exporter gave: "
-	      "the IOMMU does not translate them, or they lie in a software bounce area",
+	      "the IOMMU does not translate them, they lie in a software bounce area, or it is "
+	      "not known that anything routes them",
 	      "boot with iommu=pt and without swiotlb=force, or put the drive and the "
 	      "buffer's device below one PCIe switch"),
 	ERRNO(EXDEV, NONE,
@@ -456,15 +466,14 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(EACCES, NONE,
 	      "the descriptors' open modes do not allow this: a read from the file needs "
 	      "the file open for reading and the buffer for writing, a write to the file "
-	      "needs the file open for writing, and binding a regular file needs it open "
-	      "for writing or owned by this user",
+	      "needs the file open for writing and the buffer for reading",
 	      "open the file O_RDWR, and export the buffer with O_RDWR"),
 	ERRNO(EPERM, FILE,
-	      "the file that is there cannot be replaced: it is bound to a buffer, in use as "
-	      "swap, or has been made immutable, append-only or another user's; or the new "
-	      "one cannot be given its owner's rights",
-	      "end the binding (grep -l dmabuf_rw /proc/*/fdinfo/*), take the attribute off "
-	      "(lsattr, chattr), or store under another name"),
+	      "the file that is there cannot be replaced: it is in use as swap, or has been "
+	      "made immutable, append-only or another user's; or the new one cannot be given "
+	      "its owner's rights",
+	      "swapoff it, take the attribute off (lsattr, chattr), or store under another "
+	      "name"),
 	ERRNO(EROFS, FILE,
 	      "the file system is mounted read-only",
 	      "mount -o remount,rw, if it is meant to be written"),
@@ -479,19 +488,9 @@ static const struct errno_sentence errnos[] = {
 	      "the device has been set read-only, or its file system has been remounted "
 	      "read-only",
 	      "blockdev --setrw, or mount -o remount,rw, if it is meant to be written"),
-	ERRNO(ETXTBSY, BIND,
-	      "the file is in use as a swap file",
-	      "swapoff it first, or use another file"),
-	ERRNO(ETXTBSY, FILE,
-	      "the file is bound to a buffer, or in use as swap, and cannot be changed in "
-	      "any other way until it is unbound",
-	      "destroy all bindings of the file first, those of other processes too (grep "
-	      "-l dmabuf_rw /proc/*/fdinfo/*)"),
 	ERRNO(ETXTBSY, NONE,
-	      "the device or the file is in use as swap, or the file is bound, so that it "
-	      "cannot be written by way of memory",
-	      "swapoff it first, or use another; a bound file takes only transfers that "
-	      "the drive itself can do: see the alignment that dmabuf-rw info reports"),
+	      "the device or the file is in use as swap",
+	      "swapoff it first, or use another"),
 	ERRNO(ENODEV, NONE,
 	      "the drive is gone: unbound, unplugged or removed",
 	      "bring it back (nvme list), open it anew and bind again"),
@@ -506,9 +505,12 @@ static const struct errno_sentence errnos[] = {
 	      "the transfer ends outside the buffer",
 	      "use a smaller length or buffer offset, or a larger buffer"),
 	ERRNO(EDOM, NONE,
-	      "an offset or a length is not a multiple of what the drive can address",
+	      "an offset or a length is not a multiple of what the drive can address, which is "
+	      "a whole LBA for writes, and the rest of it may not or cannot be copied through "
+	      "memory",
 	      "use multiples of the alignment that dmabuf-rw info FILE BUFFER reports, or "
-	      "allow bouncing (dmabuf-rw: --allow-bounce)"),
+	      "allow bouncing (dmabuf-rw: --allow-bounce); that needs a buffer with a CPU "
+	      "mapping or a copy function, and for writes /dev/udmabuf (modprobe udmabuf)"),
 	ERRNO(EMSGSIZE, NONE,
 	      "too many pieces in one transfer",
 	      "use at most 1024, or split the transfer"),
@@ -518,14 +520,13 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(ENOSPC, NONE,
 	      "the write begins at or after the end of the file or device, or the drive "
 	      "has no capacity left",
-	      "check offset and length against the size; a bound file cannot grow, so "
+	      "check offset and length against the size; a transfer makes no file longer, so "
 	      "create it with its final size (dmabuf_rw_file_create(), dmabuf-rw store)"),
 	ERRNO(EOPNOTSUPP, BIND,
-	      "the file's blocks cannot be used in place: it has holes, shares blocks with "
-	      "another file, keeps data inside its inode or the journal, is encrypted, or "
-	      "the like",
-	      "write the file anew as a plain one (cp --reflink=never --sparse=never), and "
-	      "bind that"),
+	      "the file's blocks cannot be used in place: it keeps data inside its inode or "
+	      "the journal, is encrypted, compressed, sealed (verity), accessed by DAX, or the "
+	      "like",
+	      "write the file anew as a plain one, and bind that"),
 	ERRNO(EOPNOTSUPP, NONE,
 	      "polled transfers were asked for, and the drive's queues have no poll queue",
 	      "load the driver with nvme.poll_queues=N, or do not poll"),
@@ -533,11 +534,10 @@ static const struct errno_sentence errnos[] = {
 	      "this part of the file cannot be reached any more",
 	      "see the kernel log"),
 	ERRNO(ENXIO, NONE,
-	      "the file's blocks at this place have been allocated but never written, so "
-	      "the drive does not hold the zeros that they stand for",
-	      "write the file once before binding it, as dmabuf_rw_file_create() and "
-	      "dmabuf-rw store do; for reading, bouncing can be allowed instead (dmabuf-rw: "
-	      "--allow-bounce)"),
+	      "the file has no block here that has been written: a hole, or space that was "
+	      "only allocated; or it is or was a clone (reflink) on XFS",
+	      "make a plain copy, cp --reflink=never --sparse=never FILE COPY, and use that; or "
+	      "allow bouncing (dmabuf-rw: --allow-bounce)"),
 	ERRNO(ENODATA, NONE,
 	      "the drive reports a medium error that it could not recover from",
 	      "the data in this range is lost; see nvme smart-log and the kernel log"),

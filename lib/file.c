@@ -2,8 +2,8 @@
 /*
  * file.c - new regular files that can be bound at once.
  *
- * A bound file cannot grow, its blocks must all be there, and blocks that were never
- * written cannot be transferred. So the file gets its size and zeros on the drive first.
+ * Transfers neither make a file longer nor write to blocks that were never written. So the
+ * file gets its size and zeros on the drive first.
  * It has no name (O_TMPFILE), or where the file system does not know that, or the kernel would
  * not name it afterwards, a temporary one, until it is committed; then it takes the place of
  * the old one by rename(2), which is one step for everybody else and after a crash.
@@ -150,12 +150,12 @@ DMABUF_RW_API int dmabuf_rw_file_create(const char *path, uint64_t bytes,
 	DMABUF_RW_NO_CANCEL;
 	int ret;
 
-	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts, MIN_OPTS(dmabuf_rw_file_opts, arg),
-				  DMABUF_RW_CALL_FILE);
+	ret = dmabuf_rw_copy_opts(&o, sizeof(o), opts, sizeof(o), DMABUF_RW_CALL_FILE);
 	if (ret)
 		return ret;
 	if (!path || !*path || !file || o.mode & ~07777U ||
-	    o.flags & ~DMABUF_RW_FILE_FOR_BUFFER || (!o.flags && (o.device || o.dmabuf_fd)))
+	    o.flags & ~DMABUF_RW_FILE_FOR_BUFFER ||
+	    (!o.flags && (o.device || o.dmabuf_fd || o.bind_flags)))
 		return dmabuf_rw_file_fail(o.error, EINVAL, 0);
 	f = calloc(1, sizeof(*f));
 	if (!f)
@@ -198,22 +198,6 @@ static int give_name(struct dmabuf_rw_file *f, mode_t mode)
 }
 
 /*
- * The kernel refuses this of a bound file. Later it would refuse the renaming, when there is
- * a temporary name that cannot be removed.
- */
-static int cut_to_size(const struct dmabuf_rw_file *f)
-{
-	int i;
-
-	for (i = 0; ftruncate(f->fd, f->bytes); i++) {
-		if (errno != ETXTBSY || i == DMABUF_RW_BUSY_TRIES)
-			return -errno;
-		usleep(DMABUF_RW_BUSY_US);
-	}
-	return 0;
-}
-
-/*
  * It may have taken hours, and rights to the old file may have been taken from somebody since,
  * or another file been put there.
  */
@@ -245,8 +229,8 @@ static int give_special_bits(const struct dmabuf_rw_file *f)
 }
 
 /*
- * Exact size, and durable. What was lost on the way to the drive is told once by the kernel,
- * and by us from then on.
+ * Makes it durable. What was lost on the way to the drive is told once by the kernel, and by
+ * us from then on.
  */
 static int finish_contents(struct dmabuf_rw_file *f)
 {
@@ -254,11 +238,7 @@ static int finish_contents(struct dmabuf_rw_file *f)
 
 	if (f->lost)
 		return -f->lost;
-	ret = cut_to_size(f);
-	if (ret == -EIO || ret == -ENOSPC || ret == -EDQUOT)
-		f->lost = -ret;
-	if (!ret)
-		ret = give_special_bits(f);
+	ret = give_special_bits(f);
 	if (ret)
 		return ret;
 	/* Also flushes the drive's cache, and with it what went there directly. */
@@ -290,8 +270,6 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 	if (renameat(file->target.dir, file->temporary, file->target.dir, file->target.name))
 		return -errno;
 	file->committed = true;
-	/* Cutting it to its size has left the last page in the cache. */
-	posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return fsync(file->target.dir) ? -EUCLEAN : 0;
 }
 

@@ -17,18 +17,8 @@
 
 #include "private.h"
 
-/*
- * Blocks of every file system that can be bound. Until the file is committed it has whole
- * ones, so that a drive that takes no SGLs can write its end as well.
- */
+/* What zeros are written in: O_DIRECT takes it everywhere. */
 #define DMABUF_RW_FILE_BLOCK	4096
-
-/*
- * Io_uring's workers give back the binding that a transfer went to after its completion has
- * been seen, so a file may be bound for a moment after its binding has been destroyed.
- */
-#define DMABUF_RW_BUSY_TRIES	100
-#define DMABUF_RW_BUSY_US	10000
 
 /* Where the path leads when all links are followed. */
 struct dmabuf_rw_target {
@@ -47,7 +37,7 @@ struct dmabuf_rw_file {
 	bool committed;
 	bool takes_rights;	/* of the file that it replaces */
 	mode_t special;		/* S_ISUID, S_ISGID: writing takes them away, commit gives them */
-	int lost;		/* errno of a failure to write, which the kernel tells once */
+	int lost;		/* errno that fsync() has told, which the kernel does once */
 	struct dmabuf_rw_error refusal;	/* why there are no zeros; else no error */
 	int (*interrupted)(void *arg);
 	void *arg;

@@ -114,17 +114,11 @@ static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
  */
 static int reserve(const struct dmabuf_rw_file *f, int mode, uint64_t bytes)
 {
-	int i;
-
-	/* The pair may have been tried just now. */
-	for (i = 0; fallocate(f->fd, mode, 0, bytes); i++) {
-		if (errno == EOPNOTSUPP || errno == ENOSYS)
-			return mode || !ftruncate(f->fd, bytes) ? 0 : -errno;
-		if (errno != ETXTBSY || i == DMABUF_RW_BUSY_TRIES)
-			return -errno;
-		usleep(DMABUF_RW_BUSY_US);
-	}
-	return 0;
+	if (!fallocate(f->fd, mode, 0, bytes))
+		return 0;
+	if (errno != EOPNOTSUPP && errno != ENOSYS)
+		return -errno;
+	return mode || !ftruncate(f->fd, bytes) ? 0 : -errno;
 }
 
 /*
@@ -134,12 +128,10 @@ static int reserve(const struct dmabuf_rw_file *f, int mode, uint64_t bytes)
 static int try_pair(struct dmabuf_rw_file *f, const struct dmabuf_rw_file_opts *opts,
 		    struct dmabuf_rw_error *error)
 {
-	struct dmabuf_rw_bind bind = {
-		.size = sizeof(bind),
-		.dmabuf_fd = opts->dmabuf_fd,
-		.file_fd = f->fd,
+	struct dmabuf_rw_binding_opts bind = {
+		.size = sizeof(bind), .flags = opts->bind_flags, .error = error,
 	};
-	struct dmabuf_rw_error refusal;
+	struct dmabuf_rw_binding *binding;
 	int ret;
 
 	if (!opts->device) {
@@ -152,18 +144,14 @@ static int try_pair(struct dmabuf_rw_file *f, const struct dmabuf_rw_file_opts *
 		ret = fill(f, DMABUF_RW_FILE_BLOCK);
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
-	ret = dmabuf_rw_ioctl(opts->device->fd, DMABUF_RW_IOC_BIND, &bind);
-	if (ret >= 0) {
-		close(ret);
-		return 0;
-	}
-	dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, -ret, bind.reason, bind.detail);
-	if (dmabuf_rw_error_is_about_pair(&refusal)) {
-		f->refusal = refusal;
-		return 0;
-	}
-	*error = refusal;
-	return ret;
+	ret = dmabuf_rw_binding_create(opts->device, opts->dmabuf_fd, f->fd, &bind, &binding);
+	if (!ret)
+		dmabuf_rw_binding_destroy(binding);
+	else if (dmabuf_rw_error_is_about_pair(error))
+		f->refusal = *error;
+	else
+		return ret;
+	return 0;
 }
 
 int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
@@ -185,8 +173,15 @@ int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
 		if (ret && ret != -EINTR && ret != -ENOSPC && ret != -EDQUOT)
 			ret = fill(f, whole);
 	}
+	/* Whole blocks were written. */
+	if (!ret && whole != f->bytes && ftruncate(f->fd, f->bytes))
+		ret = -errno;
 	/* Tells the drive, and of what went wrong. */
 	if (!ret && fsync(f->fd))
 		ret = -errno;
-	return ret ? dmabuf_rw_file_fail(error, -ret, 0) : 0;
+	if (ret)
+		return dmabuf_rw_file_fail(error, -ret, 0);
+	/* Cutting it to its size has left the last page in the cache. */
+	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
 }

@@ -15,9 +15,10 @@ static ssize_t finish(const struct dmabuf_rw_progress *p, int err,
 {
 	if (result) {
 		result->error = err;
-		result->path = dmabuf_rw_path_of(p->direct, p->bounced);
+		result->path = dmabuf_rw_path_of(p);
 		result->direct_bytes = p->direct;
 		result->bounced_bytes = p->bounced;
+		result->kernel_bytes = 0;
 	}
 	return p->done ? (ssize_t)p->done : -err;
 }
@@ -35,7 +36,7 @@ static ssize_t transfer(const struct dmabuf_rw_binding *binding,
 	DMABUF_RW_NO_CANCEL;
 	int err = dmabuf_rw_run(binding, t, &p);
 
-	dmabuf_rw_count(binding, p.direct, p.bounced);
+	dmabuf_rw_count(binding, &p);
 	return finish(&p, err, result);
 }
 

@@ -7,8 +7,8 @@
  *   binding	one dma-buf joined to one file: an NVMe disk or partition, or a regular
  *		file on an ext4 or XFS file system on one
  *   queue	many transfers in flight, submitted and reaped like io_uring's
- *   file	a new regular file of a known size, made so that it can be bound, which
- *		gets its name when its contents are there
+ *   file	a new regular file of a known size, made so that it can be written to
+ *		directly, which gets its name when its contents are there
  *
  * A buffer is a dma-buf descriptor and a place in it is a byte offset; there is no
  * pointer. dmabuf_rw.h, the kernel's interface, gives the flags, the structures that
@@ -32,6 +32,11 @@
  *   - Every transfer goes direct or fails, unless the caller has allowed that binding
  *     to bounce. Every result says which way its bytes took.
  *
+ * Files. A binding keeps nobody from changing, truncating, renaming or removing its file; a
+ * transfer sees the file as it is at that moment. Transfers that go direct do not make it
+ * longer, and find only what has been written: see ENXIO in dmabuf_rw.h, and
+ * dmabuf_rw_error_explain().
+ *
  * Bouncing. A binding that was made with allow_bounce takes any file that pread() and
  * pwrite() take. What the kernel's module cannot do, the library does by reading into or
  * writing from memory of its own (O_DIRECT where the file has it, several chunks at a time)
@@ -39,20 +44,21 @@
  * of the caller's. The memory is @bounce_depth times @bounce_chunk for each transfer that
  * bounces at the time, whatever the number of bindings, and locked down. What bounces is
  *   - everything, if the module refused the pair or is not there: a bounce-only binding,
- *     whose refusal dmabuf_rw_binding_refusal() keeps. Its file is not pinned: writing
- *     behind the end of a regular file makes it grow, as with pwrite();
+ *     whose refusal dmabuf_rw_binding_refusal() keeps. Writing behind the end of a regular
+ *     file makes it grow then, as with pwrite();
  *   - of a pair that can go direct, the ranges that the module refuses with EDOM
- *     (alignment) and, for reading, ENXIO (never written). All else stays direct. A file
- *     with holes is such a pair if it is open for reading only and they are no more than
- *     4 GiB; if it can be written, it is bounce-only, so that its holes can be written.
- * A bound regular file takes no pwrite(), and to a bound disk it would write more than its
- * bytes. A write to one that is too odd for the drive goes through scratch memory bound to
- * the same file or disk (/dev/udmabuf); the partial LBAs at its ends are read, changed and
- * written under a lock of this process. So writes that meet within an LBA do not undo each
- * other, if the same process makes them through bindings that allow bouncing; against other
- * processes there is no such lock. Without /dev/udmabuf such a write fails (ETXTBSY; to a
- * disk EDOM), and so it does at the odd end of a file whose size is no multiple of the
- * drive's LBA. Never written ranges of a bound file cannot be written (ENXIO).
+ *     (alignment) and ENXIO (holes, and what was never written). All else stays direct.
+ *
+ * Unaligned writes. The drive writes whole LBAs (write_align in the info), or up to the end
+ * of a regular file. Where a write begins or ends elsewhere, the rest of that LBA must be
+ * read, changed and written, which is bouncing: those bytes are counted as bounced, and
+ * without permission, or where the buffer has neither a CPU mapping nor a copy function, the
+ * whole write fails with EDOM. It takes scratch memory, which is bound to the same file or
+ * disk (/dev/udmabuf; without it EDOM), and a lock of this process. So writes that meet
+ * within an LBA do not undo each other if the same process makes them through bindings that
+ * allow bouncing. Other processes are not kept out: theirs must not be within the same LBA
+ * at the same time. If the drive takes no SGLs, the last, partial LBA of a file goes through
+ * the page cache instead, and writes to the same page must not run at the same time.
  *
  * Bouncing opens the file anew and closes it again. As with every close(2), record locks of
  * fcntl(2) that the process has on that file are gone then; those of flock(2) and
@@ -86,8 +92,7 @@
  *   device	everything
  *   binding	everything, as the parent may at the same time; bounced transfers have
  *		memory of their own in each process. A copy function is called in the child
- *		like any other, so what it uses must have survived the fork. A file stays
- *		bound until parent and child have destroyed the binding, or ended
+ *		like any other, so what it uses must have survived the fork
  *   queue	be destroyed, which lets go of the child's part and waits for nothing; all
  *		else gives -ECHILD, and nothing is pending. The parent's transfers go on
  *   file	its descriptor, and be closed, which leaves the parent's file alone. Committing
@@ -170,6 +175,11 @@ enum dmabuf_rw_library_reason {
 	DMABUF_RW_REASON_MOUNT_POINT		= 1010,
 	/* any errno: the old file's security label cannot be given */
 	DMABUF_RW_REASON_LABEL			= 1011,
+
+	/* Of files. ENXIO: a hole, or space that was only allocated */
+	DMABUF_RW_REASON_NEVER_WRITTEN		= 1012,
+	/* ENXIO: the file is or was a clone (reflink) on XFS */
+	DMABUF_RW_REASON_CLONE			= 1013,
 };
 
 /**
@@ -209,6 +219,13 @@ size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error, char *buf,
  * moment: a descriptor that is not open, no memory, a signal.
  */
 int dmabuf_rw_error_is_about_pair(const struct dmabuf_rw_error *error);
+
+/*
+ * Finds out more about an error of a transfer: with the errno ENXIO, @file_off being the
+ * first byte that was not moved and @file_fd its file, open in any mode, it sets the reason
+ * to NEVER_WRITTEN or CLONE. Writes out what is dirty in the file. Leaves other errors alone.
+ */
+void dmabuf_rw_error_explain(struct dmabuf_rw_error *error, int file_fd, uint64_t file_off);
 
 /* Names as the header spells them: "EADDRNOTAVAIL", "NOT_TRANSLATED"; or null. */
 const char *dmabuf_rw_errno_name(int err);
@@ -297,8 +314,8 @@ struct dmabuf_rw_binding_opts {
 /*
  * Joins @dmabuf_fd to @file_fd. Everything that can be checked is checked now; the
  * caller may close both descriptors afterwards. Errors: the table in dmabuf_rw.h, and
- * enum dmabuf_rw_library_reason. @device may be null if @opts allows bouncing: then
- * nothing goes direct.
+ * enum dmabuf_rw_library_reason; -ENXIO: the file is a CLONE. @device may be null if @opts
+ * allows bouncing: then nothing goes direct.
  *
  * With bouncing allowed, a refusal that is about the pair makes a bounce-only binding. One
  * that is about the call itself is still an error: a descriptor that is not open or no
@@ -310,13 +327,14 @@ struct dmabuf_rw_binding_opts {
  * A buffer that its exporter takes away while it is mapped raises SIGBUS when it is
  * touched, as in every mapping of it.
  */
-int dmabuf_rw_binding_create(struct dmabuf_rw_device *device, int dmabuf_fd,
+int dmabuf_rw_binding_create(const struct dmabuf_rw_device *device, int dmabuf_fd,
 			     int file_fd,
 			     const struct dmabuf_rw_binding_opts *opts,
 			     struct dmabuf_rw_binding **binding);
 /*
  * Makes a binding of a descriptor that came from elsewhere (another process, a restart).
- * It does not bounce, as only a descriptor was passed on. On success the descriptor is the library's. -ENOTTY: not a binding.
+ * It does not bounce, as only a descriptor was passed on. On success the descriptor is the
+ * library's. -ENOTTY: not a binding.
  */
 int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding);
 /*
@@ -333,6 +351,9 @@ int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding);
 int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
 			      struct dmabuf_rw_error *error);
 
+/* The ways that its transfers may take: enum dmabuf_rw_path, never NONE. */
+uint32_t dmabuf_rw_binding_path(const struct dmabuf_rw_binding *binding);
+
 /* In the info of a bounce-only binding; never set by the kernel. */
 #define DMABUF_RW_INFO_BOUNCE_ONLY	(1ULL << 63)
 
@@ -344,6 +365,15 @@ int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
  */
 int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
 			   struct dmabuf_rw_info *info);
+/*
+ * Whether, of a pair that can be bound, no transfer would go direct now, as the file has no
+ * block that the drive could be asked for: 1, with *@error saying why (CLONE, or
+ * NEVER_WRITTEN, which ends when the file is written). 0: some would; *@error is cleared.
+ * @info is of a binding of the file at @file_fd, open in any mode. Writes out what is dirty
+ * in the file.
+ */
+int dmabuf_rw_info_refusal(const struct dmabuf_rw_info *info, int file_fd,
+			   struct dmabuf_rw_error *error);
 
 /**
  * struct dmabuf_rw_stats - what went through a binding, by whatever queue or call
@@ -353,6 +383,7 @@ int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
  * @mixed_transfers: out: transfers with bytes of both kinds
  * @direct_bytes: out: bytes moved by the drive's own DMA
  * @bounced_bytes: out: bytes copied through memory
+ * @kernel_bytes: out: of @direct_bytes, those by DMABUF_RW_PATH_KERNEL: zero
  *
  * Counts what this object was used for, by this process; entries for rings of the
  * caller's own are not in it. Each number is right by itself; together they are only
@@ -365,6 +396,7 @@ struct dmabuf_rw_stats {
 	uint64_t mixed_transfers;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint64_t kernel_bytes;
 };
 
 int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *binding,
@@ -384,17 +416,20 @@ size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info, char *buf,
 
 /* ---- Synchronous transfers ----------------------------------------------------- */
 
-/* The way that the bytes took. */
+/*
+ * The ways that bytes took, one bit for each; several transfers' are or'ed. Not bounced is
+ * direct: the drive's own DMA to the buffer.
+ */
 enum dmabuf_rw_path {
-	DMABUF_RW_PATH_NONE	= 0,	/* nothing was moved */
-	DMABUF_RW_PATH_DIRECT	= 1,	/* by the drive's own DMA to the buffer */
-	DMABUF_RW_PATH_BOUNCED	= 2,	/* copied through memory */
-	DMABUF_RW_PATH_MIXED	= 3,	/* some bytes the one way, some the other */
+	DMABUF_RW_PATH_NONE	= 0,		/* nothing was moved */
+	DMABUF_RW_PATH_MODULE	= 1 << 0,	/* direct, by the dmabuf_rw module */
+	DMABUF_RW_PATH_BOUNCED	= 1 << 1,	/* copied through memory */
+	DMABUF_RW_PATH_KERNEL	= 1 << 2,	/* direct, by an interface of the kernel's own:
+						 * reserved, never set */
 };
 
+/* "none", "direct", "bounced", "mixed" (the two together); "unknown" for other bits. */
 const char *dmabuf_rw_path_name(unsigned int path);
-/* enum dmabuf_rw_path of so many bytes. */
-uint32_t dmabuf_rw_path_of(uint64_t direct_bytes, uint64_t bounced_bytes);
 
 /**
  * struct dmabuf_rw_result - how a transfer went, beyond its byte count
@@ -404,6 +439,7 @@ uint32_t dmabuf_rw_path_of(uint64_t direct_bytes, uint64_t bounced_bytes);
  * @path:	out: enum dmabuf_rw_path
  * @direct_bytes: out: bytes moved by the drive's own DMA
  * @bounced_bytes: out: bytes copied through memory
+ * @kernel_bytes: out: of @direct_bytes, those by DMABUF_RW_PATH_KERNEL: zero
  */
 struct dmabuf_rw_result {
 	size_t size;
@@ -411,6 +447,7 @@ struct dmabuf_rw_result {
 	uint32_t path;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint64_t kernel_bytes;
 };
 
 /*
@@ -477,6 +514,7 @@ struct dmabuf_rw_queue_opts {
  * @path:	enum dmabuf_rw_path
  * @direct_bytes: bytes moved by the drive's own DMA
  * @bounced_bytes: bytes copied through memory
+ * @kernel_bytes: of @direct_bytes, those by DMABUF_RW_PATH_KERNEL: zero
  */
 struct dmabuf_rw_completion {
 	size_t size;
@@ -486,6 +524,7 @@ struct dmabuf_rw_completion {
 	uint32_t path;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint64_t kernel_bytes;
 };
 
 /*
@@ -603,6 +642,8 @@ unsigned int dmabuf_rw_queue_depth(const struct dmabuf_rw_queue *queue);
  * @interrupted: if not null, asked before every few MiB of zeros; if it returns other than
  *		0, the file is given up with -EINTR
  * @arg:	its argument
+ * @bind_flags:	with DMABUF_RW_FILE_FOR_BUFFER the flags of the binding that will be made,
+ *		DMABUF_RW_BIND_*; else zero
  */
 struct dmabuf_rw_file_opts {
 	size_t size;
@@ -613,12 +654,12 @@ struct dmabuf_rw_file_opts {
 	const struct dmabuf_rw_device *device;
 	int (*interrupted)(void *arg);
 	void *arg;
+	uint64_t bind_flags;
 };
 
 /*
- * Makes a file of @bytes bytes, all zero, that can be bound and written to at any place:
- * its blocks are there and have been written. Until it is committed its size is rounded up
- * to a multiple of 4096, which every drive can write. It is in the directory of its target
+ * Makes a file of @bytes bytes, all zero, that can be written to directly at any place:
+ * its blocks are there and have been written. It is in the directory of its target
  * but has no name yet, or, where the file system or the kernel want one, a temporary one
  * beginning with ".dmabuf-rw-". What is there stays as it is until the file is committed.
  *
@@ -681,11 +722,9 @@ int dmabuf_rw_file_fd(const struct dmabuf_rw_file *file);
 int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file, struct dmabuf_rw_error *error);
 /*
  * Puts the file in the place of what is at its target, in one step (rename(2)), when all that
- * was written to it is durable and its size is exact; and makes that durable too. Once.
- * Destroy all bindings of the file first, detached from their queues, and those that child
- * processes have inherited, too (-ETXTBSY, after a second of trying: the kernel may let go of a destroyed binding a moment
- * late). After an error the old file is still there,
- * and commit may be tried again (the new one may keep a temporary name until it is closed); but
+ * was written to it is durable; and makes that durable too. Once. No transfer to the file may
+ * be under way; its bindings may stay. After an error the old file is still there, and commit
+ * may be tried again (the new one may keep a temporary name until it is closed); but
  *   -EINVAL	it is committed already
  *   -EUCLEAN	the file has its name, only it could not be seen to that the name is durable
  *   -EIO, -ENOSPC, -EDQUOT and whatever fsync(2) gave: something that was written is lost.

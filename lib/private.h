@@ -11,7 +11,8 @@
  *   queue.c, io.c	transfers as callers see them
  *   binding.c		what a binding is; which refusals may be bounced
  *   transfer.c		one transfer, direct where possible and bounced elsewhere
- *   bounce.c		the pipeline through memory; scratch.c: odd writes to bound files
+ *   bounce.c		the pipeline through memory
+ *   scratch.c		LBAs that a write changes in part
  *   pool.c		the memory of all pipelines of the process
  *   cache.c		what they leave in the page cache
  *   view.c		the CPU's way to a buffer
@@ -88,7 +89,7 @@ struct dmabuf_rw_device {
 
 /* Each is counted by itself, relaxed. */
 struct dmabuf_rw_totals {
-	_Atomic uint64_t transfers[4];	/* by enum dmabuf_rw_path */
+	_Atomic uint64_t transfers[4];	/* by enum dmabuf_rw_path; nothing sets PATH_KERNEL */
 	_Atomic uint64_t direct_bytes;
 	_Atomic uint64_t bounced_bytes;
 };
@@ -99,7 +100,7 @@ struct dmabuf_rw_binding {
 	uint64_t id;		/* no other binding of the process has had it */
 	int fd;			/* the binding; ours. -1: bounce-only */
 	uint64_t buf_bytes;	/* size of the buffer; never changes */
-	uint32_t file_align;	/* as bind found them; at least 1 */
+	uint32_t file_align[2];	/* by enum dmabuf_rw_op, as bind found them; at least 1 */
 	uint32_t buf_align;
 	struct dmabuf_rw_bounce *bounce;	/* null: bouncing is not allowed, or the
 						 * buffer cannot; ours */
@@ -213,6 +214,13 @@ struct dmabuf_rw_progress {
 	uint64_t bounced;
 };
 
+/* enum dmabuf_rw_path of what was moved. */
+static inline uint32_t dmabuf_rw_path_of(const struct dmabuf_rw_progress *p)
+{
+	return (p->direct ? DMABUF_RW_PATH_MODULE : 0) |
+	       (p->bounced ? DMABUF_RW_PATH_BOUNCED : 0);
+}
+
 /*
  * Moves what is left of @t, direct where the drive can and bounced where it may be.
  * Returns 0, also at the end of the file, or the errno (positive) that ended it.
@@ -228,11 +236,11 @@ int dmabuf_rw_run_through(const struct dmabuf_rw_binding *binding,
 			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
 /* True if @err from the module may be made good by bouncing. */
-bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err);
+bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, int err);
 
 /* Adds a finished transfer to the binding's totals. */
-void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
-		     uint64_t bounced);
+void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
+		     const struct dmabuf_rw_progress *p);
 
 /* ---- the CPU's way to a buffer: view.c ------------------------------------------------ */
 
@@ -240,7 +248,8 @@ struct dmabuf_rw_view {
 	int fd;			/* the dma-buf; ours */
 	uint64_t bytes;
 	_Atomic(struct dmabuf_rw_mapping *) map;	/* null with @copy; the newest */
-	bool writable;		/* bytes can be put into the buffer */
+	bool readable;		/* bytes can be taken from the buffer */
+	bool writable;		/* and put into it */
 	dmabuf_rw_copy_fn copy;
 	void *copy_arg;
 };
@@ -362,11 +371,11 @@ struct dmabuf_rw_bounce {
 	bool can_read;		/* from file to buffer */
 	bool can_write;
 	bool regular;
-	bool pinned;		/* a bound regular file: takes no pwrite() */
 	_Atomic int dontcache;	/* the file knows RWF_DONTCACHE: 1; -1: no; 0: not tried */
 	uint32_t depth;
 	uint32_t chunk;
-	struct dmabuf_rw_scratch *scratch;	/* what is bound and writable; else null; ours */
+	struct dmabuf_rw_scratch *scratch;	/* null: not bound, or not writable; ours */
+	uint32_t lba;		/* with @scratch: bytes of an LBA */
 };
 
 /* Fills @error on failure, with the reason. */
@@ -391,26 +400,37 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *bounce,
 			 struct dmabuf_rw_progress *p, uint64_t end);
 
 /*
- * Where the file's bytes at @file_off, which the drive has never been given, end: a file
- * offset behind @file_off.
+ * Where the module may find blocks again, when it has found none at @file_off: a file offset
+ * behind that.
  */
 uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 				     uint64_t file_off);
 
 /*
- * Scratch memory bound to what a binding with @info is bound to. It is made by the first
- * write that needs it. The descriptors are duplicated. 0 or -errno.
+ * Scratch memory bound to what a binding is bound to, whose LBAs have @lba bytes. It is made
+ * by the first write that needs it. The descriptors are duplicated. 0 or -errno.
  */
-int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_info *info,
+int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 			     struct dmabuf_rw_scratch **scratch);
 void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch);
 /* In a child, once, while it has one thread. */
 void dmabuf_rw_scratch_after_fork(void);
-/* As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. */
+/*
+ * As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. EDOM: there is no scratch
+ * memory, or the drive cannot write the file's last, partial LBA. ENXIO: no block is there.
+ */
 int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
 			    const struct dmabuf_rw_view *view,
 			    const struct dmabuf_rw_transfer *t,
 			    struct dmabuf_rw_progress *p, uint64_t end);
+
+/* ---- what has been written: written.c ------------------------------------------------ */
+
+/*
+ * True if BIND has found no block, by @info, where the file system shows some that have been
+ * written.
+ */
+bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd);
 
 /* ---- entries of a ring: sqe.c ------------------------------------------------------- */
 

@@ -632,9 +632,7 @@ DMABUF_RW_API int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue)
 /* Nobody will ask for the result any more. */
 static void drop_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 {
-	const struct dmabuf_rw_progress *p = &slot->job.progress;
-
-	dmabuf_rw_count(slot->job.binding, p->direct, p->bounced);
+	dmabuf_rw_count(slot->job.binding, &slot->job.progress);
 	dmabuf_rw_queue_free_slot(q, slot);
 }
 
@@ -649,7 +647,7 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, 
 		job->progress.done += MIN((uint32_t)res, slot->left);
 		job->progress.direct += MIN((uint32_t)res, slot->left);
 	} else {
-		rest = dmabuf_rw_may_bounce(job->binding, job->transfer.op, -res);
+		rest = dmabuf_rw_may_bounce(job->binding, -res);
 	}
 	if (rest)
 		dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);

@@ -51,7 +51,7 @@ static int slot_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, i
 		return 1;
 	if (res <= 0) {
 		*err = -res;
-		if (!dmabuf_rw_may_bounce(slot->job.binding, slot->job.transfer.op, -res))
+		if (!dmabuf_rw_may_bounce(slot->job.binding, -res))
 			return 1;
 		ret = slot->job.cancelled ? -ECANCELED : dmabuf_rw_queue_give(q, slot);
 	} else if ((uint32_t)res > slot->left) {
@@ -86,14 +86,14 @@ static void complete(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int
 		.user_data = slot->user_data,
 		.bytes = p->done ? (int64_t)p->done : -err,
 		.error = err,
-		.path = dmabuf_rw_path_of(p->direct, p->bounced),
+		.path = dmabuf_rw_path_of(p),
 		.direct_bytes = p->direct,
 		.bounced_bytes = p->bounced,
 	};
 
 	memset(to, 0, array->size);
 	memcpy(to, &completion, sizeof(completion));
-	dmabuf_rw_count(slot->job.binding, p->direct, p->bounced);
+	dmabuf_rw_count(slot->job.binding, p);
 	dmabuf_rw_queue_free_slot(q, slot);
 }
 

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * scratch.c - odd writes to a file or device that is bound.
+ * scratch.c - LBAs of a bound file or device that a write changes in part.
  *
- * A bound file takes no pwrite(), and a drive without SGLs takes only whole LBAs from
- * aligned places of a buffer. So the bytes are copied into scratch memory, which is
- * bound to the same file, and written from there. Where a transfer begins or ends within
- * an LBA, that LBA is read into the scratch memory first. A bound device would take
- * pwrite(), but by the page cache, which reads and writes a whole page: LBAs that another
- * transfer may be writing directly at that time.
+ * The module writes whole LBAs. So the bytes are copied into scratch memory, which is bound
+ * to the same file, and written from there. Where a transfer begins or ends within an LBA,
+ * that LBA is read into the scratch memory first. pwrite() would do it by the page cache,
+ * which reads and writes a whole page: LBAs that another transfer may be writing directly
+ * at that time.
  *
  * Between reading such an LBA and writing it, nobody else may write its other bytes. Two
- * writes that do not overlap but share an LBA are both odd there, so both come this way;
- * one lock for the whole process keeps them apart, also when they go through different
+ * writes that do not overlap but share an LBA are both unaligned there, so both come this
+ * way; one lock for the whole process keeps them apart, also when they go through different
  * bindings. Other processes are not kept out.
  *
  * A process has one scratch memory, whatever the number of its bindings. Each of them binds
@@ -54,9 +53,7 @@ static struct memory *_Atomic memory;
 struct dmabuf_rw_scratch {
 	int device_fd;		/* ours */
 	int file_fd;		/* ours */
-	uint64_t file_bytes;	/* of a bound file; a disk's is asked for, by @lock */
-	uint32_t align;
-	int unable;		/* the errno where there is no scratch memory */
+	uint32_t lba;
 	/* By @lock. */
 	int fd;			/* the scratch memory's binding; -1: none yet */
 	uint64_t process;	/* which made it */
@@ -180,19 +177,17 @@ static int make_ready_locked(struct dmabuf_rw_scratch *s)
 	}
 	/* Whatever scratch memory fails for, why it is needed is what can be mended. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
-	       -ret : s->unable;
+	       -ret : EDOM;
 }
 
-/* A disk may have grown. 0, or an errno, positive. */
-static int ask_size_locked(struct dmabuf_rw_scratch *s)
+/* The size as the module sees it now. 0, or an errno, positive. */
+static int ask_size_locked(const struct dmabuf_rw_scratch *s, uint64_t *bytes)
 {
 	struct dmabuf_rw_info info = { .size = sizeof(info) };
 	int ret = dmabuf_rw_ioctl(s->fd, DMABUF_RW_IOC_INFO, &info);
 
-	if (ret < 0)
-		return -ret;
-	s->file_bytes = info.file_bytes;
-	return 0;
+	*bytes = info.file_bytes;
+	return ret < 0 ? -ret : 0;
 }
 
 /* Moves @len bytes; returns how many, and the errno that ended it. */
@@ -302,18 +297,17 @@ static int read_edge(const struct dmabuf_rw_scratch *s, uint64_t file_off, uint3
  * into the scratch memory. Returns an errno, positive, and how many are written in @done.
  */
 static int write_some_locked(struct dmabuf_rw_scratch *s, const struct source *src,
-			     uint64_t off, uint32_t n, uint32_t *done)
+			     uint64_t off, uint32_t n, uint64_t file_bytes, uint32_t *done)
 {
-	uint32_t head = off % s->align, whole = (head + n + s->align - 1) / s->align *
-						s->align;
-	uint64_t low = off - head, high = MIN(low + whole, s->file_bytes);
-	uint32_t last = whole - s->align, moved;
-	bool begins_odd = head, ends_odd = off + n < high;
+	uint32_t head = off % s->lba, whole = (head + n + s->lba - 1) / s->lba * s->lba;
+	uint64_t low = off - head, high = MIN(low + whole, file_bytes);
+	uint32_t last = whole - s->lba, moved;
+	bool ends_within = off + n < high;
 	int err = 0, ret;
 
-	if (begins_odd)
-		err = read_edge(s, low, 0, MIN(s->align, high - low));
-	if (!err && ends_odd && !(begins_odd && last == 0))
+	if (head)
+		err = read_edge(s, low, 0, MIN(s->lba, high - low));
+	if (!err && ends_within && !(head && last == 0))
 		err = read_edge(s, low + last, last, high - low - last);
 	if (err)
 		return err;
@@ -338,8 +332,9 @@ static int write_next(struct dmabuf_rw_scratch *s, const struct dmabuf_rw_view *
 		.view = view,
 		.t = t,
 		.pos = p->done,
-		.n = MIN(end - p->done, SCRATCH_BYTES - off % s->align),
+		.n = MIN(end - p->done, SCRATCH_BYTES - off % s->lba),
 	};
+	uint64_t bytes = 0;
 	uint32_t done = 0;
 	int err = -fetch(&src);
 
@@ -347,12 +342,12 @@ static int write_next(struct dmabuf_rw_scratch *s, const struct dmabuf_rw_view *
 		return err;
 	pthread_mutex_lock(&lock);
 	err = make_ready_locked(s);
-	if (!err && s->unable == EDOM)
-		err = ask_size_locked(s);
-	if (!err && off >= s->file_bytes)
+	if (!err)
+		err = ask_size_locked(s, &bytes);
+	if (!err && off >= bytes)
 		err = ENOSPC;
 	if (!err)
-		err = write_some_locked(s, &src, off, MIN(src.n, s->file_bytes - off), &done);
+		err = write_some_locked(s, &src, off, MIN(src.n, bytes - off), bytes, &done);
 	pthread_mutex_unlock(&lock);
 	free(src.copy);
 	p->done += done;
@@ -369,8 +364,7 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *s,
 
 	while (!err && p->done < end)
 		err = dmabuf_rw_is_cancelled(t) ? ECANCELED : write_next(s, view, t, p, end);
-	/* The odd end of a file, which can be written in no way while it is bound. */
-	return err == EDOM ? -s->unable : -err;
+	return err;
 }
 
 /* Of a file that is open for writing only, LBAs have to be read all the same. */
@@ -383,7 +377,7 @@ static int open_file(int file_fd)
 	return fd >= 0 ? fd : fcntl(file_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_info *info,
+int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 			     struct dmabuf_rw_scratch **scratch)
 {
 	struct dmabuf_rw_scratch *s = calloc(1, sizeof(*s));
@@ -401,9 +395,7 @@ int dmabuf_rw_scratch_create(int device_fd, int file_fd, const struct dmabuf_rw_
 		ret = -errno;
 		goto close_device;
 	}
-	s->file_bytes = info->file_bytes;
-	s->align = info->file_align ? info->file_align : 1;
-	s->unable = info->flags & DMABUF_RW_INFO_REGULAR ? ETXTBSY : EDOM;
+	s->lba = lba;
 	s->fd = -1;
 	*scratch = s;
 	return 0;

@@ -9,11 +9,11 @@
  * last one stopped.
  *
  * Direct is tried first and for all of it, since the kernel knows best. What it refuses:
- *   EDOM		an odd end: the bytes up to the next whole LBA and those behind the last
- *		one are bounced, the middle is tried again. If that is refused too, for
- *		instance because of the place in the buffer, all that is left is bounced.
- *   ENXIO	a range of a file that was never written: read through memory up to where
- *		data begins again, then direct again. It cannot be written.
+ *   EDOM		an unaligned end: the bytes up to the next whole LBA and those behind the
+ *		last one are bounced, the middle is tried again. If that is refused too,
+ *		for instance because of the place in the buffer, all the rest is bounced.
+ *   ENXIO	no block of the file that has been written: bounced up to where data
+ *		begins again, then direct again.
  *
  * Thread-safety: the binding is only read, but for its atomic totals, and everything else
  * is the caller's.
@@ -23,16 +23,9 @@
 
 #include "private.h"
 
-bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, uint32_t op, int err)
+bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, int err)
 {
-	return binding->bounce && (err == EDOM || (err == ENXIO && op == DMABUF_RW_OP_READ));
-}
-
-DMABUF_RW_API uint32_t dmabuf_rw_path_of(uint64_t direct, uint64_t bounced)
-{
-	if (direct)
-		return bounced ? DMABUF_RW_PATH_MIXED : DMABUF_RW_PATH_DIRECT;
-	return bounced ? DMABUF_RW_PATH_BOUNCED : DMABUF_RW_PATH_NONE;
+	return binding->bounce && (err == EDOM || err == ENXIO);
 }
 
 static void add(_Atomic uint64_t *total, uint64_t n)
@@ -41,15 +34,15 @@ static void add(_Atomic uint64_t *total, uint64_t n)
 		atomic_fetch_add_explicit(total, n, memory_order_relaxed);
 }
 
-void dmabuf_rw_count(const struct dmabuf_rw_binding *binding, uint64_t direct,
-		     uint64_t bounced)
+void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
+		     const struct dmabuf_rw_progress *p)
 {
 	/* The one part of a binding that changes. */
 	struct dmabuf_rw_totals *totals = (struct dmabuf_rw_totals *)&binding->totals;
 
-	add(&totals->transfers[dmabuf_rw_path_of(direct, bounced)], 1);
-	add(&totals->direct_bytes, direct);
-	add(&totals->bounced_bytes, bounced);
+	add(&totals->transfers[dmabuf_rw_path_of(p)], 1);
+	add(&totals->direct_bytes, p->direct);
+	add(&totals->bounced_bytes, p->bounced);
 }
 
 /*
@@ -123,7 +116,7 @@ static bool whole_lbas(const struct dmabuf_rw_binding *b,
 		       const struct dmabuf_rw_transfer *t, uint64_t done, uint64_t *low,
 		       uint64_t *high)
 {
-	uint64_t align = b->file_align, head = -(t->file_off + done) % align;
+	uint64_t align = b->file_align[t->op], head = -(t->file_off + done) % align;
 	uint64_t tail = (t->file_off + t->len) % align;
 
 	if (align < 2 || t->len - done <= head + tail)
@@ -148,7 +141,7 @@ int dmabuf_rw_run(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_tran
 		err = direct_part(b, t, p, stop);
 		if (!err && p->done == stop && stop < t->len)
 			return dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
-		if (!err || !dmabuf_rw_may_bounce(b, t->op, err))
+		if (!err || !dmabuf_rw_may_bounce(b, err))
 			return err;
 
 		if (err == ENXIO) {

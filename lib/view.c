@@ -111,6 +111,7 @@ int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
 		.bytes = size,
 		.copy = copy,
 		.copy_arg = copy_arg,
+		.readable = (mode & O_ACCMODE) != O_WRONLY,
 		.writable = (mode & O_ACCMODE) != O_RDONLY,
 	};
 	view->fd = fcntl(dmabuf_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

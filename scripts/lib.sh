@@ -25,6 +25,13 @@ die()
 	exit 1
 }
 
+# newest_kernel - the directory of the newest kernel that machines boot; tests/vm/kernels.py
+# knows it, too.
+newest_kernel()
+{
+	printf '%s\n' "$build"/kernels/* | sort -Vr | head -n 1
+}
+
 # need_host - die unless this machine can be used at all.
 #
 # TEST_ARCH, TEST_UID and TEST_FREE_MB stand in for the real values, so that the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * buffer.c - names of buffers, and the exporters other than vfio.
+ * buffer.c - the kinds of buffers, and those that need no more than a call to their exporter.
  *
  * A struct buffer that buffer_open() filled owns every descriptor and mapping in it;
  * buffer_close() returns them all, whatever state it is in.
@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,21 +22,8 @@
 #include <linux/magic.h>
 #include <linux/udmabuf.h>
 
-#include "buffer.h"
+#include "buffer_kind.h"
 #include "size.h"
-
-#define FORMS "a buffer is vfio:PCI/BAR, udmabuf:SIZE, heap:NAME:SIZE or fd:N"
-
-int buffer_fail(char **why, int err, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	if (vasprintf(why, format, ap) < 0)
-		*why = NULL;
-	va_end(ap);
-	return -err;
-}
 
 /* Digits only, up to @max. */
 static bool parse_number(const char *text, unsigned long max, unsigned long *value)
@@ -49,45 +35,6 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *val
 	errno = 0;
 	*value = strtoul(text, &end, 10);
 	return !errno && !*end && *value <= max;
-}
-
-static int parse_vfio(const char *text, struct buffer_spec *spec, char **why)
-{
-	unsigned int domain = 0, bus, device, function;
-	const char *slash = strchr(text, '/');
-	char pci[16];
-	unsigned long bar;
-	int n = -1;
-
-	if (!slash || (size_t)(slash - text) >= sizeof(pci))
-		return buffer_fail(why, EINVAL, "'vfio:%s' is not a buffer: write "
-				   "vfio:dddd:bb:dd.f/BAR, for instance "
-				   "vfio:0000:00:05.0/2", text);
-	memcpy(pci, text, slash - text);
-	pci[slash - text] = 0;
-
-	if (!(sscanf(pci, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function,
-		     &n) == 4 && n > 0 && !pci[n])) {
-		domain = 0;
-		n = -1;
-		if (!(sscanf(pci, "%2x:%2x.%1x%n", &bus, &device, &function, &n) == 3 &&
-		      n > 0 && !pci[n]))
-			n = -1;
-	}
-	/* sscanf() takes blanks and signs as well. */
-	if (n < 0 || pci[strspn(pci, "0123456789abcdefABCDEF:.")])
-		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: write dddd:bb:dd.f "
-				   "as lspci -D does", pci);
-	if (device > 0x1f || function > 7)
-		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: the device "
-				   "goes to 1f and the function to 7", pci);
-	if (!parse_number(slash + 1, 5, &bar))
-		return buffer_fail(why, EINVAL, "'%s' is not a BAR: write a number from "
-				   "0 to 5", slash + 1);
-	snprintf(spec->name, sizeof(spec->name), "%04x:%02x:%02x.%x", domain, bus,
-		 device, function);
-	spec->bar = bar;
-	return 0;
 }
 
 static int parse_bytes(const char *text, uint64_t *size, char **why)
@@ -116,33 +63,20 @@ static int parse_heap(const char *text, struct buffer_spec *spec, char **why)
 	return parse_bytes(colon + 1, &spec->size, why);
 }
 
-int buffer_parse(const char *text, struct buffer_spec *spec, char **why)
+static int parse_udmabuf(const char *text, struct buffer_spec *spec, char **why)
+{
+	return parse_bytes(text, &spec->size, why);
+}
+
+static int parse_fd(const char *text, struct buffer_spec *spec, char **why)
 {
 	unsigned long fd;
 
-	memset(spec, 0, sizeof(*spec));
-	spec->fd = -1;
-	if (!strncmp(text, "vfio:", 5)) {
-		spec->kind = BUFFER_VFIO;
-		return parse_vfio(text + 5, spec, why);
-	}
-	if (!strncmp(text, "udmabuf:", 8)) {
-		spec->kind = BUFFER_UDMABUF;
-		return parse_bytes(text + 8, &spec->size, why);
-	}
-	if (!strncmp(text, "heap:", 5)) {
-		spec->kind = BUFFER_HEAP;
-		return parse_heap(text + 5, spec, why);
-	}
-	if (!strncmp(text, "fd:", 3)) {
-		spec->kind = BUFFER_FD;
-		if (!parse_number(text + 3, INT_MAX, &fd))
-			return buffer_fail(why, EINVAL, "'%s' is not a descriptor: write "
-					   "its number", text + 3);
-		spec->fd = fd;
-		return 0;
-	}
-	return buffer_fail(why, EINVAL, "'%s' is not a buffer: " FORMS, text);
+	if (!parse_number(text, INT_MAX, &fd))
+		return buffer_fail(why, EINVAL, "'%s' is not a descriptor: write its number",
+				   text);
+	spec->fd = fd;
+	return 0;
 }
 
 /* What to do about @err, where @other is not known better. */
@@ -202,8 +136,10 @@ static int open_udmabuf(struct buffer *b, char **why)
 {
 	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC };
 	long page = sysconf(_SC_PAGESIZE), limit;
-	int memfd, node, err;
+	int memfd, node, err = -check_memory(b, why);
 
+	if (err)
+		return -err;
 	if (b->size % page)
 		return buffer_fail(why, EINVAL, "the size of a udmabuf must be a multiple "
 				   "of the page size, %ld", page);
@@ -254,8 +190,10 @@ static int open_heap(struct buffer *b, char **why)
 		.fd_flags = O_RDWR | O_CLOEXEC,
 	};
 	char path[sizeof("/dev/dma_heap/") + BUFFER_NAME];
-	int heap, err;
+	int heap, err = -check_memory(b, why);
 
+	if (err)
+		return -err;
 	strcpy(stpcpy(path, "/dev/dma_heap/"), b->spec.name);
 	heap = open(path, O_RDONLY | O_CLOEXEC);
 	if (heap < 0) {
@@ -302,41 +240,67 @@ static int settle_size(struct buffer *b, char **why)
 	if (size <= 0)
 		return buffer_fail(why, EBADFD, "the descriptor is open but is not a dma-buf: "
 				   "pass one that an exporter made");
-	if (b->spec.kind != BUFFER_HEAP || b->size > (uint64_t)size)
+	if (!b->spec.kind->rounds || b->size > (uint64_t)size)
 		b->size = size;
 	return 0;
+}
+
+/* ---- the table ----------------------------------------------------------------------- */
+
+static const struct buffer_kind udmabuf = {
+	.prefix = "udmabuf:", .form = "udmabuf:SIZE", .summary = "anonymous memory",
+	.parse = parse_udmabuf, .open = open_udmabuf,
+};
+
+static const struct buffer_kind heap = {
+	.prefix = "heap:", .form = "heap:NAME:SIZE",
+	.summary = "a dma-heap, for instance heap:system:64M", .rounds = true,
+	.parse = parse_heap, .open = open_heap,
+};
+
+static const struct buffer_kind descriptor = {
+	.prefix = "fd:", .form = "fd:N",
+	.summary = "a dma-buf descriptor inherited from the parent",
+	.parse = parse_fd, .open = open_fd,
+};
+
+const struct buffer_kind *const buffer_kinds[] = { &buffer_vfio, &udmabuf, &heap, &descriptor };
+const unsigned int nr_buffer_kinds = sizeof(buffer_kinds) / sizeof(buffer_kinds[0]);
+
+static const struct buffer_kind *find_kind(const char *text)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_buffer_kinds; i++)
+		if (!strncmp(text, buffer_kinds[i]->prefix, strlen(buffer_kinds[i]->prefix)))
+			return buffer_kinds[i];
+	return NULL;
+}
+
+bool buffer_is_name(const char *text)
+{
+	return find_kind(text);
+}
+
+int buffer_parse(const char *text, struct buffer_spec *spec, char **why)
+{
+	const struct buffer_kind *kind = find_kind(text);
+
+	*spec = (struct buffer_spec){ .kind = kind, .fd = -1 };
+	if (kind)
+		return kind->parse(text + strlen(kind->prefix), spec, why);
+	return buffer_fail(why, EINVAL, "'%s' is not a buffer: a buffer is vfio:PCI/BAR, "
+			   "udmabuf:SIZE, heap:NAME:SIZE or fd:N", text);
 }
 
 int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why)
 {
 	int ret;
 
-	*buffer = (struct buffer){
-		.spec = *spec,
-		.size = spec->size,
-		.fd = -1,
-		.device = -1,
-		.group = -1,
-		.container = -1,
-	};
-	switch (spec->kind) {
-	case BUFFER_VFIO:
-		ret = buffer_vfio_open(buffer, why);
-		break;
-	case BUFFER_UDMABUF:
-		ret = check_memory(buffer, why);
-		if (!ret)
-			ret = open_udmabuf(buffer, why);
-		break;
-	case BUFFER_HEAP:
-		ret = check_memory(buffer, why);
-		if (!ret)
-			ret = open_heap(buffer, why);
-		break;
-	default:
-		ret = open_fd(buffer, why);
-		break;
-	}
+	*buffer = BUFFER_NONE;
+	buffer->spec = *spec;
+	buffer->size = spec->size;
+	ret = spec->kind->open(buffer, why);
 	if (!ret)
 		ret = settle_size(buffer, why);
 	if (ret)
@@ -351,8 +315,8 @@ int buffer_map(struct buffer *buffer, char **why)
 
 	if (buffer->map)
 		return 0;
-	if (buffer->spec.kind == BUFFER_VFIO)
-		return buffer_vfio_map(buffer, why);
+	if (buffer->spec.kind->map)
+		return buffer->spec.kind->map(buffer, why);
 
 	map = mmap(NULL, buffer->size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
 	/* One that the exporter gave for reading only can be stored and looked at. */
@@ -375,8 +339,7 @@ static int cpu_access(struct buffer *buffer, uint64_t edge, bool write)
 	};
 	int ret;
 
-	/* A BAR is seen through vfio, uncached; there is nothing to bracket. */
-	if (buffer->spec.kind == BUFFER_VFIO)
+	if (buffer->spec.kind->map)
 		return 0;
 	do {
 		ret = ioctl(buffer->fd, DMA_BUF_IOCTL_SYNC, &sync);
@@ -400,7 +363,8 @@ void buffer_close(struct buffer *buffer)
 		munmap(buffer->map, buffer->size);
 	if (buffer->fd >= 0)
 		close(buffer->fd);
-	buffer_vfio_close(buffer);
+	if (buffer->spec.kind && buffer->spec.kind->close)
+		buffer->spec.kind->close(buffer);
 	buffer->map = NULL;
 	buffer->fd = -1;
 }

@@ -25,16 +25,15 @@
 
 #define BUFFER_NAME	256	/* as long as a file's name can be, and its end */
 
-enum buffer_kind {
-	BUFFER_VFIO,
-	BUFFER_UDMABUF,
-	BUFFER_HEAP,
-	BUFFER_FD,
-};
+/* buffer_kind.h */
+struct buffer_kind;
+
+extern const struct buffer_kind *const buffer_kinds[];
+extern const unsigned int nr_buffer_kinds;
 
 /* What a name says. */
 struct buffer_spec {
-	enum buffer_kind kind;
+	const struct buffer_kind *kind;
 	char name[BUFFER_NAME];	/* vfio: dddd:bb:dd.f; heap: its name */
 	uint64_t size;		/* udmabuf, heap */
 	unsigned int bar;	/* vfio */
@@ -55,6 +54,11 @@ struct buffer {
 	bool region_mmap;
 };
 
+/* A buffer that is not open, which may be closed. */
+#define BUFFER_NONE ((struct buffer){ .fd = -1, .device = -1, .group = -1, .container = -1 })
+
+/* True if @text begins as names of buffers do. */
+bool buffer_is_name(const char *text);
 int buffer_parse(const char *text, struct buffer_spec *spec, char **why);
 
 /* On failure @buffer needs no buffer_close(). */
@@ -71,14 +75,5 @@ int buffer_cpu_begin(struct buffer *buffer, bool write);
 int buffer_cpu_end(struct buffer *buffer, bool write);
 
 void buffer_close(struct buffer *buffer);
-
-/* The vfio part; see buffer_vfio.c. */
-int buffer_vfio_open(struct buffer *buffer, char **why);
-int buffer_vfio_map(struct buffer *buffer, char **why);
-void buffer_vfio_close(struct buffer *buffer);
-
-/* For the parts: writes the sentence and returns -@err. */
-int buffer_fail(char **why, int err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -7,7 +7,7 @@
  * through its IOMMU group and a container, or, where the kernel has no containers,
  * through its own node and iommufd. (Debian's cloud kernels have no iommufd, so the
  * project's machines test only the first way.) The dma-buf keeps working while the device is
- * open, so all descriptors stay until buffer_vfio_close().
+ * open, so all descriptors stay until it is closed.
  *
  * Opening resets most devices, and closing the last descriptor revokes the dma-buf.
  */
@@ -26,7 +26,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
-#include "buffer.h"
+#include "buffer_kind.h"
 
 /* Kernel 6.6; missing from older headers. */
 #ifndef VFIO_DEVICE_BIND_IOMMUFD
@@ -58,6 +58,44 @@ struct vfio_device_feature_dma_buf {
 #endif
 
 #define SYSFS "/sys/bus/pci/devices/"
+
+static int parse(const char *text, struct buffer_spec *spec, char **why)
+{
+	unsigned int domain = 0, bus, device, function;
+	const char *slash = strchr(text, '/');
+	char pci[16];
+	int n = -1;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(pci))
+		return buffer_fail(why, EINVAL, "'vfio:%s' is not a buffer: write "
+				   "vfio:dddd:bb:dd.f/BAR, for instance "
+				   "vfio:0000:00:05.0/2", text);
+	memcpy(pci, text, slash - text);
+	pci[slash - text] = 0;
+
+	if (!(sscanf(pci, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function,
+		     &n) == 4 && n > 0 && !pci[n])) {
+		domain = 0;
+		n = -1;
+		if (!(sscanf(pci, "%2x:%2x.%1x%n", &bus, &device, &function, &n) == 3 &&
+		      n > 0 && !pci[n]))
+			n = -1;
+	}
+	/* sscanf() takes blanks and signs as well. */
+	if (n < 0 || pci[strspn(pci, "0123456789abcdefABCDEF:.")])
+		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: write dddd:bb:dd.f "
+				   "as lspci -D does", pci);
+	if (device > 0x1f || function > 7)
+		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: the device "
+				   "goes to 1f and the function to 7", pci);
+	if (slash[1] < '0' || slash[1] > '5' || slash[2])
+		return buffer_fail(why, EINVAL, "'%s' is not a BAR: write a number from "
+				   "0 to 5", slash + 1);
+	snprintf(spec->name, sizeof(spec->name), "%04x:%02x:%02x.%x", domain, bus,
+		 device, function);
+	spec->bar = slash[1] - '0';
+	return 0;
+}
 
 static char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -301,7 +339,7 @@ static int export_bar(struct buffer *b, char **why)
 			   "log", b->spec.bar, pci, strerror(err));
 }
 
-int buffer_vfio_open(struct buffer *b, char **why)
+static int open_bar(struct buffer *b, char **why)
 {
 	const char *pci = b->spec.name;
 	char *group, *path;
@@ -333,7 +371,8 @@ int buffer_vfio_open(struct buffer *b, char **why)
 	return ret;
 }
 
-int buffer_vfio_map(struct buffer *b, char **why)
+/* A BAR is seen through vfio, uncached. */
+static int map_bar(struct buffer *b, char **why)
 {
 	void *map;
 	int err;
@@ -354,7 +393,7 @@ int buffer_vfio_map(struct buffer *b, char **why)
 	return 0;
 }
 
-void buffer_vfio_close(struct buffer *b)
+static void close_device(struct buffer *b)
 {
 	if (b->device >= 0)
 		close(b->device);
@@ -366,3 +405,9 @@ void buffer_vfio_close(struct buffer *b)
 	b->group = -1;
 	b->container = -1;
 }
+
+const struct buffer_kind buffer_vfio = {
+	.prefix = "vfio:", .form = "vfio:PCI/BAR",
+	.summary = "a BAR of a PCI device bound to vfio-pci",
+	.parse = parse, .open = open_bar, .map = map_bar, .close = close_device,
+};

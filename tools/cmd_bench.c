@@ -43,7 +43,7 @@ struct options {
 	uint64_t seed;
 	bool overwrite;
 	bool force;
-	bool device_memory;
+	uint64_t bind_flags;
 };
 
 struct job {
@@ -60,7 +60,7 @@ struct job {
 	uint64_t transfers;
 	uint64_t bytes;
 	uint64_t direct_bytes;
-	uint32_t path;		/* of the last transfer */
+	uint32_t path;		/* enum dmabuf_rw_path */
 	uint64_t latency_sum_ns;
 	uint64_t latency_max_ns;
 	uint64_t *cells;
@@ -132,7 +132,7 @@ static void count(struct job *job, const struct dmabuf_rw_completion *c, uint64_
 	job->transfers++;
 	job->bytes += c->bytes;
 	job->direct_bytes += c->direct_bytes;
-	job->path = c->path;
+	job->path |= c->path;
 	job->latency_sum_ns += ns;
 	if (ns > job->latency_max_ns)
 		job->latency_max_ns = ns;
@@ -245,7 +245,7 @@ static void show_result(struct report *report, const struct options *o,
 	json_put_u64(root, "transfers", sum->transfers);
 	json_put_u64(root, "bytes", sum->bytes);
 	json_put_u64(root, "direct_bytes", sum->direct_bytes);
-	json_put_string(root, "path", dmabuf_rw_path_name(sum->path));
+	json_put_path(root, sum->path);
 	json_put_double(root, "iops", sum->transfers / seconds);
 	json_put_double(root, "bytes_per_second", sum->bytes / seconds);
 	json_put_double(root, "cpu_seconds", cpu);
@@ -281,8 +281,7 @@ static void add_job(struct job *sum, const struct job *job)
 	sum->transfers += job->transfers;
 	sum->bytes += job->bytes;
 	sum->direct_bytes += job->direct_bytes;
-	if (job->transfers)
-		sum->path = job->path;
+	sum->path |= job->path;
 	sum->latency_sum_ns += job->latency_sum_ns;
 	if (job->latency_max_ns > sum->latency_max_ns)
 		sum->latency_max_ns = job->latency_max_ns;
@@ -363,6 +362,7 @@ out:
 static bool check_ranges(struct report *report, struct options *o, const struct session *s)
 {
 	const struct dmabuf_rw_info *info = &s->info;
+	uint32_t align = o->write ? info->write_align : info->read_align;
 
 	if (o->file_off > info->file_bytes ||
 	    o->file_len > info->file_bytes - o->file_off) {
@@ -372,11 +372,9 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 	}
 	if (!o->file_len)
 		o->file_len = info->file_bytes - o->file_off;
-	if (o->block % info->file_align || o->block % info->buf_align ||
-	    o->file_off % info->file_align) {
+	if (o->block % align || o->block % info->buf_align || o->file_off % align) {
 		report_fail(report, "block size and offset must be multiples of %u",
-			    info->file_align > info->buf_align ? info->file_align :
-								 info->buf_align);
+			    align > info->buf_align ? align : info->buf_align);
 		return false;
 	}
 	if (o->block > o->file_len || o->block > info->buf_bytes) {
@@ -390,7 +388,7 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 
 enum {
 	OPT_RW = 256, OPT_BS, OPT_QD, OPT_RUNTIME, OPT_JOBS, OPT_COUNT, OPT_OFFSET,
-	OPT_LENGTH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY,
+	OPT_LENGTH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY, OPT_TRUST,
 };
 
 static const struct option long_options[] = {
@@ -407,6 +405,7 @@ static const struct option long_options[] = {
 	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "require-device-memory", no_argument, NULL, OPT_DEVICE_MEMORY },
+	{ "trust-addresses", no_argument, NULL, OPT_TRUST },
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 }
@@ -435,53 +434,9 @@ static int add_argument(struct report *report, struct options *o, const char *te
 	return -1;
 }
 
-/* The number that @option takes, if it takes one; -1: go on, else the status to leave with. */
-static int parse_number(struct report *report, int option, uint64_t *value)
+static void set_number(struct options *o, int option, uint64_t value)
 {
-	static const struct {
-		int option;
-		uint64_t min, max;
-	} ranges[] = {
-		{ OPT_BS, 1, 1ULL << 30 },
-		{ OPT_QD, 1, DMABUF_RW_QUEUE_MAX_DEPTH },
-		{ OPT_RUNTIME, 1, MAX_RUNTIME },
-		{ OPT_JOBS, 1, MAX_JOBS },
-		{ OPT_COUNT, 1, INT64_MAX },
-		{ OPT_OFFSET, 0, INT64_MAX },
-		{ OPT_LENGTH, 1, INT64_MAX },
-		{ OPT_SEED, 0, INT64_MAX },
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		if (ranges[i].option != option)
-			continue;
-		if (size_parse(optarg, value) || *value < ranges[i].min ||
-		    *value > ranges[i].max)
-			return report_usage(report, "'%s' is not a number from %llu to %llu",
-					    optarg, (unsigned long long)ranges[i].min,
-					    (unsigned long long)ranges[i].max);
-	}
-	return -1;
-}
-
-/* -1: go on; else the status to leave with. */
-static int parse_option(const struct command *command, struct options *o,
-			struct report *report, int c, char **argv)
-{
-	uint64_t value = 0;
-	int status = parse_number(report, c, &value);
-
-	if (status >= 0)
-		return status;
-	switch (c) {
-	case 1:
-		return add_argument(report, o, optarg);
-	case OPT_RW:
-		if (!parse_rw(o, optarg))
-			return report_usage(report, "--rw takes read, write, randread or "
-					    "randwrite, not '%s'", optarg);
-		break;
+	switch (option) {
 	case OPT_BS:
 		o->block = value;
 		break;
@@ -503,8 +458,62 @@ static int parse_option(const struct command *command, struct options *o,
 	case OPT_LENGTH:
 		o->file_len = value;
 		break;
-	case OPT_SEED:
+	default:
 		o->seed = value;
+		break;
+	}
+}
+
+/* The number that @option takes, if it takes one. -1: go on; else the status to leave with. */
+static int parse_number(struct report *report, struct options *o, int option)
+{
+	static const struct {
+		int option;
+		uint64_t min, max;
+	} ranges[] = {
+		{ OPT_BS, 1, 1ULL << 30 },
+		{ OPT_QD, 1, DMABUF_RW_QUEUE_MAX_DEPTH },
+		{ OPT_RUNTIME, 1, MAX_RUNTIME },
+		{ OPT_JOBS, 1, MAX_JOBS },
+		{ OPT_COUNT, 1, INT64_MAX },
+		{ OPT_OFFSET, 0, INT64_MAX },
+		{ OPT_LENGTH, 1, INT64_MAX },
+		{ OPT_SEED, 0, INT64_MAX },
+	};
+	uint64_t value;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		if (ranges[i].option != option)
+			continue;
+		if (size_parse(optarg, &value) || value < ranges[i].min ||
+		    value > ranges[i].max)
+			return report_usage(report, "'%s' is not a number from %llu to %llu",
+					    optarg, (unsigned long long)ranges[i].min,
+					    (unsigned long long)ranges[i].max);
+		set_number(o, option, value);
+	}
+	return -1;
+}
+
+/* -1: go on; else the status to leave with. */
+static int parse_option(const struct command *command, struct options *o,
+			struct report *report, int c, char **argv)
+{
+	int status = parse_number(report, o, c);
+
+	if (status >= 0)
+		return status;
+	switch (c) {
+	case OPT_BS ... OPT_LENGTH:
+	case OPT_SEED:
+		break;
+	case 1:
+		return add_argument(report, o, optarg);
+	case OPT_RW:
+		if (!parse_rw(o, optarg))
+			return report_usage(report, "--rw takes read, write, randread or "
+					    "randwrite, not '%s'", optarg);
 		break;
 	case OPT_FUA:
 		o->io_flags |= DMABUF_RW_IO_FUA;
@@ -516,7 +525,10 @@ static int parse_option(const struct command *command, struct options *o,
 		o->force = true;
 		break;
 	case OPT_DEVICE_MEMORY:
-		o->device_memory = true;
+		o->bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
+		break;
+	case OPT_TRUST:
+		o->bind_flags |= DMABUF_RW_BIND_TRUST_ADDRESSES;
 		break;
 	case 'o':
 		return report_check_format(report, optarg);
@@ -575,9 +587,7 @@ static int run_bench(const struct command *command, struct report *report, int a
 	opts.open_flags = o.write ? O_RDWR : O_RDONLY;
 	if (o.write && !o.force)
 		opts.open_flags |= O_EXCL;
-	if (o.device_memory)
-		opts.bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
-
+	opts.bind_flags = o.bind_flags;
 	status = session_open(&session, report, o.file, o.buffer, &opts);
 	if (!status)
 		status = check_ranges(report, &o, &session) ?
@@ -608,6 +618,7 @@ const struct command cmd_bench = {
 		"  --overwrite              needed for writing\n"
 		"  --force                  also write to a device that is mounted or in use\n"
 		"  --require-device-memory  fail unless the buffer lies in PCI BARs\n"
+		"  --trust-addresses        take addresses that the kernel cannot vouch for\n"
 		"  -o, --output FORMAT      text or json\n"
 		"\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pair cannot go direct, "

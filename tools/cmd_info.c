@@ -70,7 +70,7 @@ static int show_module(struct report *report, struct session *s)
 	static const struct names io[] = { { DMABUF_RW_IO_FUA, "fua" } };
 	static const struct names bind[] = {
 		{ DMABUF_RW_BIND_DEVICE_MEMORY, "device-memory" },
-		{ DMABUF_RW_BIND_SPARSE, "sparse" },
+		{ DMABUF_RW_BIND_TRUST_ADDRESSES, "trust-addresses" },
 	};
 	static const struct names uring[] = {
 		{ 1ULL << DMABUF_RW_URING_READ, "read" },
@@ -133,19 +133,21 @@ static void show_buffer(struct report *report, struct session *s)
 }
 
 /*
- * What load and store could do. A disk is opened for reading only: closing one that was open
- * for writing has udev read it anew. So whether it could be written is asked in another way.
+ * What load and store could do. The file is opened for reading only: a disk that was open for
+ * writing is read anew by udev when it is closed, and a program that runs cannot be opened so.
+ * So whether it could be written is asked in another way.
  */
 static void find_directions(const struct session *s, bool *load, bool *store)
 {
+	int mode = fcntl(s->buffer.fd, F_GETFL), read_only = 0;
 	struct stat st;
-	int read_only;
 
 	*load = s->info.flags & DMABUF_RW_INFO_CAN_READ;
-	*store = s->info.flags & DMABUF_RW_INFO_CAN_WRITE;
-	if (!fstat(s->file_fd, &st) && S_ISBLK(st.st_mode))
-		*store = !ioctl(s->file_fd, BLKROGET, &read_only) && !read_only &&
-			 !faccessat(AT_FDCWD, s->file_name, W_OK, AT_EACCESS);
+	*store = mode >= 0 && (mode & O_ACCMODE) != O_WRONLY &&
+		 !faccessat(AT_FDCWD, s->file_name, W_OK, AT_EACCESS);
+	if (!fstat(s->file_fd, &st) && S_ISBLK(st.st_mode) &&
+	    (ioctl(s->file_fd, BLKROGET, &read_only) || read_only))
+		*store = false;
 }
 
 static void show_pair(struct report *report, const struct session *s)
@@ -158,6 +160,7 @@ static void show_pair(struct report *report, const struct session *s)
 	json_put_bool(report->root, "direct", true);
 	json_put_bool(report->root, "can_load", load);
 	json_put_bool(report->root, "can_store", store);
+	json_put_path(report->root, dmabuf_rw_binding_path(s->binding));
 	json_object_object_add(report->root, "binding", json_of_info(info));
 
 	print_row(report, "file", "%s: %s in blocks of %u, drive %s, %u %s%s", s->file_name,
@@ -167,11 +170,8 @@ static void show_pair(struct report *report, const struct session *s)
 		  info->paths == 1 ? "path" : "paths",
 		  info->flags & DMABUF_RW_INFO_WRITE_CACHE ? ", volatile write cache" : "");
 	if (info->flags & DMABUF_RW_INFO_REGULAR)
-		print_row(report, "kind", "regular file in %llu %s; as long as it is bound, nobody "
-			  "can change its size, write it otherwise, rename or remove it",
-			  (unsigned long long)info->file_extents,
-			  info->file_extents == 1 ? "extent" : "extents");
-	print_row(report, "direct", "yes: %s", load && store ? "load and store" :
+		print_row(report, "kind", "regular file");
+	print_row(report, "direct", "yes: %s, by the module", load && store ? "load and store" :
 		  load ? "load only" : "store only");
 	route = text_of_info(info);
 	print_row(report, "route", "%s", text_or_excuse(route));
@@ -180,27 +180,14 @@ static void show_pair(struct report *report, const struct session *s)
 		  (unsigned long long)info->extents,
 		  info->extents == 1 ? "extent" : "extents");
 	print_row(report, "IOMMU", "%s", dmabuf_rw_iommu_name(info->iommu));
-	print_row(report, "alignment", "file offsets and lengths %u, buffer offsets %u",
-		  info->file_align, info->buf_align);
+	print_row(report, "alignment", "file offsets and lengths %u for load, %u for store; "
+		  "buffer offsets %u", info->read_align, info->write_align, info->buf_align);
 	print_row(report, "commands", "at most %s each, SGL %s, polled transfers %s",
 		  size_format(info->max_cmd_bytes, size, sizeof(size)),
 		  info->flags & DMABUF_RW_INFO_SGL ? "yes" : "no",
 		  info->flags & DMABUF_RW_INFO_POLL ? "yes" : "no (nvme.poll_queues=0)");
 	print_row(report, "kernel memory", "%llu bytes for this binding",
 		  (unsigned long long)info->metadata_bytes);
-}
-
-/* A file for as much as this user may; the answer says which directions that leaves. */
-static int open_to_ask(struct session *s, struct report *report)
-{
-	struct stat st;
-
-	if (!stat(s->file_name, &st) && S_ISREG(st.st_mode)) {
-		s->file_fd = open(s->file_name, O_RDWR | O_CLOEXEC);
-		if (s->file_fd >= 0)
-			return STATUS_OK;
-	}
-	return open_file(report, s->file_name, O_RDONLY, &s->file_fd);
 }
 
 /* In text the rows say it all; in JSON the object has an "error" like any other. */
@@ -251,6 +238,19 @@ static int open_some_buffer(struct session *s, struct report *report)
 	return STATUS_FAILED;
 }
 
+/* Bound; but is there a block in the file that the drive could be asked for? */
+static int show_bound(struct report *report, struct session *s)
+{
+	struct dmabuf_rw_error error;
+
+	if (dmabuf_rw_info_refusal(&s->info, s->file_fd, &error)) {
+		show_refusal(report, s->file_name, &error);
+		return bind_status(&error);
+	}
+	show_pair(report, s);
+	return STATUS_OK;
+}
+
 static int show(struct report *report, struct session *s, const char *file,
 		const char *buffer, uint64_t bind_flags)
 {
@@ -267,18 +267,17 @@ static int show(struct report *report, struct session *s, const char *file,
 	if (!file)
 		return STATUS_OK;
 	s->file_name = file;
-	status = open_to_ask(s, report);
+	status = open_file(report, file, O_RDONLY, &s->file_fd);
 	if (!status && !buffer)
 		status = open_some_buffer(s, report);
 	if (!status)
 		status = session_bind(s, report, bind_flags, show_refusal);
-	if (!status)
-		show_pair(report, s);
-	return status;
+	return status ? status : show_bound(report, s);
 }
 
 static const struct option options[] = {
 	{ "require-device-memory", no_argument, NULL, 'd' },
+	{ "trust-addresses", no_argument, NULL, 't' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 }
@@ -293,7 +292,7 @@ struct question {
 /* -1: go on; else the status to leave with. */
 static int add_argument(struct report *report, struct question *q, const char *text)
 {
-	const char **slot = is_buffer_name(text) ? &q->buffer : &q->file;
+	const char **slot = buffer_is_name(text) ? &q->buffer : &q->file;
 
 	if (!*text)
 		return report_usage(report, "the name of the file is empty");
@@ -316,6 +315,9 @@ static int parse_arguments(const struct command *command, struct report *report,
 			break;
 		case 'd':
 			q->bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
+			break;
+		case 't':
+			q->bind_flags |= DMABUF_RW_BIND_TRUST_ADDRESSES;
 			break;
 		case 'o':
 			status = report_check_format(report, optarg);
@@ -360,6 +362,7 @@ const struct command cmd_info = {
 		"is transferred.\n"
 		"\n"
 		"  --require-device-memory  refuse unless the buffer lies in PCI BARs\n"
+		"  --trust-addresses        take addresses that the kernel cannot vouch for\n"
 		"  -o, --output FORMAT      text or json\n"
 		"\n"
 		"Exit status: 0 yes, 1 something failed, 2 wrong usage, 3 the pair cannot go "

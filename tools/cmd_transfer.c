@@ -64,18 +64,23 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	part->gapless = e.gapless;
 	part->direct_bytes = e.direct_bytes;
 	part->bounced_bytes = e.bounced_bytes;
+	part->path = e.path;
 	r->before += e.moved;
 	r->moved += e.moved;
 	r->gapless += e.gapless;
 	r->direct_bytes += e.direct_bytes;
 	r->bounced_bytes += e.bounced_bytes;
+	r->path |= e.path;
 	r->completions += e.completions;
 	if (!ret)
 		return STATUS_OK;
+	dmabuf_rw_error_explain(&e.error, r->o.inputs[part->input].fd,
+				part->file_off + e.gapless);
 	if (e.error.err)
 		report_error(r->report, what, &e.error);
 	else if (e.ended)
-		report_fail(r->report, "%s: the file has become shorter since it was checked", what);
+		report_fail(r->report, "%s: the file has become shorter since it was checked",
+			    what);
 	else
 		return interrupted(r, what);
 	return STATUS_FAILED;
@@ -149,8 +154,7 @@ static int move(struct run *r)
 	r->moving = true;
 	progress_begin(&r->progress, r->o.progress, r->write ? "store" : "load", r->total);
 	status = move_parts(r, queue);
-	progress_end(&r->progress, r->moved,
-		     dmabuf_rw_path_of(r->direct_bytes, r->bounced_bytes));
+	progress_end(&r->progress, r->moved, r->path);
 	r->io_uring = !dmabuf_rw_queue_ring_error(queue);
 	dmabuf_rw_queue_destroy(queue);
 	if (!status)
@@ -230,7 +234,7 @@ static int checksum(struct run *r)
 	return STATUS_OK;
 }
 
-/* Gives the new file its name; it must be unbound first. */
+/* Gives the new file its name. */
 static int commit(struct run *r)
 {
 	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_FILE };
@@ -352,6 +356,7 @@ static int run_store(const struct command *command, struct report *report, int a
 	"  --checksum               print the SHA-256 of the buffer's range\n" \
 	"  --allow-bounce           what cannot go direct may be copied through memory\n" \
 	"  --require-device-memory  fail unless the buffer lies in PCI BARs\n" \
+	"  --trust-addresses        take addresses that the kernel cannot vouch for\n" \
 	"  --progress WHEN          auto, always or never (auto: on a terminal)\n" \
 	"  -o, --output FORMAT      text or json\n"
 

@@ -15,16 +15,16 @@
 /* Blocks of every file system and drive. */
 #define FILE_BLOCK	4096
 
-static void note_block(struct engine *e, uint64_t off, uint64_t want, int64_t bytes,
-		       int err, uint64_t direct, uint64_t bounced)
+static void note_block(struct engine *e, const struct dmabuf_rw_completion *c, uint64_t want)
 {
-	uint64_t got = bytes > 0 ? bytes : 0;
+	uint64_t off = c->user_data, got = c->bytes > 0 ? c->bytes : 0;
+	int err = c->error;
 
 	e->completions++;
 	e->moved += got;
-	e->direct_bytes += direct;
-	e->bounced_bytes += bounced;
-	e->path = dmabuf_rw_path_of(e->direct_bytes, e->bounced_bytes);
+	e->direct_bytes += c->direct_bytes;
+	e->bounced_bytes += c->bounced_bytes;
+	e->path |= c->path;
 	if (got == want)
 		return;
 	if (off + got < e->gapless)
@@ -90,10 +90,7 @@ static int run_queue(struct engine *e, uint64_t *next)
 		if (ret < 0)
 			return ret;
 		for (i = 0; i < ret; i++)
-			note_block(e, done[i].user_data,
-				   block_len(e, done[i].user_data), done[i].bytes,
-				   done[i].error, done[i].direct_bytes,
-				   done[i].bounced_bytes);
+			note_block(e, &done[i], block_len(e, done[i].user_data));
 		if (e->progress)
 			e->progress(e->progress_arg, e->moved, e->path);
 	}

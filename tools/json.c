@@ -67,6 +67,26 @@ struct json_object *json_of_error(const struct dmabuf_rw_error *error)
 	return object;
 }
 
+void json_put_path(struct json_object *object, uint32_t path)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} ways[] = {
+		{ DMABUF_RW_PATH_MODULE, "module" },
+		{ DMABUF_RW_PATH_KERNEL, "kernel" },
+		{ DMABUF_RW_PATH_BOUNCED, "bounce" },
+	};
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++)
+		if (path & ways[i].bit)
+			json_object_array_add(array, json_object_new_string(ways[i].name));
+	json_put_string(object, "path", dmabuf_rw_path_name(path));
+	json_object_object_add(object, "ways", array);
+}
+
 struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 {
 	static const struct {
@@ -82,6 +102,7 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 		{ DMABUF_RW_INFO_MAPPED, "mapped" },
 		{ DMABUF_RW_INFO_REVOKED, "revoked" },
 		{ DMABUF_RW_INFO_REGULAR, "regular" },
+		{ DMABUF_RW_INFO_NO_BLOCKS, "no_blocks" },
 		{ DMABUF_RW_INFO_BOUNCE_ONLY, "bounce_only" },
 	};
 	struct json_object *o = json_object_new_object();
@@ -93,7 +114,8 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 	json_put_u64(o, "buf_bytes", info->buf_bytes);
 	json_put_u64(o, "file_bytes", info->file_bytes);
 	json_put_u64(o, "lba_bytes", info->lba_bytes);
-	json_put_u64(o, "file_align", info->file_align);
+	json_put_u64(o, "read_align", info->read_align);
+	json_put_u64(o, "write_align", info->write_align);
 	json_put_u64(o, "buf_align", info->buf_align);
 	json_put_u64(o, "max_cmd_bytes", info->max_cmd_bytes);
 	json_put_string(o, "mem_class", dmabuf_rw_class_name(info->mem_class));

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "buffer_kind.h"
 #include "descriptors.h"
 #include "tool.h"
 
@@ -48,11 +49,10 @@ static void overview(FILE *out)
 		say(out, "  %-8s %s", commands[i]->name, commands[i]->summary);
 	say_as_is(out,
 		  "\n"
-		  "buffers:\n"
-		  "  vfio:PCI/BAR      a BAR of a PCI device bound to vfio-pci\n"
-		  "  udmabuf:SIZE      anonymous memory\n"
-		  "  heap:NAME:SIZE    a dma-heap, for instance heap:system:64M\n"
-		  "  fd:N              a dma-buf descriptor inherited from the parent\n"
+		  "buffers:\n");
+	for (i = 0; i < nr_buffer_kinds; i++)
+		say(out, "  %-17s %s", buffer_kinds[i]->form, buffer_kinds[i]->summary);
+	say_as_is(out,
 		  "\n"
 		  "Sizes: K, M, G, T or KiB, MiB ... are powers of 1024; KB, MB ... of 1000.\n"
 		  "dmabuf-rw COMMAND --help says more; dmabuf-rw --version names the release.\n");

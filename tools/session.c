@@ -14,25 +14,11 @@
 
 #include "tool.h"
 
-bool is_buffer_name(const char *text)
-{
-	static const char *const kinds[] = { "vfio:", "udmabuf:", "heap:", "fd:" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (!strncmp(text, kinds[i], strlen(kinds[i])))
-			return true;
-	return false;
-}
-
 void session_init(struct session *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->file_fd = -1;
-	s->buffer.fd = -1;
-	s->buffer.device = -1;
-	s->buffer.group = -1;
-	s->buffer.container = -1;
+	s->buffer = BUFFER_NONE;
 }
 
 int session_open_device(struct session *s, struct report *report)
@@ -139,26 +125,6 @@ int bind_status(const struct dmabuf_rw_error *error)
 	return dmabuf_rw_error_is_about_pair(error) ? STATUS_REFUSED : STATUS_FAILED;
 }
 
-/*
- * Binding a file keeps others from changing it, so the module wants to see that this user
- * may change it: by owning it, or by having it open for writing.
- */
-void reopen_to_bind(int *fd)
-{
-	struct stat st;
-	char path[32];
-	int again;
-
-	if (!geteuid() || fstat(*fd, &st) || !S_ISREG(st.st_mode) || st.st_uid == geteuid())
-		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
-	if (again < 0)
-		return;
-	close(*fd);
-	*fd = again;
-}
-
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 		 void (*refused)(struct report *report, const char *what,
 				 const struct dmabuf_rw_error *error))
@@ -200,8 +166,6 @@ int session_open(struct session *s, struct report *report, const char *file,
 	status = session_parse_buffer(report, buffer, &spec);
 	if (!status)
 		status = open_file(report, file, opts->open_flags, &s->file_fd);
-	if (!status)
-		reopen_to_bind(&s->file_fd);
 	if (!status)
 		status = session_open_device(s, report);
 	if (!status)

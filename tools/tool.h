@@ -92,6 +92,8 @@ void json_put_bool(struct json_object *object, const char *key, bool value);
 void json_put_string(struct json_object *object, const char *key, const char *value);
 /* What an error is, in words and numbers. */
 struct json_object *json_of_error(const struct dmabuf_rw_error *error);
+/* Adds enum dmabuf_rw_path: what it is called in all, and each way by itself. */
+void json_put_path(struct json_object *object, uint32_t path);
 /* All of @info under its field names. */
 struct json_object *json_of_info(const struct dmabuf_rw_info *info);
 void json_print(FILE *out, struct json_object *object);
@@ -130,15 +132,12 @@ int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 				 const struct dmabuf_rw_error *error));
 /* The status for an error of bind. */
 int bind_status(const struct dmabuf_rw_error *error);
-/* As the module wants a file to be open, if this user may have it so. */
-void reopen_to_bind(int *fd);
 /* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
 int check_file(struct report *report, const char *file, int open_flags);
 /* Says that it is not; its status. */
 int refuse_file(struct report *report, const char *file);
 /* As check_file(), and opens it. O_CLOEXEC is added. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
-bool is_buffer_name(const char *text);
 
 /* ---- engine.c: one long transfer, pipelined -------------------------------------- */
 
@@ -163,7 +162,7 @@ struct engine {
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
 	uint64_t completions;
-	uint32_t path;		/* enum dmabuf_rw_path of all that was moved */
+	uint32_t path;		/* enum dmabuf_rw_path, all that were taken */
 	bool ended;		/* the file was shorter than that */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };

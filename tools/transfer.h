@@ -51,6 +51,7 @@ struct part {
 	uint64_t gapless;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint32_t path;		/* enum dmabuf_rw_path */
 };
 
 struct transfer_options {
@@ -72,6 +73,7 @@ struct transfer_options {
 	bool force;
 	bool in_place;
 	bool device_memory;
+	bool trust_addresses;
 	bool allow_bounce;
 	bool progress;
 };
@@ -101,6 +103,7 @@ struct run {
 	uint64_t before;	/* bytes of the parts that are done */
 	struct progress progress;
 	uint64_t moved, gapless, direct_bytes, bounced_bytes, completions;
+	uint32_t path;		/* enum dmabuf_rw_path */
 	bool io_uring;		/* not forbidden here */
 	/* From before the first file is opened or made until all is where it should be. */
 	double seconds;

@@ -80,8 +80,6 @@ static int open_input(struct run *r, struct input *input)
 
 	if (status)
 		return status;
-	if (!r->write)
-		reopen_to_bind(&input->fd);
 	id = identity_of(input->fd);
 	if ((input->known && !same(&id, &input->identity)) ||
 	    /* A file in place of the disk that was there. */
@@ -109,12 +107,18 @@ static int update_info(struct run *r, struct input *input, const char *what)
 	return STATUS_FAILED;
 }
 
+static uint64_t bind_flags(const struct run *r)
+{
+	return (r->o.device_memory ? DMABUF_RW_BIND_DEVICE_MEMORY : 0) |
+	       (r->o.trust_addresses ? DMABUF_RW_BIND_TRUST_ADDRESSES : 0);
+}
+
 static int bind_input(struct run *r, struct input *input)
 {
 	struct dmabuf_rw_error error;
 	struct dmabuf_rw_binding_opts opts = {
 		.size = sizeof(opts),
-		.flags = r->o.device_memory ? DMABUF_RW_BIND_DEVICE_MEMORY : 0,
+		.flags = bind_flags(r),
 		.allow_bounce = r->o.allow_bounce,
 		.error = &error,
 	};
@@ -230,6 +234,7 @@ static int make_file(struct run *r)
 		.flags = len ? DMABUF_RW_FILE_FOR_BUFFER : 0,
 		.dmabuf_fd = len ? r->session.buffer.fd : 0,
 		.device = len ? r->session.device : NULL,
+		.bind_flags = len ? bind_flags(r) : 0,
 	};
 	char *what;
 
@@ -250,26 +255,31 @@ static int make_file(struct run *r)
 
 /* ---- ranges ------------------------------------------------------------------------ */
 
+/* What file offsets and lengths must be multiples of, unless something may bounce. */
+static uint32_t file_align(const struct run *r, const struct dmabuf_rw_info *info)
+{
+	uint32_t align = r->write ? info->write_align : info->read_align;
+
+	return align && !r->o.allow_bounce ? align : 1;
+}
+
 static bool is_aligned(struct run *r, const struct input *input,
 		       const struct part *part)
 {
 	const struct dmabuf_rw_info *info = &input->info;
-	bool to_end = part->file_off + part->len == info->file_bytes;
+	bool to_end = part->file_off + part->len == info->file_bytes &&
+		      info->flags & DMABUF_RW_INFO_REGULAR;
+	uint32_t align = file_align(r, info);
 
-	/* What the drive cannot address goes another way then. */
-	if (r->o.allow_bounce)
-		return true;
-	if (info->file_align && (part->file_off % info->file_align ||
-				 (part->len % info->file_align && !to_end) ||
-				 r->o.block % info->file_align)) {
+	if (part->file_off % align || (part->len % align && !to_end) ||
+	    (r->o.block % align && r->o.block < part->len)) {
 		report_fail(r->report, "the offset, the length and the block size must be "
 			    "multiples of %u, the block size of %s; or allow the rest to go "
-			    "through memory with --allow-bounce", info->file_align,
-			    input->name);
+			    "through memory with --allow-bounce", align, input->name);
 		return false;
 	}
-	if (info->buf_align && (part->buf_off % info->buf_align ||
-				r->o.block % info->buf_align)) {
+	if (!r->o.allow_bounce && info->buf_align &&
+	    (part->buf_off % info->buf_align || r->o.block % info->buf_align)) {
 		report_fail(r->report, "the buffer offset and the block size must be multiples "
 			    "of %u for this drive; or allow the transfer to go through memory "
 			    "with --allow-bounce", info->buf_align);
@@ -304,8 +314,8 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 		/* One file may be longer than the buffer; of several, all is meant. */
 		if (r->o.nr_parts == 1 && part->len > buf_room)
 			part->len = buf_room;
-		if (info->file_align && part->len < file_room && !r->o.allow_bounce)
-			part->len -= part->len % info->file_align;
+		if (part->len < file_room)
+			part->len -= part->len % file_align(r, info);
 	}
 	/* Some files tell no size, and then none of what they have would be moved. */
 	if (!file_room && !part->len_given &&

@@ -12,7 +12,7 @@
 enum {
 	OPT_OFFSET = 256, OPT_LENGTH, OPT_BUF_OFFSET, OPT_BLOCK, OPT_DEPTH, OPT_VERIFY,
 	OPT_CHECKSUM, OPT_DEVICE_MEMORY, OPT_PROGRESS, OPT_FUA, OPT_FSYNC, OPT_FORCE,
-	OPT_BUFFER, OPT_RANGE, OPT_ALLOW_BOUNCE, OPT_IN_PLACE,
+	OPT_BUFFER, OPT_RANGE, OPT_ALLOW_BOUNCE, OPT_IN_PLACE, OPT_TRUST,
 };
 
 #define COMMON_LONG_OPTIONS \
@@ -24,6 +24,7 @@ enum {
 	{ "verify", no_argument, NULL, OPT_VERIFY }, \
 	{ "checksum", no_argument, NULL, OPT_CHECKSUM }, \
 	{ "require-device-memory", no_argument, NULL, OPT_DEVICE_MEMORY }, \
+	{ "trust-addresses", no_argument, NULL, OPT_TRUST }, \
 	{ "allow-bounce", no_argument, NULL, OPT_ALLOW_BOUNCE }, \
 	{ "progress", required_argument, NULL, OPT_PROGRESS }, \
 	{ "output", required_argument, NULL, 'o' }, \
@@ -102,6 +103,8 @@ static bool *find_flag(struct transfer_options *o, int option)
 		return &o->checksum;
 	case OPT_DEVICE_MEMORY:
 		return &o->device_memory;
+	case OPT_TRUST:
+		return &o->trust_addresses;
 	case OPT_ALLOW_BOUNCE:
 		return &o->allow_bounce;
 	case OPT_FUA:

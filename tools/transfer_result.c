@@ -10,9 +10,12 @@ static double rate_of(const struct run *r)
 	return r->seconds > 0 ? r->moved / r->seconds : 0;
 }
 
-static const char *way(uint64_t direct_bytes, uint64_t bounced_bytes)
+/* What moved the bytes that went direct. */
+static const char *by(uint32_t path)
 {
-	return dmabuf_rw_path_name(dmabuf_rw_path_of(direct_bytes, bounced_bytes));
+	if (path & DMABUF_RW_PATH_KERNEL)
+		return path & DMABUF_RW_PATH_MODULE ? " (module and kernel)" : " (kernel)";
+	return path & DMABUF_RW_PATH_MODULE ? " (module)" : "";
 }
 
 static void put_parts(const struct run *r)
@@ -32,7 +35,7 @@ static void put_parts(const struct run *r)
 		json_put_u64(o, "bytes", part->gapless);
 		json_put_u64(o, "direct_bytes", part->direct_bytes);
 		json_put_u64(o, "bounced_bytes", part->bounced_bytes);
-		json_put_string(o, "path", way(part->direct_bytes, part->bounced_bytes));
+		json_put_path(o, part->path);
 		if (input->refusal.err)
 			json_object_object_add(o, "not_direct", json_of_error(&input->refusal));
 		json_object_array_add(files, o);
@@ -54,7 +57,7 @@ void put_result(const struct run *r)
 	json_put_u64(root, "bytes_moved", r->moved);
 	json_put_u64(root, "direct_bytes", r->direct_bytes);
 	json_put_u64(root, "bounced_bytes", r->bounced_bytes);
-	json_put_string(root, "path", way(r->direct_bytes, r->bounced_bytes));
+	json_put_path(root, r->path);
 	json_put_u64(root, "transfers", r->completions);
 	json_put_u64(root, "depth", r->o.depth);
 	json_put_u64(root, "block_size", r->o.block);
@@ -96,11 +99,11 @@ void print_result(const struct run *r)
 	char *more = others ? text_format(" and %u more", others) : NULL;
 
 	say(stdout, "%s %s%s %s %s: %s (%llu bytes) in %.3f s (%.3f s of it to move them), "
-	    "%s/s, %s", r->write ? "stored" : "loaded", r->o.inputs[0].name, more ? more : "",
+	    "%s/s, %s%s", r->write ? "stored" : "loaded", r->o.inputs[0].name, more ? more : "",
 	    r->write ? "from" : "into", r->o.buffer,
 	    size_format(r->moved, size, sizeof(size)), (unsigned long long)r->moved,
 	    r->seconds, r->transfer_seconds, size_format(rate_of(r), rate, sizeof(rate)),
-	    way(r->direct_bytes, r->bounced_bytes));
+	    dmabuf_rw_path_name(r->path), by(r->path));
 	free(more);
 	if (r->o.allow_bounce)
 		say(stdout, "direct %s (%llu bytes), bounced %s (%llu bytes)",

@@ -26,27 +26,21 @@
  *
  * Rights come from the two descriptors alone. Reading from the file needs the file
  * open for reading and the buffer open for writing; writing to the file needs the
- * file open for writing (and the buffer readable, as every dma-buf is). Rights are
- * those at bind time; passing the binding's descriptor to another process passes
- * them on. A regular file also needs to be open for writing, or owned by the caller (or
- * CAP_FOWNER), because binding it keeps others from changing it:
+ * file open for writing and the buffer open for reading. Rights are those at bind time;
+ * passing the binding's descriptor to another process passes them on.
  *
- * Regular files. While at least one binding of a file exists, the kernel treats it as
- * an active swap file, so that its blocks stay where they are: write(2), truncate (but to
- * a greater size), fallocate, reflinking, defragmentation and mmap(2) for shared writing fail with
- * ETXTBSY, unlink and rename with EPERM, and stores to pages that were mapped shared
- * and writable before may raise SIGBUS. Reading stays possible in every way. When the
- * last binding has gone, so has all of this. Transfers move bytes inside the size that
- * the file had when it was bound. Blocks that have been allocated but never written hold
- * what the disk held before, so transfers do not touch them: see ENXIO.
+ * Regular files. A binding changes nothing for others: they may open, write, truncate,
+ * rename, unlink, defragment or clone the file as ever. What frees or moves its blocks
+ * waits for the transfers in flight, as it waits for direct I/O, and the next transfer
+ * looks the blocks up again. A transfer sees the file's size of its own moment, and is
+ * short at the end; a write does not make the file longer. Blocks are looked up when they
+ * are first used. Where there is no block that has been written, a transfer ends: see
+ * ENXIO.
  *
- * Alignment. DMABUF_RW_INFO reports what offsets and lengths must be multiples of. With
- * a drive that takes SGLs of any bytes that is 1 throughout: the rest of the first and
- * last LBA of a read goes to scratch memory, and that of a write is read from the drive
- * first. Writes that need this run alone: all other writes of this module to the same
- * file (the same disk or partition, where that is what is bound) are kept waiting, so
- * that none is undone. Writes by others to the same LBA at that time, or through another
- * file of the same blocks (a partition and its disk), may be.
+ * Alignment. DMABUF_RW_INFO reports what offsets and lengths must be multiples of. A read
+ * may begin and end at any byte if the drive takes SGLs of any bytes: the rest of the
+ * first and the last LBA goes to scratch memory. A write is of whole LBAs, or ends where a
+ * regular file does: the rest of that LBA is written with zeros.
  *
  * Thread-safety: every call may be made from any number of threads at once, on one
  * binding or many. Transfers are not ordered with respect to one another, and two
@@ -75,11 +69,14 @@
  *   EMEDIUMTYPE     | BIND, I/O | the namespace's format cannot be served: metadata or
  *                   |           | protection information per block, zoned, LBA size
  *                   |           | out of range, or reformatted since it was bound; or
- *                   |           | the blocks of a regular file have changed under it
+ *                   |           | a regular file's data has moved to the journal, or has
+ *                   |           | been sealed (verity), since it was bound
  *   EADDRNOTAVAIL   | BIND, I/O | the drive cannot reach the buffer at the addresses
  *                   |           | that its exporter gave: not translated by the
- *                   |           | IOMMU, or in a software bounce (swiotlb) area, or in
- *                   |           | memory that needs cache maintenance for the drive
+ *                   |           | IOMMU, in a software bounce (swiotlb) area, in memory
+ *                   |           | that needs cache maintenance for the drive, behind a
+ *                   |           | host bridge that is not known to route it, or of no
+ *                   |           | known device
  *   EXDEV           | BIND, I/O | device memory was insisted on, and the buffer lies,
  *                   |           | at least partly, in system RAM or at an address that
  *                   |           | cannot be identified
@@ -93,25 +90,23 @@
  *                   |           | file system that has been remounted read-only, or
  *                   |           | has made itself so after an error, or to a file made
  *                   |           | immutable or append-only
- *   ETXTBSY         | BIND, I/O | the file is a swap file, or the device to be written
- *                   |           | is in use as swap
+ *   ETXTBSY         | BIND, I/O | the file is in use as swap
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
  *                   |           | removed; after BIND also: left without capacity)
  *   ESTALE          | I/O       | the exporter revoked the buffer for good
  *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
  *   ERANGE          | I/O       | a piece ends outside the buffer
- *   ENXIO           | I/O       | the file's blocks at this place have never been
- *                   |           | written (or, on XFS, the file was reflinked): their
- *                   |           | bytes are zeros that no drive holds
+ *   ENXIO           | I/O       | the file has no block here that has been written: a
+ *                   |           | hole, or space that was allocated only; or, on XFS, the
+ *                   |           | file is or was a clone (reflink)
  *   EDOM            | I/O       | an offset or a length is not a multiple of the
  *                   |           | alignment that DMABUF_RW_INFO reports, or the pieces
  *                   |           | cannot be expressed in whole LBAs for this drive
  *   EMSGSIZE        | I/O       | too many pieces (DMABUF_RW_MAX_PIECES)
  *   ENOSPC          | I/O       | write that begins at or after the file's end, or
  *                   |           | the drive reports that its capacity is used up
- *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: holes,
- *                   |           | blocks shared with another file, data inside the
- *                   |           | inode or the journal, encryption, verity, ...
+ *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: data inside
+ *                   |           | the inode or the journal, encryption, verity, DAX, ...
  *   EOPNOTSUPP      | I/O       | polled I/O asked for, and the drive's queues have no
  *                   |           | poll queue (nvme.poll_queues=0)
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
@@ -123,8 +118,8 @@
  *   EBADE           | I/O       | the drive reports a reservation conflict
  *   EBUSY           | I/O       | write to a range that somebody holds in the page
  *                   |           | cache and that cannot be dropped from it, such as
- *                   |           | metadata of a mounted file system; or a file whose
- *                   |           | inode others change without end
+ *                   |           | metadata of a mounted file system; or a file that
+ *                   |           | others write so busily that no transfer got a turn
  *   EIO             | I/O       | any other error status of the drive, or the file's
  *                   |           | file system has shut itself down
  *
@@ -142,7 +137,7 @@
 
 /* Version of this interface. It only ever grows compatibly within a major. */
 #define DMABUF_RW_ABI_MAJOR	1
-#define DMABUF_RW_ABI_MINOR	1
+#define DMABUF_RW_ABI_MINOR	0
 
 /* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */
 #define DMABUF_RW_MAX_PIECES	1024
@@ -186,12 +181,14 @@ struct dmabuf_rw_query {
  */
 #define DMABUF_RW_BIND_DEVICE_MEMORY	(1ULL << 0)
 /*
- * A regular file may have holes: transfers give ENXIO there, as where blocks were never
- * written. Looking for them takes BIND up to a microsecond for each block of such a file,
- * and a file all of whose blocks are shared looks like one hole. Since 1.1.
+ * Take addresses that the kernel cannot vouch for: a BAR behind a host bridge that it does
+ * not know to route peer to peer, and addresses that are neither RAM nor a BAR. Where the
+ * hardware drops such DMA, a transfer succeeds and no data arrives, so this is for those
+ * who have tried it.
  */
-#define DMABUF_RW_BIND_SPARSE		(1ULL << 1)
-#define DMABUF_RW_BIND_FLAGS		(DMABUF_RW_BIND_DEVICE_MEMORY | DMABUF_RW_BIND_SPARSE)
+#define DMABUF_RW_BIND_TRUST_ADDRESSES	(1ULL << 1)
+#define DMABUF_RW_BIND_FLAGS		(DMABUF_RW_BIND_DEVICE_MEMORY | \
+					 DMABUF_RW_BIND_TRUST_ADDRESSES)
 
 /*
  * Why BIND refused, finer than the errno. Values are stable; new ones may come, so
@@ -222,27 +219,27 @@ enum dmabuf_rw_reason {
 	DMABUF_RW_REASON_NO_PATH		= 20,	/* ENODEV: multipath, none on
 							 * PCI is live */
 	DMABUF_RW_REASON_FILESYSTEM		= 21,	/* ENOTBLK: other file system */
-	DMABUF_RW_REASON_PIN_ACCESS		= 22,	/* EACCES: file neither open for
-							 * writing nor the caller's */
+	DMABUF_RW_REASON_OVERLAY		= 22,	/* ENOTBLK: overlayfs; the file below
+							 * it may do */
 	DMABUF_RW_REASON_SWAP_FILE		= 23,	/* ETXTBSY */
-	DMABUF_RW_REASON_HOLE			= 24,	/* EOPNOTSUPP: not all of the file
-							 * has blocks */
-	DMABUF_RW_REASON_SHARED			= 25,	/* EOPNOTSUPP: reflinked */
-	DMABUF_RW_REASON_BLOCK_SIZE		= 26,	/* EOPNOTSUPP: file system blocks
-							 * are not of a page's size */
-	DMABUF_RW_REASON_NO_DIRECT		= 27,	/* EOPNOTSUPP: data in the inode
+	DMABUF_RW_REASON_NO_DIRECT		= 24,	/* EOPNOTSUPP: data in the inode
 							 * or in the journal */
-	DMABUF_RW_REASON_ENCRYPTED		= 28,	/* EOPNOTSUPP */
-	DMABUF_RW_REASON_VERITY			= 29,	/* EOPNOTSUPP */
-	DMABUF_RW_REASON_COMPRESSED		= 30,	/* EOPNOTSUPP */
-	DMABUF_RW_REASON_DAX			= 31,	/* EOPNOTSUPP */
-	DMABUF_RW_REASON_REALTIME		= 32,	/* EOPNOTSUPP: on XFS's realtime
+	DMABUF_RW_REASON_ENCRYPTED		= 25,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_VERITY			= 26,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_COMPRESSED		= 27,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_DAX			= 28,	/* EOPNOTSUPP */
+	DMABUF_RW_REASON_REALTIME		= 29,	/* EOPNOTSUPP: on XFS's realtime
 							 * device */
-	DMABUF_RW_REASON_LAYOUT			= 33,	/* EOPNOTSUPP: the file system
+	DMABUF_RW_REASON_LAYOUT			= 30,	/* EOPNOTSUPP: the file system
 							 * does not give its blocks */
-	DMABUF_RW_REASON_EMPTY			= 34,	/* EOPNOTSUPP: no byte in it */
-	DMABUF_RW_REASON_UNREADABLE		= 35,	/* EPROTO: the drive fails reads, so the
+	DMABUF_RW_REASON_ON_DEMAND		= 31,	/* EOPNOTSUPP: a daemon fills the file
+							 * when it is read */
+	DMABUF_RW_REASON_UNREADABLE		= 32,	/* EPROTO: the drive fails reads, so the
 							 * driver could not be tried out */
+	DMABUF_RW_REASON_NO_ROUTE		= 33,	/* EADDRNOTAVAIL: a BAR that the kernel
+							 * does not know to be reachable from
+							 * the drive */
+	DMABUF_RW_REASON_UNKNOWN_ADDRESS	= 34,	/* EADDRNOTAVAIL: neither RAM nor BAR */
 };
 
 /**
@@ -300,6 +297,9 @@ enum dmabuf_rw_iommu {
 							 * next transfer */
 #define DMABUF_RW_INFO_REVOKED		(1ULL << 7)	/* transfers give ESTALE */
 #define DMABUF_RW_INFO_REGULAR		(1ULL << 8)	/* a regular file is bound */
+#define DMABUF_RW_INFO_NO_BLOCKS	(1ULL << 9)	/* XFS: BIND found no block at a few
+							 * places of a file that has some:
+							 * never written, or a clone */
 
 /**
  * struct dmabuf_rw_info - what BIND found, and counters; on a binding
@@ -307,11 +307,12 @@ enum dmabuf_rw_iommu {
  * @resv0:	must be zero
  * @flags:	out: DMABUF_RW_INFO_*
  * @buf_bytes:	out: size of the buffer
- * @file_bytes:	out: size of the file, disk or partition
+ * @file_bytes:	out: size of the file now, of the disk or partition
  * @lba_bytes:	out: LBA size
- * @file_align:	out: file offsets and lengths must be multiples of this; a length may
- *		also end at the file's end, if the drive takes SGLs or the buffer's
+ * @read_align: out: file offsets and lengths of reads must be multiples of this; a length may
+ *		also end at a regular file's end, if the drive takes SGLs or the buffer's
  *		pages allow it
+ * @write_align: out: likewise of writes: the LBA size
  * @buf_align:	out: buffer offsets must be multiples of this
  * @max_cmd_bytes: out: bytes that one NVMe command moves at most; longer transfers
  *		are split into commands that run together
@@ -320,8 +321,12 @@ enum dmabuf_rw_iommu {
  * @bar_pci:	out: the BAR's device: domain << 16 | bus << 8 | devfn, where the lowest 16
  *		bits of the domain fit
  * @nvme_pci:	out: the drive (the current path's), in the same form
+ * @bar_domain:	out: the whole domain of @bar_pci, which is above 65535 for what is behind
+ *		a volume management device (VMD)
+ * @nvme_domain: out: likewise of @nvme_pci
  * @iommu:	out: enum dmabuf_rw_iommu
  * @paths:	out: paths to the namespace that are bound, 1 without multipath
+ * @resv1:	out: zero
  * @extents:	out: merged DMA extents of the buffer, over all paths
  * @metadata_bytes: out: kernel memory held for this binding and its mappings
  * @reads:	out: transfers from file to buffer that moved data
@@ -331,10 +336,7 @@ enum dmabuf_rw_iommu {
  * @errors:	out: transfers that met an error
  * @remaps:	out: times the buffer was mapped again after an invalidation
  * @failovers:	out: times a transfer moved to another path
- * @file_extents: out: merged extents of a regular file on its disk, else 0; since 1.1
- * @bar_domain:	out: the whole domain of @bar_pci, which is above 65535 for what is behind
- *		a volume management device (VMD); since 1.1
- * @nvme_domain: out: likewise of @nvme_pci; since 1.1
+ * @file_extents: out: extents of a regular file that have been looked up so far, else 0
  * @resv:	must be zero
  */
 struct dmabuf_rw_info {
@@ -344,15 +346,19 @@ struct dmabuf_rw_info {
 	__u64 buf_bytes;
 	__u64 file_bytes;
 	__u32 lba_bytes;
-	__u32 file_align;
+	__u32 read_align;
+	__u32 write_align;
 	__u32 buf_align;
 	__u32 max_cmd_bytes;
 	__u32 mem_class;
 	__u32 bar;
 	__u32 bar_pci;
 	__u32 nvme_pci;
+	__u32 bar_domain;
+	__u32 nvme_domain;
 	__u32 iommu;
 	__u32 paths;
+	__u32 resv1;
 	__u64 extents;
 	__u64 metadata_bytes;
 	__u64 reads;
@@ -363,9 +369,7 @@ struct dmabuf_rw_info {
 	__u64 remaps;
 	__u64 failovers;
 	__u64 file_extents;
-	__u32 bar_domain;
-	__u32 nvme_domain;
-	__u64 resv[2];
+	__u64 resv[3];
 };
 
 /*

@@ -76,36 +76,6 @@ u32 drw_extents_search(const struct drw_extents *x, u64 off)
 	return lo;
 }
 
-/**
- * drw_pieces_check() - are all pieces inside the buffer?
- * @pc: pieces
- * @nr: how many
- * @buf_bytes: size of the buffer
- * @total: sum of their lengths
- *
- * Return: 0; -EOVERFLOW if an offset plus its length, or the sum of the lengths, does not
- * fit in 63 bits; -ERANGE if a piece ends outside the buffer. An empty piece must lie
- * inside it too.
- */
-int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total)
-{
-	const u64 limit = ~0ULL >> 1;
-	u64 sum = 0;
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		u64 end;
-
-		if (check_add_overflow(pc[i].buf_off, pc[i].len, &end) || end > limit ||
-		    check_add_overflow(sum, pc[i].len, &sum) || sum > limit)
-			return -EOVERFLOW;
-		if (end > buf_bytes)
-			return -ERANGE;
-	}
-	*total = sum;
-	return 0;
-}
-
 void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 		   const struct dmabuf_rw_piece *pc, u32 nr)
 {
@@ -166,13 +136,12 @@ void drw_iter_skip(struct drw_iter *it, u64 bytes)
 	if (it->head.len)
 		bytes = skip_pad(&it->head, bytes);
 	while (bytes && it->nr_pc) {
-		u64 left = it->pc->len - it->done;
-		u64 step = min_t(u64, bytes, left);
+		u64 step = min_t(u64, bytes, it->pc->len - it->done);
 
 		it->done += step;
 		bytes -= step;
 		it->have_idx = false;
-		if (bytes)
+		if (it->done == it->pc->len)
 			drw_iter_next_piece(it);
 	}
 	if (bytes)

@@ -164,7 +164,37 @@ struct drw_iter {
 	struct drw_pad tail;
 };
 
-int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr, u64 buf_bytes, u64 *total);
+/**
+ * drw_pieces_check() - are all pieces inside the buffer?
+ * @pc: pieces
+ * @nr: how many
+ * @buf_bytes: size of the buffer
+ * @total: sum of their lengths
+ *
+ * Return: 0; -EOVERFLOW if an offset plus its length, or the sum of the lengths, does not
+ * fit in 63 bits; -ERANGE if a piece ends outside the buffer. An empty piece must lie
+ * inside it too.
+ */
+static __always_inline int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr,
+					    u64 buf_bytes, u64 *total)
+{
+	const u64 limit = ~0ULL >> 1;
+	u64 sum = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		u64 end;
+
+		if (check_add_overflow(pc[i].buf_off, pc[i].len, &end) || end > limit ||
+		    check_add_overflow(sum, pc[i].len, &sum) || sum > limit)
+			return -EOVERFLOW;
+		if (end > buf_bytes)
+			return -ERANGE;
+	}
+	*total = sum;
+	return 0;
+}
+
 void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
 		   const struct dmabuf_rw_piece *pc, u32 nr);
 void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,

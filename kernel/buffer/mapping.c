@@ -1,42 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mapping.c - one dma-buf mapped for one controller, shared by all bindings that need it.
- *
- * See mapping.h for states and rules. Lock order: drw_controller.lock > reservation lock.
+ * See mapping.h for states and locks.
  */
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "buffer/mapping.h"
+#include "compat.h"
 
 DRW_IMPORT_NS_DMA_BUF;
-
-static void drw_map_drained(struct percpu_ref *ref)
-{
-	complete(&container_of(ref, struct drw_map, io_ref)->drained);
-}
 
 /* A drain may wait this long before it looks at transfers on poll queues. */
 #define DRW_DRAIN_POLL_JIFFIES	max(HZ / 200, 1)
 
+static void map_io_drained(struct percpu_ref *ref)
+{
+	complete(&container_of(ref, struct drw_map, io_ref)->drained);
+}
+
 /* Poll for every transfer on poll queues once. */
-void drw_map_poll(struct drw_map *map)
+static void map_poll(struct drw_map *map)
 {
 	struct drw_polled *p, *first = NULL;
-	unsigned long flags;
 
 	for (;;) {
-		spin_lock_irqsave(&map->polled_lock, flags);
-		p = list_first_entry_or_null(&map->polled, struct drw_polled, node);
-		if (p == first || (p && !p->ops->get(p)))
-			p = NULL;
-		if (p)
+		scoped_guard(spinlock_irqsave, &map->polled_lock) {
+			p = list_first_entry_or_null(&map->polled, struct drw_polled, node);
+			if (!p || p == first || !p->ops->get(p))
+				return;
 			list_move_tail(&p->node, &map->polled);
-		spin_unlock_irqrestore(&map->polled_lock, flags);
-		if (!p)
-			return;
+		}
 		/*
 		 * The first one may end and its memory come back as another transfer; then
 		 * this round is a little longer or shorter, and the next one makes up for it.
@@ -47,11 +42,8 @@ void drw_map_poll(struct drw_map *map)
 	}
 }
 
-/*
- * Let no new transfer in, wait for the running ones, unmap. Cannot fail, does not
- * allocate.
- */
-static void drw_map_unmap_locked(struct drw_map *map)
+/* Drain and unmap. Cannot fail, does not allocate. */
+static void map_close_locked(struct drw_map *map)
 {
 	dma_resv_assert_held(map->dmabuf->resv);
 
@@ -60,7 +52,7 @@ static void drw_map_unmap_locked(struct drw_map *map)
 	reinit_completion(&map->drained);
 	percpu_ref_kill(&map->io_ref);
 	while (!wait_for_completion_timeout(&map->drained, DRW_DRAIN_POLL_JIFFIES))
-		drw_map_poll(map);
+		map_poll(map);
 
 	dma_buf_unmap_attachment(map->attach, map->sgt, map->dir);
 	map->sgt = NULL;
@@ -70,19 +62,19 @@ static void drw_map_unmap_locked(struct drw_map *map)
 }
 
 /* The exporter moves or revokes the buffer; it holds the reservation lock. */
-static void drw_map_invalidate_locked(struct dma_buf_attachment *attach)
+static void map_invalidate_locked(struct dma_buf_attachment *attach)
 {
-	drw_map_unmap_locked(attach->importer_priv);
+	map_close_locked(attach->importer_priv);
 }
 
-static const struct dma_buf_attach_ops drw_map_attach_ops = {
+static const struct dma_buf_attach_ops map_attach_ops = {
 	.allow_peer2peer = true,
-	.drw_invalidate_cb = drw_map_invalidate_locked,
+	.drw_invalidate_cb = map_invalidate_locked,
 };
 
 /* Feed the table into @b, up to the size of the buffer. */
-static int drw_map_walk_sgt(struct drw_map *map, struct sg_table *sgt,
-			    struct drw_extents_builder *b)
+static int map_add_extents(struct drw_map *map, struct sg_table *sgt,
+			   struct drw_extents_builder *b)
 {
 	struct scatterlist *sg;
 	int i, ret;
@@ -100,126 +92,111 @@ static int drw_map_walk_sgt(struct drw_map *map, struct sg_table *sgt,
 	return b->bytes == map->dmabuf->size ? 0 : -EMSGSIZE;
 }
 
-static int drw_map_build_extents(struct drw_map *map, struct sg_table *sgt,
-				 struct drw_refusal *refusal)
+/* Count, then build. The second walk fails only if our own arithmetic is wrong. */
+static int map_build_extents(struct drw_map *map, struct sg_table *sgt,
+			     struct drw_refusal *refusal)
 {
 	struct drw_extents_builder b = { };
 
-	if (drw_map_walk_sgt(map, sgt, &b))
-		goto bad_mapping;
-
-	b = (struct drw_extents_builder) {
-		.ext = drw_extents_alloc(b.nr),
-		.cap = b.nr,
-	};
+	if (map_add_extents(map, sgt, &b))
+		return drw_refuse(refusal, DMABUF_RW_REASON_BAD_MAPPING, -EREMOTEIO);
+	b = (struct drw_extents_builder) { .ext = drw_extents_alloc(b.nr), .cap = b.nr };
 	if (!b.ext)
 		return -ENOMEM;
-	/* The same table gives the same answer; this only guards our own arithmetic. */
-	if (drw_map_walk_sgt(map, sgt, &b)) {
+	if (map_add_extents(map, sgt, &b)) {
 		kvfree(b.ext);
-		goto bad_mapping;
+		return drw_refuse(refusal, DMABUF_RW_REASON_BAD_MAPPING, -EREMOTEIO);
 	}
 	map->x = drw_extents_built(&b);
 	map->ext_bytes = array_size(b.cap, sizeof(*b.ext));
 	return 0;
-
-bad_mapping:
-	refusal->reason = DMABUF_RW_REASON_BAD_MAPPING;
-	return -EREMOTEIO;
 }
 
-/* Map, check, and open the mapping for transfers. */
-static int drw_map_map_locked(struct drw_map *map, struct drw_refusal *refusal)
+/* What the exporter said when it was asked to map. */
+static int map_refused_locked(struct drw_map *map, int error, struct drw_refusal *refusal)
 {
+	if (error == -EINTR || error == -ERESTARTSYS)
+		return -EINTR;
+	/* It could be mapped once: whatever comes later, the contents are gone. */
+	if (error == -ENODEV && map->mapped_once) {
+		WRITE_ONCE(map->revoked, true);
+		return -ESTALE;
+	}
+	refusal->detail = -error;
+	/* ENOMEM may pass, and is also what some exporters say for everything. */
+	return drw_refuse(refusal, DMABUF_RW_REASON_MAP,
+			  error == -ENOMEM ? -ENOMEM : -EREMOTEIO);
+}
+
+/* Map, check, and let transfers in. */
+static int map_open_locked(struct drw_map *map, struct drw_refusal *refusal)
+{
+	struct dma_buf *dmabuf = map->dmabuf;
+	struct drw_memclass mc;
 	struct sg_table *sgt;
-	long left;
 	int ret;
 
-	dma_resv_assert_held(map->dmabuf->resv);
+	dma_resv_assert_held(dmabuf->resv);
 
 	sgt = dma_buf_map_attachment(map->attach, map->dir);
-	if (IS_ERR(sgt)) {
-		ret = PTR_ERR(sgt);
-		if (ret == -EINTR || ret == -ERESTARTSYS)
-			return -EINTR;
-		if (ret == -ENOMEM)
-			return -ENOMEM;
-		if (ret == -ENODEV && map->mapped_once) {
-			/*
-			 * It could be mapped once and no longer can: revoked. Whatever the
-			 * exporter does later, the contents that the user knew are gone.
-			 */
-			WRITE_ONCE(map->revoked, true);
-			return -ESTALE;
-		}
-		refusal->reason = DMABUF_RW_REASON_MAP;
-		refusal->detail = -ret;
-		return -EREMOTEIO;
-	}
+	if (IS_ERR(sgt))
+		return map_refused_locked(map, PTR_ERR(sgt), refusal);
 
 	/* Addresses are final, but a move that the exporter queued may still be running. */
-	left = dma_resv_wait_timeout(map->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
-				     MAX_SCHEDULE_TIMEOUT);
-	if (left <= 0) {
-		ret = -EINTR;
-		goto err_unmap;
+	ret = dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
+				    MAX_SCHEDULE_TIMEOUT) > 0 ? 0 : -EINTR;
+	if (!ret)
+		ret = drw_memclass_check(map->ctrl->dev, sgt, dmabuf->size, &mc, refusal);
+	if (!ret)
+		ret = map_build_extents(map, sgt, refusal);
+	if (ret) {
+		dma_buf_unmap_attachment(map->attach, sgt, map->dir);
+		return ret;
 	}
 
-	ret = drw_memclass_check(map->ctrl->dev, sgt, map->dmabuf->size, &map->mc, &refusal->reason);
-	if (ret)
-		goto err_unmap;
-	ret = drw_map_build_extents(map, sgt, refusal);
-	if (ret)
-		goto err_unmap;
-
 	map->sgt = sgt;
+	map->mc = mc;
 	if (map->mapped_once)
 		WRITE_ONCE(map->remaps, map->remaps + 1);
 	map->mapped_once = true;
-	/* Pairs with the barrier in drw_map_acquire(). */
+	/* Pairs with the barrier in drw_map_try_acquire(). */
 	smp_wmb();
 	percpu_ref_reinit(&map->io_ref);
 	return 0;
-
-err_unmap:
-	dma_buf_unmap_attachment(map->attach, sgt, map->dir);
-	return ret;
 }
 
 /**
- * drw_map_acquire_slow() - drw_map_acquire() when the buffer may have to be mapped
+ * drw_map_prepare() - map the buffer if it is not mapped
  * @map: mapping
  * @refusal: the cause, on failure
  *
- * Takes the reservation lock; may sleep for long.
+ * Waits for the exporter, perhaps for long, so the caller holds nothing that others wait
+ * for. Afterwards drw_map_try_acquire() succeeds unless the exporter has been faster.
  *
- * Return: as drw_map_acquire().
+ * Return: 0; -ESTALE, -ENODEV, -EREMOTEIO, -EADDRNOTAVAIL, -EINTR; -ENOMEM, which with a
+ * reason is the exporter's.
  */
-int drw_map_acquire_slow(struct drw_map *map, struct drw_refusal *refusal)
+int drw_map_prepare(struct drw_map *map, struct drw_refusal *refusal)
 {
 	struct dma_resv *resv = map->dmabuf->resv;
-	int ret;
+	int ret = 0;
 
 	*refusal = (struct drw_refusal) { };
 	if (dma_resv_lock_interruptible(resv, NULL))
 		return -EINTR;
-	if (map->severed) {
-		refusal->reason = DMABUF_RW_REASON_GONE;
-		ret = -ENODEV;
-	} else if (map->revoked) {
+	if (map->severed)
+		ret = drw_refuse(refusal, DMABUF_RW_REASON_GONE, -ENODEV);
+	else if (map->revoked)
 		ret = -ESTALE;
-	} else {
-		ret = map->sgt ? 0 : drw_map_map_locked(map, refusal);
-		if (!ret)
-			percpu_ref_get(&map->io_ref);
-	}
+	else if (!map->sgt)
+		ret = map_open_locked(map, refusal);
 	dma_resv_unlock(resv);
 	return ret;
 }
 
 /**
- * drw_map_sever() - the drive goes away: drain, unmap, detach
- * @map: mapping; the caller holds drw_controller.lock
+ * drw_map_sever() - drain, unmap, detach
+ * @map: mapping
  *
  * Cannot fail, does not allocate. Harmless if repeated.
  */
@@ -227,10 +204,9 @@ void drw_map_sever(struct drw_map *map)
 {
 	struct dma_buf_attachment *attach;
 
-	lockdep_assert_held(&map->ctrl->lock);
-
+	guard(mutex)(&map->attach_lock);
 	dma_resv_lock(map->dmabuf->resv, NULL);
-	drw_map_unmap_locked(map);
+	map_close_locked(map);
 	attach = map->attach;
 	map->attach = NULL;
 	WRITE_ONCE(map->severed, true);
@@ -240,53 +216,90 @@ void drw_map_sever(struct drw_map *map)
 		dma_buf_detach(map->dmabuf, attach);
 }
 
-static struct drw_map *drw_map_create(struct drw_controller *ctrl, struct dma_buf *dmabuf,
-				      struct drw_refusal *refusal)
+static int map_attach(struct drw_map *map, struct drw_refusal *refusal)
 {
 	struct dma_buf_attachment *attach;
+	int ret = 0;
+
+	if (mutex_lock_interruptible(&map->attach_lock))
+		return -EINTR;
+	if (map->attach || map->severed)
+		goto unlock;
+	/* From here on the invalidate callback may run; it does nothing while unmapped. */
+	attach = dma_buf_dynamic_attach(map->dmabuf, map->ctrl->dev, &map_attach_ops, map);
+	if (IS_ERR(attach)) {
+		refusal->detail = -PTR_ERR(attach);
+		ret = drw_refuse(refusal, DMABUF_RW_REASON_ATTACH, -EREMOTEIO);
+		goto unlock;
+	}
+	dma_resv_lock(map->dmabuf->resv, NULL);
+	map->attach = attach;
+	dma_resv_unlock(map->dmabuf->resv);
+unlock:
+	mutex_unlock(&map->attach_lock);
+	return ret;
+}
+
+/* As the buffer was opened: the drive must be able to do no more than its user. */
+static enum dma_data_direction map_direction(const struct dma_buf *dmabuf)
+{
+	switch (dmabuf->file->f_mode & (FMODE_READ | FMODE_WRITE)) {
+	case FMODE_READ:
+		return DMA_TO_DEVICE;
+	case FMODE_WRITE:
+		return DMA_FROM_DEVICE;
+	default:
+		return DMA_BIDIRECTIONAL;
+	}
+}
+
+/* All that can be paid for by the user's memory cgroup is; the attachment cannot. */
+static struct drw_map *map_create_locked(struct drw_controller *ctrl, struct dma_buf *dmabuf)
+{
 	struct drw_map *map;
-	int ret;
 
 	lockdep_assert_held(&ctrl->lock);
 
-	map = kzalloc(sizeof(*map), GFP_KERNEL);
+	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
+	if (percpu_ref_init(&map->io_ref, map_io_drained,
+			    PERCPU_REF_INIT_DEAD | PERCPU_REF_ALLOW_REINIT,
+			    GFP_KERNEL_ACCOUNT)) {
+		kfree(map);
+		return ERR_PTR(-ENOMEM);
+	}
 	map->ctrl = ctrl;
 	map->dmabuf = dmabuf;
-	map->dir = dmabuf->file->f_mode & FMODE_WRITE ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+	map->dir = map_direction(dmabuf);
 	map->users = 1;
+	mutex_init(&map->attach_lock);
 	init_completion(&map->drained);
 	spin_lock_init(&map->polled_lock);
 	INIT_LIST_HEAD(&map->polled);
-	ret = percpu_ref_init(&map->io_ref, drw_map_drained,
-			      PERCPU_REF_INIT_DEAD | PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
-	if (ret)
-		goto err_free;
-
-	/* From here on the invalidate callback may run; it does nothing while unmapped. */
-	attach = dma_buf_dynamic_attach(dmabuf, ctrl->dev, &drw_map_attach_ops, map);
-	if (IS_ERR(attach)) {
-		ret = PTR_ERR(attach);
-		if (ret != -ENOMEM) {
-			refusal->reason = DMABUF_RW_REASON_ATTACH;
-			refusal->detail = -ret;
-			ret = -EREMOTEIO;
-		}
-		goto err_ref;
-	}
-	map->attach = attach;
 
 	get_dma_buf(dmabuf);
 	kref_get(&ctrl->ref);
 	list_add(&map->node, &ctrl->maps);
 	return map;
+}
 
-err_ref:
-	percpu_ref_exit(&map->io_ref);
-err_free:
-	kfree(map);
-	return ERR_PTR(ret);
+/* One use for the caller. */
+static struct drw_map *map_find_or_create(struct drw_controller *ctrl, struct dma_buf *dmabuf)
+{
+	struct drw_map *map;
+
+	guard(mutex)(&ctrl->lock);
+	if (ctrl->gone)
+		return ERR_PTR(-ENODEV);
+	list_for_each_entry(map, &ctrl->maps, node) {
+		/* Without users it is being severed. */
+		if (map->dmabuf == dmabuf && map->users && !READ_ONCE(map->revoked)) {
+			map->users++;
+			return map;
+		}
+	}
+	return map_create_locked(ctrl, dmabuf);
 }
 
 /**
@@ -295,8 +308,10 @@ err_free:
  * @dmabuf: buffer
  * @refusal: the cause, on failure
  *
+ * Maps at once, because whatever is wrong with the addresses is BIND's to say.
+ *
  * Return: the mapping, with a use for the caller to give back by drw_map_put(), or an
- * ERR_PTR as of drw_map_acquire().
+ * ERR_PTR: -ENODEV, -EREMOTEIO, -EADDRNOTAVAIL, -EINTR, -ENOMEM.
  */
 struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 			    struct drw_refusal *refusal)
@@ -305,38 +320,26 @@ struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 	int ret;
 
 	*refusal = (struct drw_refusal) { };
-	mutex_lock(&ctrl->lock);
-	if (ctrl->gone) {
-		refusal->reason = DMABUF_RW_REASON_GONE;
-		map = ERR_PTR(-ENODEV);
-		goto unlock;
-	}
-	list_for_each_entry(map, &ctrl->maps, node) {
-		if (map->dmabuf == dmabuf && !READ_ONCE(map->revoked)) {
-			map->users++;
-			goto unlock;
-		}
-	}
-	map = drw_map_create(ctrl, dmabuf, refusal);
-unlock:
-	mutex_unlock(&ctrl->lock);
-	if (IS_ERR(map))
+	map = map_find_or_create(ctrl, dmabuf);
+	if (IS_ERR(map)) {
+		if (map == ERR_PTR(-ENODEV))
+			refusal->reason = DMABUF_RW_REASON_GONE;
 		return map;
+	}
 
-	/* Map now: whatever is wrong with the addresses is BIND's to say. */
-	ret = drw_map_acquire_slow(map, refusal);
-	if (ret == -ESTALE) {
+	ret = map_attach(map, refusal) ?: drw_map_prepare(map, refusal);
+	if (!ret)
+		return map;
+	drw_map_put(map);
+	if (ret == -ESTALE)
 		/* To a newcomer a revoked buffer is one that cannot be mapped. */
-		refusal->reason = DMABUF_RW_REASON_MAP;
-		refusal->detail = ENODEV;
+		*refusal = (struct drw_refusal) {
+			.reason = DMABUF_RW_REASON_MAP,
+			.detail = ENODEV,
+		};
+	if (ret == -ESTALE || (ret == -ENOMEM && refusal->reason))
 		ret = -EREMOTEIO;
-	}
-	if (ret) {
-		drw_map_put(map);
-		return ERR_PTR(ret);
-	}
-	drw_map_release(map);
-	return map;
+	return ERR_PTR(ret);
 }
 
 /* Give a use back; the last one unmaps. May sleep. */
@@ -344,14 +347,13 @@ void drw_map_put(struct drw_map *map)
 {
 	struct drw_controller *ctrl = map->ctrl;
 
-	mutex_lock(&ctrl->lock);
-	if (--map->users) {
-		mutex_unlock(&ctrl->lock);
-		return;
-	}
-	list_del(&map->node);
+	scoped_guard(mutex, &ctrl->lock)
+		if (--map->users)
+			return;
+	/* Still in the list, so that whoever removes the drive waits for this. */
 	drw_map_sever(map);
-	mutex_unlock(&ctrl->lock);
+	scoped_guard(mutex, &ctrl->lock)
+		list_del(&map->node);
 
 	percpu_ref_exit(&map->io_ref);
 	dma_buf_put(map->dmabuf);

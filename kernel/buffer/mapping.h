@@ -2,21 +2,30 @@
 /*
  * mapping.h - one dma-buf mapped for one controller, shared by all bindings that need it.
  *
+ * A mapping is the attachment of a buffer to a controller, the exporter's scatter list, and
+ * the extents that are made of it. Transfers use the extents; the exporter may take them
+ * back at any time.
+ *
  * Vocabulary
- *   acquire	take the right to use the extents, for the time of a transfer
+ *   prepare	map the buffer if it is not mapped; may wait for the exporter
+ *   acquire	take the right to use the extents for a transfer; never waits
  *   drain	let no new transfer in and wait until the running ones have ended
- *   sever	drain, unmap and detach for good, because the drive goes away
+ *   sever	drain, unmap and detach for good
  *
  * States, under the buffer's reservation lock:
  *   unmapped	sgt == NULL, io_ref dead and zero. So at first, and after an invalidation.
  *   mapped	sgt != NULL, io_ref live, extents valid
- *   revoked	unmapped, and the exporter will not map any more: every acquire is ESTALE
- *   severed	unmapped, attach == NULL: every acquire is ENODEV
+ *   revoked	unmapped, and the exporter will not map any more: preparing gives ESTALE
+ *   severed	unmapped, attach == NULL: preparing gives ENODEV
  *
- * The invalidate callback drains synchronously under the reservation lock. So whoever
- * holds an acquired mapping must get to its release without that lock, without
- * allocating in a way that may wait for reclaim (an exporter may evict from a shrinker),
- * and without waiting for anything but the drive. No fence is published.
+ * The invalidate callback drains synchronously under the reservation lock. So whoever has
+ * acquired a mapping must get to its release without that lock, without allocating in a way
+ * that may wait for reclaim (an exporter may evict from a shrinker), and without waiting for
+ * anything but the drive. No fence is published.
+ *
+ * Locks: drw_controller.lock > drw_map.attach_lock > reservation lock. The exporter's attach
+ * and detach run under attach_lock only, so a slow exporter delays the users of its own
+ * buffer, and the removal of the drive, and nobody else.
  */
 #ifndef _DRW_MAPPING_H
 #define _DRW_MAPPING_H
@@ -25,9 +34,9 @@
 #include <linux/dma-buf.h>
 #include <linux/percpu-refcount.h>
 
-#include "nvme/controller.h"
 #include "buffer/extents.h"
 #include "buffer/memclass.h"
+#include "nvme/controller.h"
 
 struct drw_polled;
 
@@ -55,24 +64,25 @@ struct drw_polled {
 
 /**
  * struct drw_map - a mapping
- * @node: in drw_controller.maps; protected by drw_controller.lock
- * @users: bindings' paths that hold it; protected by drw_controller.lock
+ * @node: in drw_controller.maps, until it is severed; drw_controller.lock
+ * @users: bindings' paths that hold it; drw_controller.lock
  * @ctrl: controller; reference held; constant
  * @dmabuf: buffer; reference held; constant
- * @dir: direction it is mapped for; follows from the buffer's open mode; constant
- * @attach: attachment, or NULL when severed; reservation lock
+ * @dir: direction it is mapped for; constant
+ * @attach_lock: keeps attach and sever apart
+ * @attach: attachment, or NULL; written under both @attach_lock and the reservation lock
  * @sgt: the exporter's table, or NULL; reservation lock
+ * @mapped_once: reservation lock
  * @revoked: see above; written under the reservation lock, read anywhere
  * @severed: likewise
- * @remaps: mappings made after the first; written under the reservation lock
- * @mapped_once: reservation lock
+ * @remaps: mappings made after the first; likewise
  * @io_ref: transfers that use the extents
  * @drained: completed when @io_ref has dropped to zero
  * @polled_lock: protects @polled; taken in any context
  * @polled: struct drw_polled.node
  * @x: extents; stable while @io_ref is held
  * @ext_bytes: memory that they take
- * @mc: class of memory; stable while @io_ref is held
+ * @mc: what memory it is, or was when it was mapped last; stable while @io_ref is held
  */
 struct drw_map {
 	struct list_head node;
@@ -81,11 +91,12 @@ struct drw_map {
 	struct dma_buf *dmabuf;
 	enum dma_data_direction dir;
 
+	struct mutex attach_lock;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
+	bool mapped_once;
 	bool revoked;
 	bool severed;
-	bool mapped_once;
 	u64 remaps;
 
 	struct percpu_ref io_ref;
@@ -97,38 +108,27 @@ struct drw_map {
 	struct drw_memclass mc;
 };
 
-/* Why a mapping could not be made: enum dmabuf_rw_reason and the exporter's errno. */
-struct drw_refusal {
-	u32 reason;
-	s32 detail;
-};
-
 struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 			    struct drw_refusal *refusal);
 void drw_map_put(struct drw_map *map);
-int drw_map_acquire_slow(struct drw_map *map, struct drw_refusal *refusal);
+int drw_map_prepare(struct drw_map *map, struct drw_refusal *refusal);
 void drw_map_sever(struct drw_map *map);
-void drw_map_poll(struct drw_map *map);
 int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents);
 
 /**
- * drw_map_acquire() - take the right to use the extents
+ * drw_map_try_acquire() - take the right to use the extents
  * @map: mapping
- * @nowait: do not sleep
  *
- * Return: 0; -EAGAIN if @nowait and the buffer has to be mapped first; -ESTALE, -ENODEV
- * and what mapping can give: -EREMOTEIO, -EADDRNOTAVAIL, -ENOMEM, -EINTR.
+ * Any context. Return: false if the buffer is not mapped; drw_map_prepare() maps it, or says
+ * why not.
  */
-static inline int drw_map_acquire(struct drw_map *map, bool nowait)
+static inline bool drw_map_try_acquire(struct drw_map *map)
 {
-	struct drw_refusal refusal;
-
-	if (likely(percpu_ref_tryget_live(&map->io_ref))) {
-		/* Pairs with the barrier in drw_map_map_locked(): live means valid. */
-		smp_rmb();
-		return 0;
-	}
-	return nowait ? -EAGAIN : drw_map_acquire_slow(map, &refusal);
+	if (unlikely(!percpu_ref_tryget_live(&map->io_ref)))
+		return false;
+	/* Pairs with the barrier in map_open_locked(): live means valid. */
+	smp_rmb();
+	return true;
 }
 
 /* End the use of the extents; callable in any context. */

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * memclass.h - what the bus addresses of a mapped buffer really are, and whether the
- * drive can use them.
+ * memclass.h - what the bus addresses of a mapped buffer really are, and whether the drive
+ * can use them.
  *
- * "Success" of a DMA command says nothing about where the data went: an IOMMU drops what
- * it does not translate, and a software bounce area takes it for itself. So addresses
- * are checked when they come from the exporter, before the first command uses them.
+ * "Success" of a DMA command says nothing about where the data went: an IOMMU drops what it
+ * does not translate, a software bounce area takes it for itself, and a host bridge may drop
+ * what one device sends to another. So addresses are checked when they come from the
+ * exporter, before the first command uses them.
+ *
+ * What no binding can use is refused. What some bindings accept is recorded as lacking: a
+ * mapping is shared, so each binding judges it by its own flags, after every mapping.
  */
 #ifndef _DRW_MEMCLASS_H
 #define _DRW_MEMCLASS_H
 
+#include <linux/bits.h>
 #include <linux/device.h>
 #include <linux/scatterlist.h>
+
+#include <uapi/dmabuf_rw.h>
+#include "refusal.h"
+
+/* Bits of drw_memclass.lacks: not all of the buffer ... */
+#define DRW_LACKS_DEVICE_MEMORY	BIT(0)	/* is in PCI BARs */
+#define DRW_LACKS_ROUTE		BIT(1)	/* is known to be reachable from the drive */
+#define DRW_LACKS_IDENTITY	BIT(2)	/* is RAM or in a BAR */
 
 /**
  * struct drw_pci_id - which PCI function
@@ -29,18 +42,28 @@ struct drw_pci_id {
  * @bar: BAR number, for DMABUF_RW_CLASS_BAR
  * @bar_pci: its device
  * @iommu: enum dmabuf_rw_iommu
- * @device_memory: every byte is in some PCI BAR
+ * @lacks: DRW_LACKS_*
  */
 struct drw_memclass {
 	u32 class;
 	u32 bar;
 	struct drw_pci_id bar_pci;
 	u32 iommu;
-	bool device_memory;
+	u32 lacks;
 };
 
+/* What a binding with these DMABUF_RW_BIND_* flags does not accept: bits of DRW_LACKS_*. */
+static inline u32 drw_memclass_minds(u64 bind_flags)
+{
+	return (bind_flags & DMABUF_RW_BIND_DEVICE_MEMORY ? DRW_LACKS_DEVICE_MEMORY : 0) |
+	       (bind_flags & DMABUF_RW_BIND_TRUST_ADDRESSES ? 0 :
+		DRW_LACKS_ROUTE | DRW_LACKS_IDENTITY);
+}
+
 int drw_memclass_check(struct device *dev, struct sg_table *sgt, u64 bytes,
-		       struct drw_memclass *mc, u32 *reason);
+		       struct drw_memclass *mc, struct drw_refusal *refusal);
+int drw_memclass_judge(const struct drw_memclass *mc, u64 bind_flags,
+		       struct drw_refusal *refusal);
 struct drw_pci_id drw_pci_id(struct device *dev);
 
 #endif /* _DRW_MEMCLASS_H */

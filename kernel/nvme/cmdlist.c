@@ -12,66 +12,50 @@
  * are consecutive ranges ("segments" here).
  *
  * Most buffers are made of whole pages ("paged", extents.h), and most commands lie in one
- * piece. Then each extent is a segment, and a page of the buffer is a page on the bus: PRPs
- * can express it if it begins in whole dwords, and neither a plan nor a list takes a walk.
- * What the functions named _paged say is what the walk would have said.
+ * piece. Then a page of the buffer is a page on the bus, and PRPs need no walk to be planned.
+ * For 128 KiB of scattered pages that takes a fourteenth of the instructions.
  */
 #include "nvme/cmdlist.h"
 
 /* Pages that hold bytes of [addr, addr + len), len > 0. */
-static u32 pages_spanned(u64 addr, u64 len)
+static u32 cmdlist_pages(u64 addr, u64 len)
 {
 	return ((addr & DRW_PAGE_MASK) + len + DRW_PAGE_MASK) >> DRW_PAGE_SHIFT;
 }
 
-/* Do the next @bytes lie in one piece, of a buffer with a paged table? */
-static bool is_paged(const struct drw_iter *it, u32 bytes)
-{
-	return it->x->paged && !it->head.len && it->nr_pc && it->pc->len - it->done >= bytes;
-}
-
-/* drw_plan() for at most @max bytes, whole LBAs, with is_paged(). */
-static noinline int plan_paged(const struct drw_iter *it, u32 max, const struct drw_limits *lim,
-		      struct drw_plan *plan)
+/*
+ * drw_plan() without a walk, for PRPs, at most @max bytes. False where that is not possible, or
+ * where the segments are large enough for an SGL; then there are few, and the walk is short.
+ */
+static bool cmdlist_plan_pages(const struct drw_iter *it, u32 max, const struct drw_limits *lim,
+			       struct drw_plan *plan)
 {
 	const struct drw_extents *x = it->x;
-	u64 off = it->pc->buf_off + it->done, end = off + max;
-	u32 first = it->have_idx ? it->idx : drw_extents_find(x, off);
-	bool prp_ok = !(off & 3);
-	u32 segs = lim->max_segs;
+	u64 off;
 
+	if (!x->paged || it->head.len || !it->nr_pc || it->pc->len - it->done < max)
+		return false;
+	off = it->pc->buf_off + it->done;
+	if (off & 3)
+		return false;
+	if (lim->sgl != DRW_SGL_NONE && lim->sgl_threshold && max >= lim->sgl_threshold) {
+		u32 first = drw_extents_find(x, off);
+		u32 segs = max / lim->sgl_threshold;
+
+		if (x->nr - first <= segs || x->ext[first + segs].buf_off >= off + max)
+			return false;
+	}
 	*plan = (struct drw_plan) {
 		.bytes = max,
-		.entries = pages_spanned(off, max),
+		.entries = cmdlist_pages(off, max),
 		.paged = true,
-		.first = first,
 	};
-	if (prp_ok) {
-		/* An SGL must move all, too, in segments that are large enough. */
-		if (lim->sgl == DRW_SGL_NONE || !lim->sgl_threshold || max < lim->sgl_threshold)
-			return 0;
-		segs = min_t(u32, segs, max / lim->sgl_threshold);
-	} else if (lim->sgl != DRW_SGL_BYTE) {
-		return -EDOM;
-	}
-
-	if (x->nr - first > segs && x->ext[first + segs].buf_off < end) {
-		if (prp_ok)
-			return 0;
-		end = x->ext[first + segs].buf_off;
-		plan->bytes = (u32)(end - off) & ~(lim->lba_bytes - 1);
-		if (!plan->bytes)
-			return -EDOM;
-		end = off + plan->bytes;
-	}
-	plan->sgl = true;
-	plan->entries = drw_extents_find(x, end - 1) - first + 1;
-	return 0;
+	return true;
 }
 
 /* drw_plan() for at most @max bytes, run by run. */
-static noinline int plan_walk(const struct drw_iter *it, u32 max, const struct drw_limits *lim,
-			      struct drw_plan *plan)
+static noinline int cmdlist_plan_walk(const struct drw_iter *it, u32 max,
+				      const struct drw_limits *lim, struct drw_plan *plan)
 {
 	const u32 lba_mask = lim->lba_bytes - 1;
 	u32 bytes = 0, segs = 0, prps = 0;	/* @prps: of segments before the last */
@@ -92,7 +76,7 @@ static noinline int plan_walk(const struct drw_iter *it, u32 max, const struct d
 			} else {
 				if ((addr | end) & DRW_PAGE_MASK)
 					prp_ok = false;
-				prps += pages_spanned(seg_start, end - seg_start);
+				prps += cmdlist_pages(seg_start, end - seg_start);
 			}
 			/*
 			 * The last segment is whole dwords, too: the command is, being
@@ -112,7 +96,7 @@ static noinline int plan_walk(const struct drw_iter *it, u32 max, const struct d
 			continue;
 		if (prp_ok) {
 			prp.bytes = whole;
-			prp.entries = prps + pages_spanned(seg_start, end - (bytes - whole) -
+			prp.entries = prps + cmdlist_pages(seg_start, end - (bytes - whole) -
 							   seg_start);
 		}
 		if (sgl_ok) {
@@ -149,9 +133,8 @@ int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 {
 	u32 max = min_t(u64, left, lim->max_bytes);
 
-	if (is_paged(it, max))
-		return plan_paged(it, max, lim, plan);
-	return plan_walk(it, max, lim, plan);
+	return cmdlist_plan_pages(it, max, lim, plan) ? 0 :
+	       cmdlist_plan_walk(it, max, lim, plan);
 }
 
 /* Bytes of list memory that @plan needs, chaining not counted; 0: none. */
@@ -182,14 +165,14 @@ u32 drw_list_pages(const struct drw_plan *plan)
  * Where the entries of a PRP list go. @slot counts within @page; @left counts entries
  * that are still to come, to know whether a page's last slot is an entry or a link.
  */
-struct prp_writer {
+struct cmdlist_writer {
 	const struct drw_list *list;
 	u32 page;
 	u32 slot;
 	u32 left;
 };
 
-static void put_prp(struct prp_writer *w, u64 addr)
+static void cmdlist_put(struct cmdlist_writer *w, u64 addr)
 {
 	__le64 *entry = w->list->virt[w->page];
 
@@ -203,89 +186,69 @@ static void put_prp(struct prp_writer *w, u64 addr)
 	w->left--;
 }
 
-/* Move on by a command whose last byte is in extent @last. */
-static void advance_paged(struct drw_iter *it, u32 bytes, u32 last)
+/* Of the @n pages from extent @idx on: how many extents of one page come first, or 1. */
+static u32 cmdlist_single_pages(const struct drw_extents *x, u32 idx, u32 n)
 {
-	it->done += bytes;
-	if (it->done == it->pc->len) {
-		/* At once, so that is_paged() sees the next piece. */
-		drw_iter_next_piece(it);
-		return;
-	}
-	it->idx = last;
-	if (it->pc->buf_off + it->done == drw_extent_end(it->x, last))
-		it->idx++;
-	it->have_idx = true;
+	u32 run = min_t(u32, n, x->nr - idx);
+	u64 bytes = x->ext[idx + run - 1].buf_off - x->ext[idx].buf_off;
+
+	return bytes == (u64)(run - 1) << DRW_PAGE_SHIFT ? run : 1;
 }
 
-/*
- * Write the addresses of @n pages of the buffer from offset @pos on, which is in extent
- * @idx. Returns the extent of the last one.
- */
-static u32 put_pages(const struct drw_extents *x, u32 idx, u64 pos, __le64 *entry, u32 n)
-{
-	const struct drw_extent *ext = &x->ext[idx];
-	__le64 *stop = entry + n;
-	u64 addr, end;
-
-	/* As many extents as pages: each has one page, and nothing needs to be looked up. */
-	if (n <= x->nr - idx && ext->buf_off == pos &&
-	    ext[n - 1].buf_off - pos == (u64)(n - 1) << DRW_PAGE_SHIFT) {
-		for (; entry < stop; entry++, ext++)
-			*entry = cpu_to_le64(ext->addr);
-		return idx + n - 1;
-	}
-
-	addr = ext->addr + (pos - ext->buf_off);
-	end = drw_extent_end(x, idx);
-	for (; entry < stop; entry++) {
-		if (pos == end) {
-			addr = x->ext[++idx].addr;
-			end = drw_extent_end(x, idx);
-		}
-		*entry = cpu_to_le64(addr);
-		addr += DRW_PAGE_BYTES;
-		pos += DRW_PAGE_BYTES;
-	}
-	return idx;
-}
-
-static noinline void fill_prp_paged(struct drw_iter *it, const struct drw_plan *plan,
-			   const struct drw_list *list, union drw_dptr *dptr)
+/* drw_fill_prp() where each page of the buffer is a page on the bus. */
+static noinline void cmdlist_fill_pages(struct drw_iter *it, const struct drw_plan *plan,
+					const struct drw_list *list, union drw_dptr *dptr)
 {
 	const struct drw_extents *x = it->x;
-	u64 off = it->pc->buf_off + it->done;
-	u32 idx = plan->first, left = plan->entries - 1, page = 0;
+	u64 off = it->pc->buf_off + it->done, addr, end;
+	u32 idx = drw_extents_find(x, off), left = plan->entries - 1, page = 0;
 	__le64 *entry = &dptr->prp2;
 
-	dptr->prp1 = cpu_to_le64(x->ext[idx].addr + (off - x->ext[idx].buf_off));
+	addr = x->ext[idx].addr + (off - x->ext[idx].buf_off);
+	dptr->prp1 = cpu_to_le64(addr);
 	dptr->prp2 = 0;
 	if (left > 1) {
 		dptr->prp2 = cpu_to_le64(list->dma[0]);
 		entry = list->virt[0];
 	}
-	/* From here on the offset of the next entry's page. */
+	/* From here on those of the next entry's page. */
 	off = (off | DRW_PAGE_MASK) + 1;
+	addr = (addr | DRW_PAGE_MASK) + 1;
+	end = drw_extent_end(x, idx);
 	while (left) {
 		u32 n = left <= DRW_PRPS_PER_PAGE ? left : DRW_PRPS_PER_PAGE - 1;
 
-		if (off == drw_extent_end(x, idx))
-			idx++;
-		idx = put_pages(x, idx, off, entry, n);
-		off += (u64)n << DRW_PAGE_SHIFT;
 		left -= n;
+		while (n) {
+			u32 run;
+
+			if (off == end) {
+				/* Scattered memory: no ends of extents to look for. */
+				for (run = cmdlist_single_pages(x, ++idx, n); run > 1; run--) {
+					*entry++ = cpu_to_le64(x->ext[idx++].addr);
+					off += DRW_PAGE_BYTES;
+					n--;
+				}
+				addr = x->ext[idx].addr;
+				end = drw_extent_end(x, idx);
+			}
+			*entry++ = cpu_to_le64(addr);
+			addr += DRW_PAGE_BYTES;
+			off += DRW_PAGE_BYTES;
+			n--;
+		}
 		if (left) {
-			entry[n] = cpu_to_le64(list->dma[++page]);
+			*entry = cpu_to_le64(list->dma[++page]);
 			entry = list->virt[page];
 		}
 	}
-	advance_paged(it, plan->bytes, idx);
+	drw_iter_skip(it, plan->bytes);
 }
 
-static noinline void fill_prp_walk(struct drw_iter *it, const struct drw_plan *plan,
-				   const struct drw_list *list, union drw_dptr *dptr)
+static noinline void cmdlist_fill_walk(struct drw_iter *it, const struct drw_plan *plan,
+				       const struct drw_list *list, union drw_dptr *dptr)
 {
-	struct prp_writer w = { .list = list, .left = plan->entries - 1 };
+	struct cmdlist_writer w = { .list = list, .left = plan->entries - 1 };
 	u32 bytes, index = 0;
 	u64 addr, len;
 
@@ -304,7 +267,7 @@ static noinline void fill_prp_walk(struct drw_iter *it, const struct drw_plan *p
 			else if (plan->entries == 2)
 				dptr->prp2 = cpu_to_le64(at);
 			else
-				put_prp(&w, at);
+				cmdlist_put(&w, at);
 			index++;
 			at = (at | DRW_PAGE_MASK) + 1;
 		}
@@ -322,58 +285,9 @@ void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,
 		  const struct drw_list *list, union drw_dptr *dptr)
 {
 	if (plan->paged)
-		fill_prp_paged(it, plan, list, dptr);
+		cmdlist_fill_pages(it, plan, list, dptr);
 	else
-		fill_prp_walk(it, plan, list, dptr);
-}
-
-static struct drw_sgl_desc data_block(u64 addr, u32 len)
-{
-	return (struct drw_sgl_desc) {
-		.addr = cpu_to_le64(addr),
-		.length = cpu_to_le32(len),
-		.type = DRW_SGL_DATA,
-	};
-}
-
-static u32 fill_sgl_paged(struct drw_iter *it, const struct drw_plan *plan,
-			  struct drw_sgl_desc *desc)
-{
-	const struct drw_extents *x = it->x;
-	u64 off = it->pc->buf_off + it->done;
-	u32 idx = plan->first, left = plan->bytes, n = 0;
-	u64 addr = x->ext[idx].addr + (off - x->ext[idx].buf_off);
-
-	for (;;) {
-		u32 len = min_t(u64, left, drw_extent_end(x, idx) - off);
-
-		desc[n++] = data_block(addr, len);
-		left -= len;
-		if (!left)
-			break;
-		off += len;
-		addr = x->ext[++idx].addr;
-	}
-	advance_paged(it, plan->bytes, idx);
-	return n;
-}
-
-static u32 fill_sgl_walk(struct drw_iter *it, const struct drw_plan *plan,
-			 struct drw_sgl_desc *desc)
-{
-	u64 addr, len, start = 0, end = 0;
-	u32 bytes, n = 0;
-
-	for (bytes = plan->bytes; bytes; bytes -= len) {
-		len = drw_iter_next(it, bytes, &addr);
-		if (!n || addr != end) {
-			n++;
-			start = addr;
-		}
-		end = addr + len;
-		desc[n - 1] = data_block(start, end - start);
-	}
-	return n;
+		cmdlist_fill_walk(it, plan, list, dptr);
 }
 
 /**
@@ -389,7 +303,22 @@ u32 drw_fill_sgl(struct drw_iter *it, const struct drw_plan *plan,
 		 const struct drw_list *list, union drw_dptr *dptr)
 {
 	struct drw_sgl_desc *desc = plan->entries > 1 ? list->virt[0] : &dptr->sgl;
-	u32 n = plan->paged ? fill_sgl_paged(it, plan, desc) : fill_sgl_walk(it, plan, desc);
+	u64 addr, len, start = 0, end = 0;
+	u32 bytes, n = 0;
+
+	for (bytes = plan->bytes; bytes; bytes -= len) {
+		len = drw_iter_next(it, bytes, &addr);
+		if (!n || addr != end) {
+			n++;
+			start = addr;
+		}
+		end = addr + len;
+		desc[n - 1] = (struct drw_sgl_desc) {
+			.addr = cpu_to_le64(start),
+			.length = cpu_to_le32(end - start),
+			.type = DRW_SGL_DATA,
+		};
+	}
 
 	if (plan->entries > 1)
 		dptr->sgl = (struct drw_sgl_desc) {

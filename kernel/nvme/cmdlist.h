@@ -73,15 +73,13 @@ struct drw_limits {
  * @bytes: bytes it moves, a multiple of the LBA size
  * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors
  * @sgl: an SGL, else PRPs
- * @paged: all of it lies in one piece of a buffer with a paged table
- * @first: extent that it begins in, if @paged
+ * @paged: PRPs, and all of it lies in one piece of a buffer with a paged table
  */
 struct drw_plan {
 	u32 bytes;
 	u32 entries;
 	bool sgl;
 	bool paged;
-	u32 first;
 };
 
 /**

@@ -1,232 +1,177 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * controller.c - one NVMe PCI function as a DMA device.
- *
- * See controller.h for lifetime and lock rules. The part that must not be missed: a mapping
- * may not outlive the driver of the device that it was made for. The PCI bus tells us
- * twice about an unbind:
- *
- *  - BUS_NOTIFY_UNBIND_DRIVER, before the driver's remove: the device still works, so
- *    transfers in flight finish, and everything is torn down here.
- *  - BUS_NOTIFY_UNBOUND_DRIVER, after it. This serves a device that was pulled out: its
- *    transfers finish only because the driver's remove cancels them, so waiting any
- *    earlier would wait for their timeouts. The device cannot do DMA any more. It also
- *    catches a binding made between the two calls.
+ * controller.c - one NVMe PCI function as a DMA device. See controller.h for lifetime and
+ * locks, and unplug.c for when a controller is torn down.
  */
-#include <linux/pci.h>
+#include <linux/dma-mapping.h>
 
-#include "nvme/controller.h"
 #include "buffer/mapping.h"
+#include "nvme/controller.h"
+
+/* drw_controller.pads: the page that is dumped to, and the page of zeros. */
+#define DRW_PADS_BYTES	(2 * DRW_PAGE_BYTES)
 
 static DEFINE_MUTEX(drw_controllers_lock);
 static LIST_HEAD(drw_controllers);
 
-/* Zeroed, so that nothing of the kernel's is in it. 0 or -ENOMEM. */
-int drw_page_alloc(struct drw_controller *ctrl, gfp_t gfp, struct drw_page *page)
+static void controller_free_memory(struct drw_controller *ctrl)
 {
-	page->virt = dma_pool_zalloc(ctrl->page, gfp, &page->dma);
-	return page->virt ? 0 : -ENOMEM;
-}
-
-/* Callable in any context, and for a page that is none. */
-void drw_page_free(struct drw_controller *ctrl, struct drw_page *page)
-{
-	if (page->virt)
-		dma_pool_free(ctrl->page, page->virt, page->dma);
-	page->virt = NULL;
-}
-
-static int drw_controller_create_pools(struct drw_controller *ctrl)
-{
-	ctrl->small = dma_pool_create("dmabuf_rw small", ctrl->dev, DRW_SMALL_BYTES,
-				    DRW_SMALL_BYTES, 0);
-	ctrl->page = dma_pool_create("dmabuf_rw page", ctrl->dev, DRW_PAGE_BYTES, DRW_PAGE_BYTES, 0);
-	if (!ctrl->small || !ctrl->page || drw_page_alloc(ctrl, GFP_KERNEL, &ctrl->dump) ||
-	    drw_page_alloc(ctrl, GFP_KERNEL, &ctrl->zeros))
-		return -ENOMEM;
-	return 0;
-}
-
-/* Also what drw_controller_create_pools() did not finish. */
-static void drw_controller_destroy_pools(struct drw_controller *ctrl)
-{
-	if (ctrl->page) {
-		drw_page_free(ctrl, &ctrl->dump);
-		drw_page_free(ctrl, &ctrl->zeros);
-	}
+	if (ctrl->pads)
+		dma_free_coherent(ctrl->dev, DRW_PADS_BYTES, ctrl->pads, ctrl->dump);
 	dma_pool_destroy(ctrl->small);
 	dma_pool_destroy(ctrl->page);
+	ctrl->pads = NULL;
 	ctrl->small = NULL;
 	ctrl->page = NULL;
 }
 
-static void drw_controller_release(struct kref *ref)
+/* Memory for commands, if there is none yet. 0, -ENOMEM or -ENODEV. */
+static int controller_alloc_memory(struct drw_controller *ctrl)
+{
+	struct device *dev = ctrl->dev;
+
+	guard(mutex)(&ctrl->lock);
+	if (ctrl->gone)
+		return -ENODEV;
+	if (ctrl->pads)
+		return 0;
+	ctrl->small = dma_pool_create("dmabuf_rw small", dev, DRW_SMALL_BYTES, DRW_SMALL_BYTES,
+				      0);
+	ctrl->page = dma_pool_create("dmabuf_rw page", dev, DRW_PAGE_BYTES, DRW_PAGE_BYTES, 0);
+	/* Zeroed, as all such memory is. */
+	if (ctrl->small && ctrl->page)
+		ctrl->pads = dma_alloc_coherent(dev, DRW_PADS_BYTES, &ctrl->dump, GFP_KERNEL);
+	if (!ctrl->pads) {
+		controller_free_memory(ctrl);
+		return -ENOMEM;
+	}
+	ctrl->zeros = ctrl->dump + DRW_PAGE_BYTES;
+	return 0;
+}
+
+static void controller_release(struct kref *ref)
 {
 	struct drw_controller *ctrl = container_of(ref, struct drw_controller, ref);
 
-	lockdep_assert_held(&drw_controllers_lock);
-	list_del(&ctrl->node);
-	mutex_unlock(&drw_controllers_lock);
-
-	WARN_ON(!list_empty(&ctrl->maps));
-	/* No reference is left, so no teardown can run beside this. */
-	drw_controller_destroy_pools(ctrl);
+	/* The list's reference went at teardown. */
+	WARN_ON(!ctrl->gone || !list_empty(&ctrl->maps));
 	put_device(ctrl->dev);
 	mutex_destroy(&ctrl->lock);
-	mutex_destroy(&ctrl->probe_lock);
+	mutex_destroy(&ctrl->test_lock);
 	kfree(ctrl);
 }
 
-/* Drop a reference. May sleep. */
+/* Drop a reference; may sleep. */
 void drw_controller_put(struct drw_controller *ctrl)
 {
-	kref_put_mutex(&ctrl->ref, drw_controller_release, &drw_controllers_lock);
+	kref_put(&ctrl->ref, controller_release);
 }
 
-static struct drw_controller *drw_controller_find_locked(struct device *dev)
+static struct drw_controller *controller_find_locked(struct device *dev)
 {
 	struct drw_controller *ctrl;
 
 	lockdep_assert_held(&drw_controllers_lock);
 	list_for_each_entry(ctrl, &drw_controllers, node)
-		if (ctrl->dev == dev && !READ_ONCE(ctrl->gone))
+		if (ctrl->dev == dev)
 			return ctrl;
 	return NULL;
 }
 
-/**
- * drw_controller_get() - the object for a controller, made if there is none
- * @dev: the PCI function
- *
- * Return: the object, with a reference for the caller, or ERR_PTR(-ENOMEM).
- */
-struct drw_controller *drw_controller_get(struct device *dev)
+/* Kernel memory that all bindings share, and that stays: no user pays for it. */
+static struct drw_controller *controller_create_locked(struct device *dev)
 {
-	struct drw_controller *ctrl, *other;
+	struct drw_controller *ctrl = kzalloc(sizeof(*ctrl), GFP_KERNEL);
 
-	mutex_lock(&drw_controllers_lock);
-	ctrl = drw_controller_find_locked(dev);
-	if (ctrl)
-		kref_get(&ctrl->ref);
-	mutex_unlock(&drw_controllers_lock);
-	if (ctrl)
-		return ctrl;
-
-	ctrl = kzalloc(sizeof(*ctrl), GFP_KERNEL);
+	lockdep_assert_held(&drw_controllers_lock);
 	if (!ctrl)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	kref_init(&ctrl->ref);
-	mutex_init(&ctrl->probe_lock);
+	mutex_init(&ctrl->test_lock);
 	mutex_init(&ctrl->lock);
 	INIT_LIST_HEAD(&ctrl->maps);
 	ctrl->dev = get_device(dev);
-	if (drw_controller_create_pools(ctrl))
-		goto err_pools;
-
-	mutex_lock(&drw_controllers_lock);
-	other = drw_controller_find_locked(dev);
-	if (other)
-		kref_get(&other->ref);
-	else
-		list_add(&ctrl->node, &drw_controllers);
-	mutex_unlock(&drw_controllers_lock);
-	if (!other)
-		return ctrl;
-
-	drw_controller_destroy_pools(ctrl);
-	put_device(ctrl->dev);
-	kfree(ctrl);
-	return other;
-
-err_pools:
-	drw_controller_destroy_pools(ctrl);
-	put_device(ctrl->dev);
-	kfree(ctrl);
-	return ERR_PTR(-ENOMEM);
+	list_add(&ctrl->node, &drw_controllers);
+	return ctrl;
 }
 
-/*
- * Look for completions of all transfers on poll queues. Mappings that are being changed are
- * left out; they are drained, which polls.
+/**
+ * drw_controller_get() - a disk's controller
+ * @disk: a disk of it
+ * @dev: its PCI function
+ *
+ * Return: the controller, with a reference for the caller, or an ERR_PTR: -ENOMEM, -ENODEV
+ * if the disk has gone.
  */
-void drw_controller_poll_all(void)
+struct drw_controller *drw_controller_get(struct gendisk *disk, struct device *dev)
 {
 	struct drw_controller *ctrl;
-	struct drw_map *map;
+	int ret;
 
-	mutex_lock(&drw_controllers_lock);
-	list_for_each_entry(ctrl, &drw_controllers, node) {
-		if (!mutex_trylock(&ctrl->lock))
-			continue;
-		list_for_each_entry(map, &ctrl->maps, node)
-			drw_map_poll(map);
-		mutex_unlock(&ctrl->lock);
+	scoped_guard(mutex, &drw_controllers_lock) {
+		/*
+		 * The NVMe driver's remove marks all its disks dead before unplug.c hears of
+		 * its end. So a disk that is not dead means that the teardown of what is
+		 * put in the list now is still to come.
+		 */
+		if (test_bit(GD_DEAD, &disk->state))
+			return ERR_PTR(-ENODEV);
+		ctrl = controller_find_locked(dev) ?: controller_create_locked(dev);
+		if (!ctrl)
+			return ERR_PTR(-ENOMEM);
+		kref_get(&ctrl->ref);
 	}
-	mutex_unlock(&drw_controllers_lock);
+	ret = controller_alloc_memory(ctrl);
+	if (!ret)
+		return ctrl;
+	drw_controller_put(ctrl);
+	return ERR_PTR(ret);
 }
 
-/*
- * Drain and remove everything that touches the device. Cannot fail, does not allocate.
- * Callers hold a reference.
- */
-static void drw_controller_teardown(struct drw_controller *ctrl)
+static void controller_sever(struct drw_controller *ctrl)
 {
 	struct drw_map *map;
 
-	mutex_lock(&ctrl->probe_lock);
-	mutex_lock(&ctrl->lock);
-	WRITE_ONCE(ctrl->gone, true);
+	guard(mutex)(&ctrl->test_lock);
+	guard(mutex)(&ctrl->lock);
+	ctrl->gone = true;
 	list_for_each_entry(map, &ctrl->maps, node)
 		drw_map_sever(map);
-	drw_controller_destroy_pools(ctrl);
-	mutex_unlock(&ctrl->lock);
-	mutex_unlock(&ctrl->probe_lock);
+	controller_free_memory(ctrl);
 }
 
-static int drw_controller_notify(struct notifier_block *nb, unsigned long action, void *data)
+/**
+ * drw_controller_teardown() - a PCI function loses its driver
+ * @dev: the function; most are none that this module knows
+ *
+ * Afterwards nothing of this module touches the device. Cannot fail, does not allocate.
+ */
+void drw_controller_teardown(struct device *dev)
 {
-	struct device *dev = data;
 	struct drw_controller *ctrl;
 
-	switch (action) {
-	case BUS_NOTIFY_UNBIND_DRIVER:
-		if (pci_channel_offline(to_pci_dev(dev)))
-			return NOTIFY_DONE;
-		break;
-	case BUS_NOTIFY_UNBOUND_DRIVER:
-		break;
-	default:
-		return NOTIFY_DONE;
+	scoped_guard(mutex, &drw_controllers_lock) {
+		ctrl = controller_find_locked(dev);
+		if (ctrl)
+			list_del(&ctrl->node);
 	}
-
-	mutex_lock(&drw_controllers_lock);
-	ctrl = drw_controller_find_locked(dev);
-	if (ctrl)
-		kref_get(&ctrl->ref);
-	mutex_unlock(&drw_controllers_lock);
 	if (!ctrl)
-		return NOTIFY_DONE;
-
-	drw_controller_teardown(ctrl);
+		return;
+	controller_sever(ctrl);
 	drw_controller_put(ctrl);
-	return NOTIFY_OK;
 }
 
-static struct notifier_block drw_controller_nb = {
-	.notifier_call = drw_controller_notify,
-	/* Before dma-debug's, which counts what is still mapped. */
-	.priority = INT_MAX,
-};
-
-int drw_controller_init(void)
-{
-	return bus_register_notifier(&pci_bus_type, &drw_controller_nb);
-}
-
+/* No binding is left. Under the lock, so that no driver goes away before its controller. */
 void drw_controller_exit(void)
 {
-	bus_unregister_notifier(&pci_bus_type, &drw_controller_nb);
-	WARN_ON(!list_empty(&drw_controllers));
+	struct drw_controller *ctrl, *next;
+
+	guard(mutex)(&drw_controllers_lock);
+	list_for_each_entry_safe(ctrl, next, &drw_controllers, node) {
+		list_del(&ctrl->node);
+		controller_sever(ctrl);
+		drw_controller_put(ctrl);
+	}
 }
 
 /**

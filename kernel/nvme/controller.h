@@ -2,24 +2,23 @@
 /*
  * controller.h - one NVMe PCI function as a DMA device.
  *
- * Everything that belongs to the controller and not to a namespace or a buffer: list
- * memory, what SGLs it takes, and the mappings of buffers for it. One object per
- * controller, shared by all bindings, found by its struct device.
+ * A controller has what belongs to neither a namespace nor a buffer: memory for lists, what
+ * the self-test has found, and the mappings of buffers for it. All bindings share it.
  *
- * The object outlives the device's driver as a husk: when the NVMe driver is about to be
- * unbound, drw_controller_teardown() drains and removes everything that touches the device,
- * and sets gone; the memory goes with the last reference.
+ * It is made by the first binding, and stays in the list until its device loses its driver:
+ * the answer of the self-test holds as long as that. unplug.c then has it torn down: all that
+ * touches the device is drained and removed, and it goes out of the list. What references
+ * are left find it gone, and never use it for DMA again. Nothing of it outlives the driver
+ * but this memory.
  *
- * Locks: drw_controllers_lock > (nothing), but for trylocks of drw_controller.lock; it is held for
- *	  list operations, and to poll.
- *	  drw_controller.probe_lock > drw_controller.lock; the former is held over commands to the
- *	  drive, so that only those wait for them who need their result.
- *	  drw_controller.lock > dma_resv of any mapped buffer. It is taken under the device
- *	  lock of the controller (driver unbind), never the other way round.
+ * Locks: drw_controllers_lock > drw_controller.test_lock > drw_controller.lock. The device
+ * lock of the function is above them all: a driver is unbound under it. test_lock is held
+ * over commands to the drive, so that only those wait for them who need their result.
  */
 #ifndef _DRW_CONTROLLER_H
 #define _DRW_CONTROLLER_H
 
+#include <linux/blkdev.h>
 #include <linux/device.h>
 #include <linux/dmapool.h>
 #include <linux/kref.h>
@@ -28,60 +27,51 @@
 
 #include "nvme/cmdlist.h"
 
-/* A block of drw_controller.page. */
-struct drw_page {
-	void *virt;
-	dma_addr_t dma;
-};
-
 /**
  * struct drw_controller - one controller
- * @node: in the list of all; protected by drw_controllers_lock
- * @ref: mappings, paths and lookups that hold it
+ * @node: in the list of all, which has a reference; drw_controllers_lock
+ * @ref: mappings, paths, and the list
  * @dev: the PCI function; reference held; constant
- * @probe_lock: protects @sgl and @sgl_known; held to keep the device from being torn down
- * @lock: protects @maps; @gone is written under both
+ * @test_lock: protects @tested, and @sgl until that is set
+ * @tested: the self-test has succeeded
+ * @sgl: what SGLs the controller takes; constant once @tested
+ * @lock: protects @maps
  * @maps: struct drw_map.node
- * @small: blocks of DRW_SMALL_BYTES for short lists; constant until teardown
- * @page: blocks of DRW_PAGE_BYTES; likewise. Teardown frees both after every mapping has
- *	been drained; a transfer holds its mapping while it holds list memory.
- * @dump: a page for what reads of parts of LBAs do not want; only ever written to, by the
- *	drive; lives as long as @page
- * @zeros: a page of zeros for the drive to read, for the rest of the LBA in which a regular
- *	file ends; likewise
- * @sgl: what SGLs the controller takes
- * @sgl_known: @sgl has been found out
- * @gone: torn down; never used for DMA again
+ * @gone: torn down; written under @test_lock and @lock
+ * @small: blocks of DRW_SMALL_BYTES for short lists. It, and what follows, is made under
+ *	@lock and then constant until teardown, which frees it after every mapping has been
+ *	drained: a transfer holds its mapping while it holds list memory.
+ * @page: blocks of DRW_PAGE_BYTES for longer ones
+ * @pads: two pages
+ * @dump: bus address of the first, for what reads of parts of LBAs do not want; only ever
+ *	written to, by the drive
+ * @zeros: that of the other, zeros for the drive to read: the rest of the LBA in which a
+ *	regular file ends
  */
 struct drw_controller {
 	struct list_head node;
 	struct kref ref;
 	struct device *dev;
-	struct mutex probe_lock;
+	struct mutex test_lock;
+	bool tested;
+	enum drw_sgl_support sgl;
 	struct mutex lock;
 	struct list_head maps;
+	bool gone;
 	struct dma_pool *small;
 	struct dma_pool *page;
-	struct drw_page dump;
-	struct drw_page zeros;
-	enum drw_sgl_support sgl;
-	bool sgl_known;
-	bool gone;
+	void *pads;
+	dma_addr_t dump;
+	dma_addr_t zeros;
 };
 
-struct drw_controller *drw_controller_get(struct device *dev);
+struct drw_controller *drw_controller_get(struct gendisk *disk, struct device *dev);
 void drw_controller_put(struct drw_controller *ctrl);
+void drw_controller_teardown(struct device *dev);
+void drw_controller_exit(void);
 
 int drw_list_alloc(struct drw_controller *ctrl, const struct drw_plan *plan, gfp_t gfp,
 		   struct drw_list *list, u8 *nr);
 void drw_list_free(struct drw_controller *ctrl, struct drw_list *list, u8 nr);
-
-int drw_page_alloc(struct drw_controller *ctrl, gfp_t gfp, struct drw_page *page);
-void drw_page_free(struct drw_controller *ctrl, struct drw_page *page);
-
-void drw_controller_poll_all(void);
-
-int drw_controller_init(void);
-void drw_controller_exit(void);
 
 #endif /* _DRW_CONTROLLER_H */

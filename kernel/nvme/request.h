@@ -9,7 +9,7 @@
  *
  * Three things here are the NVMe driver's private matter: where a request's private area
  * points to its command, where it holds the drive's status, and that the command's data
- * pointer is left alone. drw_nvme_probe() proves them on each controller before it is used.
+ * pointer is left alone. drw_selftest() proves them on each controller before it is used.
  *
  * What every transfer comes through is inline.
  */
@@ -21,7 +21,8 @@
 
 #include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "storage/target.h"
+#include "nvme/cmdlist.h"
+#include "storage/storage.h"
 
 /* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
 #define DRW_ETRANSIENT	EALREADY
@@ -44,6 +45,7 @@ struct drw_rw {
 	union drw_dptr dptr;
 };
 
+u32 drw_rq_max_bytes(struct gendisk *disk, u32 lba_bytes);
 int drw_rq_error_told(struct request *rq, blk_status_t status);
 
 /* The driver's private area; see above. */
@@ -54,7 +56,7 @@ static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
 
 /**
  * drw_rq_alloc() - a passthrough request on a path
- * @t: the namespace
+ * @s: the namespace
  * @disk: the path
  * @op: enum dmabuf_rw_op
  * @nowait: fail with -EAGAIN rather than wait for a tag
@@ -66,7 +68,7 @@ static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
  * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
  * its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
  */
-static inline struct request *drw_rq_alloc(struct drw_target *t, struct gendisk *disk,
+static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk *disk,
 					   u32 op, bool nowait, bool polled)
 {
 	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
@@ -82,7 +84,7 @@ static inline struct request *drw_rq_alloc(struct drw_target *t, struct gendisk 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;
 	else
-		ret = drw_target_check_format(t, disk);
+		ret = drw_target_check_format(s, disk);
 	if (!ret && unlikely(polled && rq->mq_hctx->type != HCTX_TYPE_POLL))
 		ret = -EOPNOTSUPP;
 	if (likely(!ret))
@@ -94,12 +96,12 @@ static inline struct request *drw_rq_alloc(struct drw_target *t, struct gendisk 
 /**
  * drw_rq_init() - put a command into a request
  * @rq: from drw_rq_alloc()
- * @t: the namespace
+ * @s: the namespace
  * @rw: the command
  *
  * The command fails fast, as nvme_init_request() has it: errors come back at once.
  */
-static __always_inline void drw_rq_init(struct request *rq, const struct drw_target *t,
+static __always_inline void drw_rq_init(struct request *rq, const struct drw_storage *s,
 					const struct drw_rw *rw)
 {
 	/* Set as a whole; to clear it before that is one slow instruction. */
@@ -109,14 +111,14 @@ static __always_inline void drw_rq_init(struct request *rq, const struct drw_tar
 		.opcode = rw->op == DMABUF_RW_OP_READ ? nvme_cmd_read : nvme_cmd_write,
 		.flags = 0,
 		.command_id = 0,
-		.nsid = cpu_to_le32(t->nsid),
+		.nsid = cpu_to_le32(s->nsid),
 		.cdw2 = 0,
 		.cdw3 = 0,
 		.metadata = 0,
 		/* All 16 bytes, if they are an SGL descriptor, too. */
 		.dptr = { .prp1 = rw->dptr.prp1, .prp2 = rw->dptr.prp2 },
-		.slba = cpu_to_le64(rw->sector >> (t->lba_shift - SECTOR_SHIFT)),
-		.length = cpu_to_le16((rw->bytes >> t->lba_shift) - 1),
+		.slba = cpu_to_le64(rw->sector >> (s->lba_shift - SECTOR_SHIFT)),
+		.length = cpu_to_le16((rw->bytes >> s->lba_shift) - 1),
 		.control = rw->fua ? cpu_to_le16(NVME_RW_FUA) : 0,
 		.dsmgmt = 0,
 		.reftag = 0,
@@ -147,8 +149,5 @@ static inline int drw_rq_error(struct request *rq, blk_status_t status)
 		return 0;
 	return drw_rq_error_told(rq, status);
 }
-
-int drw_nvme_probe(struct drw_target *t, struct gendisk *disk, struct drw_controller *ctrl,
-		   u32 *reason);
 
 #endif /* _DRW_REQUEST_H */

@@ -1,219 +1,394 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * blocks.c - are the blocks of a regular file where the table says, and written?
+ * blocks.c - where the blocks of a file are: the map, and how it is filled.
  *
- * See inode.h for why this has to be asked at all. The answers are remembered for the
- * i_version that they were right for.
+ * See file.h for why a look-up is as it is. ->bmap() gives 0 for a hole and for a block that
+ * was allocated and never written, so what is in the map has been written.
  */
-#include <linux/iversion.h>
 #include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/stat.h>
 
-#include <uapi/dmabuf_rw.h>
-#include "compat.h"
-#include "storage/inode.h"
+#include "storage/file.h"
 
-/* Byte offset in the block device of the block at @pos; 0: a hole, or never written. */
-u64 drw_block_at(struct inode *inode, u64 pos)
+/* Extents that are looked up before they go into the map together. */
+#define DRW_LOOKUP_EXTENTS	16
+
+/*
+ * A look-up goes on to whole ranges of this size, because one costs less than to come back for
+ * the next block. ->bmap() takes a microsecond or less.
+ */
+#define DRW_LOOKUP_BYTES	SZ_128K
+
+/* A longer one is a step at a time, so that others' changes do not undo all of it. */
+#define DRW_LOOKUP_MAX		SZ_32M
+
+/* Places that drw_blocks_none() looks at. */
+#define DRW_LOOKUP_SAMPLES	8
+
+struct blocks_extent {
+	u64 block;	/* of the file */
+	u64 at;		/* of the disk */
+	u64 nr;
+};
+
+/**
+ * struct blocks_lookup - a look-up in progress
+ * @f: file
+ * @ended: drw_file.ended when it began
+ * @ext: what was found and is not in the map yet
+ * @nr: how many of them
+ */
+struct blocks_lookup {
+	struct drw_file *f;
+	int ended;
+	struct blocks_extent ext[DRW_LOOKUP_EXTENTS];
+	unsigned int nr;
+};
+
+/*
+ * Would a hold that begins now find the map as true as the last one left it? The caller has
+ * the inode lock, shared, or needs no more than a guess.
+ */
+bool drw_blocks_true(const struct drw_file *f)
 {
-	sector_t block = pos >> inode->i_blkbits;
+	/* Pairs with the release in blocks_forget(): the map is at least as new. */
+	u64 version = smp_load_acquire(&f->version);
 
-	if (bmap(inode, &block))
-		return 0;
-	return (u64)block << inode->i_blkbits;
-}
-
-/* Has the block at @pos been written? 1 or 0, or -EMEDIUMTYPE if it is not where it was. */
-static int block_written(struct drw_inode *di, u64 pos)
-{
-	u64 at, known, unused;
-
-	pos = round_down(pos, PAGE_SIZE);
-	if (pos >= di->x.bytes)
-		return 0;
-	known = drw_inode_locate(di, pos, &unused);
-	/* Written since it was bound, by what was in the page cache then. */
-	if (known >= DRW_HOLE_AT)
-		return 0;
-	at = drw_block_at(di->inode, pos);
-	if (!at)
-		return 0;
-	return at == known ? 1 : -EMEDIUMTYPE;
-}
-
-/* Look up the blocks of one bit; 1: all are written. */
-static int look_up(struct drw_inode *di, u64 bit)
-{
-	u64 pos = bit << DRW_WRITTEN_SHIFT;
-	u64 end = min(pos + (1ULL << DRW_WRITTEN_SHIFT), di->bytes);
-
-	for (; pos < end; pos += PAGE_SIZE) {
-		int ret = block_written(di, pos);
-
-		if (ret <= 0)
-			return ret;
-		cond_resched();
-	}
-	set_bit(bit, di->written);
-	return 1;
+	if (version == DRW_NO_VERSION || !inode_eq_iversion(f->inode, version) ||
+	    f->inode->i_mapping->a_ops != f->a_ops)
+		return false;
+	return !f->watched || (atomic_read(&f->opens) == smp_load_acquire(&f->seen_opens) &&
+			       !inode_is_open_for_write(f->inode));
 }
 
 /*
- * The inode has changed: whatever was known of its blocks may be wrong. 0 or -EINTR.
- *
- * i_version changes before blocks do: fallocate() on ext4 counts it up first, and not again.
- * With the inode locked nobody is between the two, so what is looked up from now on belongs to
- * the version that is noted here, or to a later one.
+ * The caller has the inode lock, shared. A reader under a hold sees no entry, or one that was
+ * found after this.
  */
-static int forget(struct drw_inode *di)
+static void blocks_forget(struct drw_file *f)
 {
-	lockdep_assert_held(&di->check_lock);
+	bool survives = f->watched || f->versioned;
 
-	if (down_read_killable(&di->inode->i_rwsem))
-		return -EINTR;
-	WRITE_ONCE(di->version, DRW_NO_VERSION);
-	/* Pairs with the read barrier in drw_blocks_known(). */
-	smp_wmb();
-	memset(di->written, 0, drw_written_bytes(di->bytes));
-	smp_store_release(&di->version, inode_query_iversion(di->inode));
-	inode_unlock_shared(di->inode);
-	return 0;
+	lockdep_assert_held(&f->lookup_lock);
+	WRITE_ONCE(f->version, DRW_NO_VERSION);
+	mtree_destroy(&f->blocks);
+	WRITE_ONCE(f->extents, 0);
+	if (f->watched) {
+		/* An opener is counted in the inode first, and then tells of it. */
+		smp_store_release(&f->seen_opens, atomic_read_acquire(&f->opens));
+		survives &= !inode_is_open_for_write(f->inode);
+	}
+	smp_store_release(&f->version,
+			  survives ? inode_query_iversion(f->inode) : DRW_NO_VERSION);
 }
 
-/* What does not depend on the range. */
-static int check_inode(const struct drw_inode *di)
+/**
+ * drw_blocks_locate() - where a byte of a file is
+ * @f: file; the caller has a hold
+ * @pos: its offset
+ * @at: set to its offset in the file system's block device
+ * @bytes: set to how many bytes from there on are consecutive
+ *
+ * Does not sleep.
+ *
+ * Return: false if it must be looked up.
+ */
+bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
 {
-	/* chattr +j, or fs-verity, may come over a file that is pinned. */
-	if (READ_ONCE(di->inode->i_mapping->a_ops) != di->a_ops || IS_VERITY(di->inode) ||
-	    IS_ENCRYPTED(di->inode) || i_size_read(di->inode) < di->bytes)
-		return -EMEDIUMTYPE;
-	return 0;
+	u8 shift = f->inode->i_blkbits;
+	MA_STATE(mas, &f->blocks, pos >> shift, pos >> shift);
+	void *entry;
+	u64 off;
+
+	if (f->versioned && !inode_eq_iversion(f->inode, READ_ONCE(f->version)))
+		return false;
+	rcu_read_lock();
+	entry = mas_walk(&mas);
+	rcu_read_unlock();
+	if (!entry)
+		return false;
+	off = pos - ((u64)mas.index << shift);
+	*at = ((u64)xa_to_value(entry) << shift) + off;
+	*bytes = ((u64)(mas.last - mas.index + 1) << shift) - off;
+	return true;
 }
 
-static int check_locked(struct drw_inode *di, u64 pos, u64 *len, u64 *version)
+/* The first block from @block on that is not in the map, and with @known the first that is. */
+static u64 blocks_find(struct drw_file *f, u64 block, u64 last, bool known)
 {
-	u64 at = pos, end = pos + *len;
+	while (block <= last) {
+		MA_STATE(mas, &f->blocks, block, block);
+		void *entry;
+
+		rcu_read_lock();
+		entry = mas_walk(&mas);
+		rcu_read_unlock();
+		if (!entry == !known)
+			return block;
+		if (mas.last >= last)
+			break;
+		block = mas.last + 1;
+	}
+	return last + 1;
+}
+
+/* Merged with its neighbours where they are consecutive. 0 or -ENOMEM. */
+static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
+{
+	unsigned long first = ext->block, last = ext->block + ext->nr - 1;
+	MA_STATE(mas, &f->blocks, last + 1, last + 1);
+	u64 at = ext->at, extents = f->extents + 1;
+	void *entry;
 	int ret;
 
-	ret = check_inode(di);
-	if (ret)
-		return ret;
-	if (!inode_eq_iversion(di->inode, di->version)) {
-		ret = forget(di);
+	lockdep_assert_held(&f->lookup_lock);
+	rcu_read_lock();
+	entry = mas_walk(&mas);
+	if (entry && xa_to_value(entry) == at + ext->nr) {
+		last = mas.last;
+		extents--;
+	}
+	if (first) {
+		mas_set(&mas, first - 1);
+		entry = mas_walk(&mas);
+		if (entry && xa_to_value(entry) + (first - mas.index) == at) {
+			at = xa_to_value(entry);
+			first = mas.index;
+			extents--;
+		}
+	}
+	rcu_read_unlock();
+	ret = mtree_store_range(&f->blocks, first, last, xa_mk_value(at), GFP_KERNEL_ACCOUNT);
+	if (!ret)
+		WRITE_ONCE(f->extents, extents);
+	return ret;
+}
+
+/*
+ * Put what was found into the map, once its data is on the disk. Who allocates a block holds the
+ * inode lock, exclusive, or the invalidate lock, shared, until the page is dirty. To have had both
+ * proves that those who did so before the look-up have finished. 0; -EAGAIN if the epoch has ended;
+ * -EINTR; -ENOMEM; -EIO.
+ */
+static int blocks_settle(struct blocks_lookup *l)
+{
+	struct inode *inode = l->f->inode;
+	struct address_space *mapping = inode->i_mapping;
+	u8 shift = inode->i_blkbits;
+	unsigned int i;
+	int ret;
+
+	if (!l->nr)
+		return 0;
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	inode_unlock_shared(inode);
+	if (down_write_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	up_write(&mapping->invalidate_lock);
+	for (i = 0; i < l->nr && READ_ONCE(mapping->nrpages); i++) {
+		const struct blocks_extent *ext = &l->ext[i];
+
+		ret = filemap_write_and_wait_range(mapping, ext->block << shift,
+						   ((ext->block + ext->nr) << shift) - 1);
+		if (ret)
+			return ret == -ENOMEM ? ret : -EIO;
+	}
+	/*
+	 * If the epoch ends right after this, a wrong block may get into the map. But the next
+	 * one begins only with a map that is true, or after us, with an empty one.
+	 */
+	if (atomic_read_acquire(&l->f->ended) != l->ended)
+		return -EAGAIN;
+	for (i = 0; i < l->nr; i++) {
+		ret = blocks_store(l->f, &l->ext[i]);
 		if (ret)
 			return ret;
 	}
-	*version = di->version;
+	l->nr = 0;
+	WRITE_ONCE(l->f->looked_up, l->f->looked_up + 1);
+	return 0;
+}
 
-	while (at < end) {
-		u64 bit = at >> DRW_WRITTEN_SHIFT;
-		u64 bit_end = min((bit + 1) << DRW_WRITTEN_SHIFT, end);
+static int blocks_add(struct blocks_lookup *l, u64 block, u64 at)
+{
+	struct blocks_extent *last = l->nr ? &l->ext[l->nr - 1] : NULL;
+	int ret;
 
-		if (test_bit(bit, di->written)) {
-			at = bit_end;
-			continue;
+	if (last && last->block + last->nr == block && last->at + last->nr == at) {
+		last->nr++;
+		return 0;
+	}
+	if (l->nr == DRW_LOOKUP_EXTENTS) {
+		ret = blocks_settle(l);
+		if (ret)
+			return ret;
+	}
+	l->ext[l->nr++] = (struct blocks_extent) { .block = block, .at = at, .nr = 1 };
+	return 0;
+}
+
+/* Look up what is not known of a range. @end: the first block that has not been written. */
+static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
+{
+	struct drw_file *f = l->f;
+	u64 stop = block;
+	int ret;
+
+	for (;; block++) {
+		sector_t at;
+
+		if (block == stop) {
+			block = blocks_find(f, block, last, false);
+			stop = blocks_find(f, block, last, true);
 		}
+		if (block > last)
+			break;
+		at = block;
+		if (bmap(f->inode, &at) || !at)
+			break;
+		ret = blocks_add(l, block, at);
+		if (ret)
+			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		ret = look_up(di, bit);
-		if (ret < 0)
-			return ret;
-		if (ret) {
-			at = bit_end;
-			continue;
-		}
-		/* Not all of them: how far, block by block, as far as the transfer goes? */
-		while (at < bit_end) {
-			ret = block_written(di, at);
-			if (ret < 0)
-				return ret;
-			if (!ret)
-				goto stop;
-			at = round_down(at, PAGE_SIZE) + PAGE_SIZE;
-		}
+		cond_resched();
 	}
+	*end = min(block, last + 1);
+	return blocks_settle(l);
+}
+
+/* The same for the range and what is around it. */
+static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
+{
+	struct inode *inode = l->f->inode;
+	u64 around = max_t(u64, DRW_LOOKUP_BYTES >> inode->i_blkbits, 1), unused;
+	u64 size = DIV_ROUND_UP_ULL(i_size_read(inode), i_blocksize(inode));
+	u64 first = round_down(block, around), after = min(round_up(last + 1, around), size);
+	int ret;
+
+	ret = blocks_walk_range(l, block, last, end);
+	if (ret || *end <= last)
+		return ret;
+	/* Nobody has asked for these, so nobody hears of it if they cannot be had. */
+	if (first < block && blocks_walk_range(l, first, block - 1, &unused))
+		return 0;
+	if (last + 1 < after)
+		blocks_walk_range(l, last + 1, after - 1, &unused);
 	return 0;
-stop:
-	if (at == pos)
+}
+
+/*
+ * Begin: the timer gets a hold, under which the look-up runs, and a map that is not true goes,
+ * unless an epoch keeps it so. The inode lock is held throughout, so blocks stay where they are
+ * between the two. 0, -EINTR, -EMEDIUMTYPE.
+ */
+static int blocks_begin(struct blocks_lookup *l)
+{
+	struct drw_file *f = l->f;
+	struct inode *inode = f->inode;
+	int ret = 0;
+
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	/* chattr +j or fs-verity may have come over a file that is bound. */
+	if (inode->i_mapping->a_ops != f->a_ops || IS_VERITY(inode) || IS_ENCRYPTED(inode)) {
+		ret = -EMEDIUMTYPE;
+		goto unlock;
+	}
+	if (!drw_blocks_true(f) && (f->versioned || !atomic_read(&f->holders)))
+		blocks_forget(f);
+	WRITE_ONCE(f->busy, true);
+	do {
+		drw_hold_linger(f);
+		l->ended = atomic_read_acquire(&f->ended);
+		/* The tick may just have given it back. */
+	} while (!test_bit(DRW_FILE_LINGERS, &f->state));
+unlock:
+	inode_unlock_shared(inode);
+	return ret;
+}
+
+/**
+ * drw_blocks_look_up() - make the blocks of a range known
+ * @f: file
+ * @pos: where the range begins
+ * @len: its length, not zero; set to what has been written, from the beginning on, or to
+ *	less of it
+ *
+ * Sleeps; the caller holds nothing. What is found stays in the map until it may have changed,
+ * which may be at once.
+ *
+ * Return: 0; -EAGAIN if others were in the way; -ENXIO if nothing has been written; -EINTR,
+ * -ENOMEM, -EIO, -EMEDIUMTYPE.
+ */
+int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len)
+{
+	struct address_space *mapping = f->inode->i_mapping;
+	struct blocks_lookup l = { .f = f };
+	u8 shift = f->inode->i_blkbits;
+	u64 end;
+	int ret;
+
+	*len = min(*len, DRW_LOOKUP_MAX - (pos & (DRW_LOOKUP_MAX - 1)));
+	/* ->bmap() does this, too, but cannot say what has failed. */
+	ret = READ_ONCE(mapping->nrpages) ? filemap_write_and_wait(mapping) : 0;
+	if (ret)
+		return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+	if (mutex_lock_killable(&f->lookup_lock))
+		return -EINTR;
+	ret = blocks_begin(&l);
+	if (!ret) {
+		ret = blocks_walk(&l, pos >> shift, (pos + *len - 1) >> shift, &end);
+		/* A map that survives its epoch needs nobody who lingers. */
+		if (READ_ONCE(f->version) != DRW_NO_VERSION)
+			drw_hold_stop_lingering(f);
+	}
+	mutex_unlock(&f->lookup_lock);
+	if (ret)
+		return ret;
+	end <<= shift;
+	if (end <= pos)
 		return -ENXIO;
-	*len = min(at, end) - pos;
+	*len = min(*len, end - pos);
 	return 0;
 }
 
-/**
- * drw_blocks_check() - how much of a range has been written
- * @di: regular file
- * @pos: where the range begins, within the file
- * @len: its length, not zero; set to what has been written, from the beginning on
- * @version: set to what drw_blocks_hold() wants
- * @nowait: do not sleep
- *
- * Return: 0; -EAGAIN only if @nowait; -ENXIO if nothing has been; -EMEDIUMTYPE if the file
- * is no longer what was bound; -EINTR.
- */
-int drw_blocks_check(struct drw_inode *di, u64 pos, u64 *len, u64 *version, bool nowait)
+/* Make what is known of blocks durable, as fdatasync(2) does. Sleeps. 0 or a negative errno. */
+int drw_blocks_commit(struct drw_file *f, struct file *file)
 {
+	u32 looked_up = READ_ONCE(f->looked_up);
 	int ret;
 
-	if (likely(drw_blocks_known(di, pos, *len, version)) &&
-	    inode_eq_iversion(di->inode, *version))
-		return 0;
-	if (nowait)
-		return -EAGAIN;
-	if (mutex_lock_killable(&di->check_lock))
-		return -EINTR;
-	ret = check_locked(di, pos, len, version);
-	mutex_unlock(&di->check_lock);
-	return ret;
+	ret = vfs_fsync(file, 1);
+	if (ret)
+		return ret == -ENOMEM || ret == -ENOSPC || ret == -EINTR ? ret : -EIO;
+	WRITE_ONCE(f->committed, looked_up);
+	return 0;
 }
 
-/* Be one more of those who hold the blocks, if there are any and nobody waits for them to go. */
-static bool join(struct drw_inode *di, u64 version)
+/* Memory that the map takes, in bytes: a node of 256 has at least 8 extents, but for the root. */
+u64 drw_blocks_metadata(struct drw_file *f)
 {
-	struct inode *inode = di->inode;
+	return DIV_ROUND_UP_ULL(READ_ONCE(f->extents), 8) * 256;
+}
 
-	if (!atomic_inc_not_zero(&di->holders))
+/* Has a file space, yet no block at any of a few places? Then transfers will find none either. */
+bool drw_blocks_none(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	u64 blocks = i_size_read(inode) >> inode->i_blkbits;
+	struct kstat stat;
+	unsigned int i;
+
+	if (!blocks || vfs_getattr_nosec(&file->f_path, &stat, STATX_BLOCKS, 0) || !stat.blocks)
 		return false;
-	/* A look at the lock is enough: see inode.h. */
-	if (likely(!inode_is_locked(inode) && inode_eq_iversion(inode, version) &&
-		   !check_inode(di)))
-		return true;
-	drw_blocks_release(di);
-	return false;
-}
+	for (i = 0; i < DRW_LOOKUP_SAMPLES; i++) {
+		sector_t at = div_u64(blocks * i, DRW_LOOKUP_SAMPLES);
 
-/**
- * drw_blocks_hold() - keep blocks that have been checked as they are
- * @di: regular file
- * @version: from drw_blocks_check()
- * @lock: leave the inode locked, shared; not with @nowait
- * @nowait: do not sleep
- *
- * Until drw_blocks_release() nobody changes or frees them.
- *
- * Return: 0; -ESTALE if they have to be checked again; -EMEDIUMTYPE if the file is no longer
- * what was bound; -EAGAIN only if @nowait; -EINTR.
- */
-int drw_blocks_hold(struct drw_inode *di, u64 version, bool lock, bool nowait)
-{
-	struct inode *inode = di->inode;
-	int ret;
-
-	if (!lock && join(di, version))
-		return 0;
-	if (nowait) {
-		if (!inode_trylock_shared(inode))
-			return -EAGAIN;
-	} else if (down_read_killable(&inode->i_rwsem)) {
-		return -EINTR;
+		if (!bmap(inode, &at) && at)
+			return false;
 	}
-	ret = inode_eq_iversion(inode, version) ? check_inode(di) : -ESTALE;
-	if (likely(!ret)) {
-		/* First, so that whoever joins from now on is counted by it. */
-		inode_dio_begin(inode);
-		if (atomic_inc_return(&di->holders) > 1)
-			inode_dio_end(inode);
-	}
-	if (ret || !lock)
-		inode_unlock_shared(inode);
-	return ret;
+	return true;
 }

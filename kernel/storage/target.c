@@ -2,7 +2,7 @@
 /*
  * target.c - the storage side of a binding: from an open file to NVMe request queues.
  *
- * See target.h. Nothing public says "this is an NVMe namespace"; what is used here is
+ * See storage.h. Nothing public says "this is an NVMe namespace"; what is used here is
  * the driver's place in the device tree, which is visible in sysfs and has kept its shape
  * since native multipath came (4.15):
  *
@@ -16,9 +16,9 @@
 #include <linux/nvme_ioctl.h>
 #include <linux/pci.h>
 
-#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "storage/target.h"
+#include "buffer/extents.h"
+#include "storage/storage.h"
 
 /*
  * Without integrity support in the block layer, namespaces with protection information
@@ -29,7 +29,7 @@
 #error "dmabuf_rw needs a kernel with CONFIG_BLK_DEV_INTEGRITY"
 #endif
 
-static bool has_class(struct device *dev, const char *name)
+static bool target_has_class(struct device *dev, const char *name)
 {
 	return dev && dev->class && !strcmp(dev->class->name, name);
 }
@@ -38,27 +38,27 @@ static bool has_class(struct device *dev, const char *name)
  * The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. The
  * caller keeps the controller: by an open block device, or by walking the device tree.
  */
-static struct device *disk_dma_dev(struct gendisk *disk)
+static struct device *target_dma_dev(struct gendisk *disk)
 {
 	struct device *ctrl = disk_to_dev(disk)->parent;
 
-	if (!has_class(ctrl, "nvme") || !ctrl->parent || !dev_is_pci(ctrl->parent))
+	if (!target_has_class(ctrl, "nvme") || !ctrl->parent || !dev_is_pci(ctrl->parent))
 		return NULL;
 	return ctrl->parent;
 }
 
 /* Take references; the caller keeps the controller. */
-static bool way_get(struct drw_way *way, struct gendisk *disk)
+static bool target_get_disk(struct drw_disk *d, struct gendisk *disk)
 {
 	struct blk_mq_tag_set *set = disk->queue->tag_set;
-	struct device *dma_dev = disk_dma_dev(disk);
+	struct device *dma_dev = target_dma_dev(disk);
 
 	if (!dma_dev || !set)
 		return false;
 	get_device(disk_to_dev(disk));
-	way->disk = disk;
-	way->dma_dev = get_device(dma_dev);
-	way->has_poll = set->nr_maps > HCTX_TYPE_POLL && set->map[HCTX_TYPE_POLL].nr_queues;
+	d->disk = disk;
+	d->dma_dev = get_device(dma_dev);
+	d->has_poll = set->nr_maps > HCTX_TYPE_POLL && set->map[HCTX_TYPE_POLL].nr_queues;
 	return true;
 }
 
@@ -69,7 +69,7 @@ static bool way_get(struct drw_way *way, struct gendisk *disk)
  * else sees it; yet a command that does not say so moves more bytes than its LBAs have. The
  * driver shows the number in sysfs since 6.8 (drivers/nvme/host/sysfs.c), and there alone.
  */
-static int metadata_bytes(struct gendisk *disk, gfp_t gfp)
+static int target_metadata_bytes(struct gendisk *disk, gfp_t gfp)
 {
 	const struct attribute_group **group = disk_to_dev(disk)->groups;
 	struct device *dev = disk_to_dev(disk);
@@ -99,145 +99,116 @@ static int metadata_bytes(struct gendisk *disk, gfp_t gfp)
 }
 
 /* drw_target_check_format() once a tick. */
-int drw_target_ask_format(struct drw_target *t, struct gendisk *disk)
+int drw_target_ask_format(struct drw_storage *s, struct gendisk *disk)
 {
 	unsigned long now = jiffies;
-	int bytes = metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN);
+	int bytes = target_metadata_bytes(disk, GFP_NOWAIT | __GFP_NOWARN);
 
 	if (bytes)
 		return bytes == -ENOMEM ? -ENOMEM : -EMEDIUMTYPE;
-	WRITE_ONCE(t->format_at, now);
+	WRITE_ONCE(s->format_at, now);
 	return 0;
 }
 
-static int check_format(struct block_device *bdev, u32 *reason)
+static int target_check_format(struct block_device *bdev, struct drw_refusal *refusal)
 {
 	u32 lba = bdev_logical_block_size(bdev);
-	int metadata = metadata_bytes(bdev->bd_disk, GFP_KERNEL);
+	int metadata = target_metadata_bytes(bdev->bd_disk, GFP_KERNEL);
 
-	if (metadata < 0) {
-		*reason = metadata == -ENOMEM ? DMABUF_RW_REASON_NONE : DMABUF_RW_REASON_DRIVER;
-		return metadata == -ENOMEM ? -ENOMEM : -EPROTO;
-	}
+	if (metadata == -ENOMEM)
+		return metadata;
+	if (metadata < 0)
+		return drw_refuse(refusal, DMABUF_RW_REASON_DRIVER, -EPROTO);
 	/*
 	 * No capacity is what the driver gives to a namespace that it cannot serve. Not even
-	 * the probe may read an LBA that is longer than it looks.
+	 * the self-test may read an LBA that is longer than it looks.
 	 */
-	if (metadata || blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk)) {
-		*reason = DMABUF_RW_REASON_METADATA;
-		return -EMEDIUMTYPE;
-	}
-	if (bdev_is_zoned(bdev)) {
-		*reason = DMABUF_RW_REASON_ZONED;
-		return -EMEDIUMTYPE;
-	}
+	if (metadata || blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk))
+		return drw_refuse(refusal, DMABUF_RW_REASON_METADATA, -EMEDIUMTYPE);
+	if (bdev_is_zoned(bdev))
+		return drw_refuse(refusal, DMABUF_RW_REASON_ZONED, -EMEDIUMTYPE);
 	if (!is_power_of_2(lba) || lba < 512 || lba > DRW_PAGE_BYTES ||
-	    ((bdev->bd_start_sect | bdev_nr_sectors(bdev)) & ((lba >> SECTOR_SHIFT) - 1))) {
-		*reason = DMABUF_RW_REASON_LBA_SIZE;
-		return -EMEDIUMTYPE;
-	}
+	    ((bdev->bd_start_sect | bdev_nr_sectors(bdev)) & ((lba >> SECTOR_SHIFT) - 1)))
+		return drw_refuse(refusal, DMABUF_RW_REASON_LBA_SIZE, -EMEDIUMTYPE);
+	return 0;
+}
+
+/* The block device that a file's bytes are on, or NULL. */
+static struct block_device *target_bdev(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (S_ISBLK(inode->i_mode))
+		return I_BDEV(file->f_mapping->host);
+	return S_ISREG(inode->i_mode) ? inode->i_sb->s_bdev : NULL;
+}
+
+/* Is the disk an NVMe namespace on PCI? 0, -ENOTBLK, -EPROTONOSUPPORT or -ENODEV. */
+static int target_check_disk(struct gendisk *disk, bool *multipath, struct drw_refusal *refusal)
+{
+	struct device *parent = disk_to_dev(disk)->parent;
+
+	*multipath = target_has_class(parent, "nvme-subsystem");
+	if (!*multipath && !target_has_class(parent, "nvme"))
+		return drw_refuse(refusal, strstarts(disk->disk_name, "dm-") ||
+				  strstarts(disk->disk_name, "md") || disk->major == MD_MAJOR ||
+				  disk->major == LOOP_MAJOR ? DMABUF_RW_REASON_STACKED :
+				  DMABUF_RW_REASON_NOT_NVME, -ENOTBLK);
+	if (!*multipath && !target_dma_dev(disk))
+		return drw_refuse(refusal, DMABUF_RW_REASON_NOT_PCI, -EPROTONOSUPPORT);
+	if (!drw_disk_alive(disk))
+		return drw_refuse(refusal, DMABUF_RW_REASON_GONE, -ENODEV);
 	return 0;
 }
 
 /**
- * drw_target_init() - check a file and find its namespace
- * @t: filled; takes over the caller's reference to @file only on success
+ * drw_target_find() - find the namespace that a file is on
+ * @s: bdev, nsid, lba_bytes, lba_shift, multipath and format_at are filled
  * @file: an open file
- * @sparse: a regular file may have holes
- * @reason: enum dmabuf_rw_reason, set on failure
+ * @refusal: set on failure
  *
- * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -EPROTO, -ENODEV, -ENOMEM, or an
- * error of drw_inode_get().
+ * Return: 0, -ENOTBLK, -EPROTONOSUPPORT, -EMEDIUMTYPE, -EPROTO, -ENODEV, -ENOMEM.
  */
-int drw_target_init(struct drw_target *t, struct file *file, bool sparse, u32 *reason)
+int drw_target_find(struct drw_storage *s, struct file *file, struct drw_refusal *refusal)
 {
-	struct block_device *bdev;
+	struct block_device *bdev = target_bdev(file);
 	struct gendisk *disk;
-	struct device *parent;
 	int nsid, ret;
 
-	if (S_ISBLK(file_inode(file)->i_mode)) {
-		bdev = I_BDEV(file->f_mapping->host);
-	} else if (S_ISREG(file_inode(file)->i_mode)) {
-		bdev = drw_inode_bdev(file);
-		if (!bdev) {
-			*reason = DMABUF_RW_REASON_FILESYSTEM;
-			return -ENOTBLK;
-		}
-	} else {
-		*reason = DMABUF_RW_REASON_NOT_BLOCK;
-		return -ENOTBLK;
-	}
+	if (!bdev)
+		return drw_refuse(refusal, DMABUF_RW_REASON_NOT_BLOCK, -ENOTBLK);
 	disk = bdev->bd_disk;
-	parent = disk_to_dev(disk)->parent;
-
-	if (has_class(parent, "nvme-subsystem")) {
-		t->multipath = true;
-	} else if (has_class(parent, "nvme")) {
-		t->multipath = false;
-		if (!disk_dma_dev(disk)) {
-			*reason = DMABUF_RW_REASON_NOT_PCI;
-			return -EPROTONOSUPPORT;
-		}
-	} else {
-		*reason = strstarts(disk->disk_name, "dm-") || disk->major == MD_MAJOR ||
-			  disk->major == LOOP_MAJOR || strstarts(disk->disk_name, "md") ?
-			  DMABUF_RW_REASON_STACKED : DMABUF_RW_REASON_NOT_NVME;
-		return -ENOTBLK;
-	}
-
-	if (!drw_disk_alive(disk)) {
-		*reason = DMABUF_RW_REASON_GONE;
-		return -ENODEV;
-	}
-	ret = check_format(bdev, reason);
+	ret = target_check_disk(disk, &s->multipath, refusal);
+	if (!ret)
+		ret = target_check_format(bdev, refusal);
 	if (ret)
 		return ret;
-
-	if (!disk->fops->ioctl) {
-		*reason = DMABUF_RW_REASON_DRIVER;
-		return -EPROTO;
-	}
+	if (!disk->fops->ioctl)
+		return drw_refuse(refusal, DMABUF_RW_REASON_DRIVER, -EPROTO);
 	nsid = disk->fops->ioctl(bdev, 0, NVME_IOCTL_ID, 0);
-	if (nsid <= 0) {
-		*reason = DMABUF_RW_REASON_GONE;
-		return -ENODEV;
-	}
-
-	t->di = drw_inode_get(file, sparse, reason);
-	if (IS_ERR(t->di))
-		return PTR_ERR(t->di);
-	t->file = file;
-	t->bdev = bdev;
-	t->nsid = nsid;
-	t->lba_bytes = bdev_logical_block_size(bdev);
-	t->lba_shift = ilog2(t->lba_bytes);
+	if (nsid <= 0)
+		return drw_refuse(refusal, DMABUF_RW_REASON_GONE, -ENODEV);
+	s->bdev = bdev;
+	s->nsid = nsid;
+	s->lba_bytes = bdev_logical_block_size(bdev);
+	s->lba_shift = ilog2(s->lba_bytes);
 	/* Not now: the first request looks again. */
-	t->format_at = jiffies - 1;
+	s->format_at = jiffies - 1;
 	return 0;
 }
 
-/* Undo drw_target_init(), if it succeeded. May sleep. */
-void drw_target_exit(struct drw_target *t)
-{
-	if (!t->file)
-		return;
-	drw_inode_put(t->di, t->file);
-	fput(t->file);
-}
-
 /* Search state: paths to head nvme<subsys>n<head>. */
-struct path_search {
+struct target_search {
 	int subsys;
 	int head;
-	struct drw_way *ways;
+	struct drw_disk *disks;
 	int nr;
 	int max;
 };
 
-static int search_disk(struct device *dev, void *data)
+static int target_search_disk(struct device *dev, void *data)
 {
-	struct path_search *s = data;
+	struct target_search *s = data;
 	int subsys, ctrl, head;
 	struct gendisk *disk;
 
@@ -250,39 +221,45 @@ static int search_disk(struct device *dev, void *data)
 		return 0;
 	if (s->nr == s->max)
 		return 1;
-	if (way_get(&s->ways[s->nr], disk))
+	if (target_get_disk(&s->disks[s->nr], disk))
 		s->nr++;
 	return 0;
 }
 
-static int search_ctrl(struct device *dev, void *data)
+static int target_search_ctrl(struct device *dev, void *data)
 {
-	return has_class(dev, "nvme") ? device_for_each_child(dev, data, search_disk) : 0;
+	return target_has_class(dev, "nvme") ? device_for_each_child(dev, data, target_search_disk) : 0;
 }
 
-static int search_pci(struct device *dev, void *data)
+static int target_search_pci(struct device *dev, void *data)
 {
-	return device_for_each_child(dev, data, search_ctrl);
+	return device_for_each_child(dev, data, target_search_ctrl);
 }
 
 /**
- * drw_target_find_paths() - the disks whose queues take this namespace's commands, now
- * @t: target
- * @ways: filled, each with references for the caller
- * @max: places in @ways
+ * drw_target_find_disks() - the disks whose queues take this namespace's commands, now
+ * @s: storage
+ * @disks: filled, each to be given back by drw_disk_put()
+ * @max: places in @disks
  *
  * Return: how many; 0 for a multipath head with no live path on PCI.
  */
-int drw_target_find_paths(const struct drw_target *t, struct drw_way *ways, int max)
+int drw_target_find_disks(const struct drw_storage *s, struct drw_disk *disks, int max)
 {
-	struct path_search s = { .ways = ways, .max = max };
-	struct gendisk *disk = t->bdev->bd_disk;
+	struct target_search search = { .disks = disks, .max = max };
+	struct gendisk *disk = s->bdev->bd_disk;
 
 	/* An open disk keeps its controller. */
-	if (!t->multipath)
-		return way_get(&ways[0], disk);
-	if (sscanf(disk->disk_name, "nvme%dn%d", &s.subsys, &s.head) != 2)
+	if (!s->multipath)
+		return target_get_disk(&disks[0], disk);
+	if (sscanf(disk->disk_name, "nvme%dn%d", &search.subsys, &search.head) != 2)
 		return 0;
-	bus_for_each_dev(&pci_bus_type, NULL, &s, search_pci);
-	return s.nr;
+	bus_for_each_dev(&pci_bus_type, NULL, &search, target_search_pci);
+	return search.nr;
+}
+
+void drw_disk_put(struct drw_disk *d)
+{
+	put_device(d->dma_dev);
+	put_device(disk_to_dev(d->disk));
 }

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * retry.c - what is repeated when an attempt of a transfer has failed, and when.
+ * retry.c - what is repeated when an attempt has failed, and when.
  *
- * Requests fail fast, so that none waits in a queue, with the mapping held, for a controller
- * that is being reset. What the NVMe driver does for ordinary I/O is done here, with
- * nothing held: wait for what is missing, then repeat, on another path if there is one.
+ * What the NVMe driver does for ordinary I/O is done here, with nothing held: wait for
+ * what is missing, then repeat, on another path if there is one.
  */
 #include <linux/delay.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "transfer/io.h"
-#include "nvme/request.h"
+#include "transfer/transfer.h"
 
 static unsigned int path_timeout = 30;
 module_param(path_timeout, uint, 0644);
 MODULE_PARM_DESC(path_timeout,
-		 "seconds that a transfer waits for a controller to come back, or looks for another path (default: 30)");
+		 "seconds that a transfer waits for a controller to come back, for another path, or for its turn at a file (default: 30)");
 
 /* Repetitions for want of memory before a transfer fails with ENOMEM. */
 #define DRW_NOMEM_TRIES		32
@@ -25,86 +23,118 @@ MODULE_PARM_DESC(path_timeout,
 /* Repetitions of what the drive does not say never to repeat; as nvme_core.max_retries. */
 #define DRW_TRANSIENT_TRIES	5
 
-/* Wait until memory can be had; holds nothing meanwhile. */
-static bool wait_for_memory(struct drw_io *io)
+#define DRW_PATH_WAIT_MS	50
+
+/* Let some time pass. False if nobody wants the transfer any more. */
+static bool retry_wait(const struct drw_transfer *t, unsigned int ms)
+{
+	if (ms)
+		schedule_timeout_killable(max(msecs_to_jiffies(ms), 1UL));
+	return !fatal_signal_pending(current) && !READ_ONCE(t->cancelled);
+}
+
+static bool retry_memory(struct drw_transfer *t, struct drw_retry *r)
 {
 	void *p;
 
-	if (++io->nomem > DRW_NOMEM_TRIES)
+	if (++r->nomem > DRW_NOMEM_TRIES)
 		return false;
-	drw_io_reserve(io);
 	p = (void *)__get_free_page(GFP_KERNEL);
 	if (p)
 		free_page((unsigned long)p);
-	fsleep(1000);
-	return !fatal_signal_pending(current);
+	return retry_wait(t, 1);
 }
 
-/* Wait until the queue has a tag; holds nothing meanwhile. */
-static bool wait_for_tag(struct drw_io *io)
+/* When to give up; never 0. */
+static unsigned long retry_deadline(void)
 {
-	struct drw_path *path = drw_binding_get_path(io->b);
-	struct request *rq = drw_rq_alloc(&io->b->target, path->disk, io->op, false, false);
+	return (jiffies + min(path_timeout, 3600U) * HZ) | 1;
+}
 
-	if (!IS_ERR(rq))
-		blk_mq_free_request(rq);
-	drw_binding_put_path(io->b, path);
-	/* What is wrong, if anything, is for the next attempt to find. */
-	return true;
+static bool retry_others(struct drw_transfer *t, struct drw_retry *r)
+{
+	if (!r->others++)
+		r->others_deadline = retry_deadline();
+	t->error = -EBUSY;
+	if (time_after(jiffies, r->others_deadline))
+		return false;
+	t->error = -EINTR;
+	return retry_wait(t, r->others > 4 ? 1 : 0);
+}
+
+static bool retry_transient(struct drw_transfer *t, struct drw_retry *r)
+{
+	if (++r->transient <= DRW_TRANSIENT_TRIES && retry_wait(t, DRW_PATH_WAIT_MS))
+		return true;
+	t->error = -EIO;
+	return false;
 }
 
 /* Is there any use in waiting for the drive to come back? */
-static bool drive_may_return(struct drw_io *io)
+static bool retry_drive_may_return(struct drw_binding *b)
 {
-	struct drw_target *t = &io->b->target;
+	struct drw_path *path;
+	bool severed;
 
-	return drw_disk_alive(t->bdev->bd_disk) &&
-	       (t->multipath || !READ_ONCE(io->path->map->severed));
+	if (!drw_disk_alive(b->storage.bdev->bd_disk))
+		return false;
+	if (b->storage.multipath)
+		return true;
+	path = drw_path_get(&b->paths);
+	severed = READ_ONCE(path->map->severed);
+	drw_path_put(&b->paths, path);
+	return !severed;
 }
 
-/* An attempt has ended: shall the rest be tried again? May sleep. */
-bool drw_io_again(struct drw_io *io)
+static bool retry_path(struct drw_transfer *t, struct drw_retry *r)
 {
-	struct drw_binding *b = io->b;
+	struct drw_binding *b = t->rq.b;
 
-	switch (io->error) {
-	case 0:
+	if (!r->deadline)
+		r->deadline = retry_deadline();
+	if (!retry_drive_may_return(b)) {
+		t->error = -ENODEV;
 		return false;
+	}
+	if (time_after(jiffies, r->deadline) || !retry_wait(t, 0)) {
+		/* The disk is there, its controllers are not. */
+		if (t->error == -ENODEV)
+			t->error = -ENOLINK;
+		return false;
+	}
+	if (b->storage.multipath && drw_paths_next(b, t->failed))
+		atomic64_inc(&b->failovers);
+	else
+		retry_wait(t, DRW_PATH_WAIT_MS);
+	return true;
+}
+
+/**
+ * drw_retry() - an attempt has failed: shall the rest be tried again?
+ * @t: transfer; its error is that of the attempt, and may be replaced by what to report
+ * @r: what has gone wrong since the last progress
+ *
+ * Waits for what is missing. Sleeps.
+ */
+bool drw_retry(struct drw_transfer *t, struct drw_retry *r)
+{
+	switch (t->error) {
 	case -ENOMEM:
-		return wait_for_memory(io);
+		return retry_memory(t, r);
 	case -EAGAIN:
-		return wait_for_tag(io);
+		return retry_others(t, r);
+	case -DRW_ENOTAG:
+		if (retry_wait(t, 1))
+			return true;
+		t->error = -EINTR;
+		return false;
 	case -DRW_ETRANSIENT:
-		if (++io->transient > DRW_TRANSIENT_TRIES || fatal_signal_pending(current)) {
-			io->error = -EIO;
-			return false;
-		}
-		msleep(50);
-		return true;
+		return retry_transient(t, r);
 	case -ENOLINK:
 	case -ENODEV:
 	case -ETIMEDOUT:
-		break;
+		return retry_path(t, r);
 	default:
 		return false;
 	}
-
-	if (!io->deadline)
-		/* Never 0. */
-		io->deadline = (jiffies + min(path_timeout, 3600U) * HZ) | 1;
-	if (!drive_may_return(io)) {
-		io->error = -ENODEV;
-		return false;
-	}
-	if (time_after(jiffies, io->deadline) || fatal_signal_pending(current)) {
-		/* The disk is there, its controllers are not. */
-		if (io->error == -ENODEV)
-			io->error = -ENOLINK;
-		return false;
-	}
-	if (b->target.multipath && drw_binding_next_path(b, io->path))
-		atomic64_inc(&b->failovers);
-	else
-		msleep(50);
-	return true;
 }

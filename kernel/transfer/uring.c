@@ -3,369 +3,434 @@
  * uring.c - transfers by IORING_OP_URING_CMD.
  *
  * The queue entry is shared with user space: every field is read once. A command that
- * must not block is tried without sleeping and refused with -EAGAIN, which makes io_uring
- * run it again from a worker, so what runs here under IO_URING_F_NONBLOCK is all or
- * nothing. Completions run in interrupt context and hand over to task work; what must
- * sleep (another path, dropping cached pages) goes through drw_wq first.
+ * must not block makes one attempt, all or nothing. Whatever is in its way makes it fail
+ * with EAGAIN, and io_uring runs it again from a worker, where it runs to its end. So an
+ * attempt that has begun here is the only one for whose end no task waits. It hands over
+ * to task work; what is left to do then (another path, dropping cached pages) goes on in
+ * drw_wq.
  *
- * Two ways lead through this file: transfers of one command without a list keep their state
- * in io_uring's memory (struct fast_pdu); all others are a struct drw_io.
+ * Most transfers are one command without a list. Those keep their state in io_uring's own
+ * memory ("short"); the others are a struct uring_transfer. Both go through the same checks and
+ * take the same grip. A short one that is not done after its command becomes a long one.
+ *
+ * States of a long one (enum uring_state)
+ *   FLIES	the attempt is in flight; only its last completion touches the transfer
+ *   LANDED	it has ended, or has not begun; one worker of drw_wq or task work has the transfer
+ * POLLED is FLIES on poll queues: io_uring may poll for it until it is freed.
  */
-#include <linux/uio.h>
+#include <linux/slab.h>
 
-#include <uapi/dmabuf_rw.h>
 #include "compat.h"
-#include "transfer/io.h"
-#include "nvme/request.h"
+#include "transfer/transfer.h"
 
-struct uring_pdu {
-	struct drw_io *io;
+/* The operations' order, by which they are told apart. */
+static_assert(DMABUF_RW_URING_READ == 1 && DMABUF_RW_URING_WRITE == 2 &&
+	      DMABUF_RW_URING_READV == 3 && DMABUF_RW_URING_WRITEV == 4);
+
+enum uring_state {
+	URING_FLIES,
+	URING_POLLED,
+	URING_LANDED,
 };
 
-static struct uring_pdu *uring_pdu(struct io_uring_cmd *ucmd)
-{
-	return io_uring_cmd_to_pdu(ucmd, struct uring_pdu);
-}
-
-static DRW_URING_TASK_CB(uring_task_cb)
-{
-	unsigned int issue_flags;
-	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct drw_io *io = uring_pdu(ucmd)->io;
-	int res = drw_io_result(io);
-
-	drw_io_free(io);
-	drw_uring_cmd_done(ucmd, res, issue_flags);
-}
-
-static void uring_work(struct work_struct *work)
-{
-	struct drw_io *io = container_of(to_delayed_work(work), struct drw_io, work);
-	struct drw_target *t = &io->b->target;
-
-	/*
-	 * A short transfer that failed has given back its share of the file's writes. Others
-	 * that have theirs need this queue to end, so it must not fill with those who wait.
-	 */
-	if (io->error && io->op == DMABUF_RW_OP_WRITE && !io->writing) {
-		if (drw_writers_start(t->di, t->file, false, DRW_WAIT_SHORT)) {
-			queue_delayed_work(drw_wq, &io->work, msecs_to_jiffies(10));
-			return;
-		}
-		io->writing = true;
-		io->odd = false;
-	}
-	drw_io_run(io);
-	io_uring_cmd_do_in_task_lazy(io->ucmd, uring_task_cb);
-}
-
-static void go_on_in_work(struct drw_io *io)
-{
-	INIT_DELAYED_WORK(&io->work, uring_work);
-	queue_delayed_work(drw_wq, &io->work, 0);
-}
-
-/* The last command of a transfer has ended; interrupt context, mostly. */
-static void uring_done(struct drw_io *io)
-{
-	if (unlikely(drw_io_needs_process(io))) {
-		go_on_in_work(io);
-		return;
-	}
-	/* Not in task work: the task may be waiting for just this, in another call. */
-	drw_io_end_write(io);
-	io_uring_cmd_do_in_task_lazy(io->ucmd, uring_task_cb);
-}
+/**
+ * struct uring_transfer - a long transfer
+ * @t: the transfer
+ * @a: its attempt
+ * @state: enum uring_state
+ * @ucmd: io_uring's command
+ * @work: what has to wait for process context
+ */
+struct uring_transfer {
+	struct drw_transfer t;
+	struct drw_attempt a;
+	enum uring_state state;
+	struct io_uring_cmd *ucmd;
+	struct work_struct work;
+};
 
 /**
- * struct fast_pdu - a transfer of one command without a list, in io_uring's own memory
+ * struct uring_short - a transfer of one command without a list
  * @path: its path, in use until the command has ended
  * @pos: file offset
  * @buf_off: buffer offset
  * @bytes: how many
  * @error: how the command has ended: 0 or a negative errno
- * @op: enum dmabuf_rw_op
+ * @write: buffer to file
  * @fua: force unit access
- *
- * Most transfers are short and meet no obstacle. They need no struct drw_io; one is made
- * for those that end otherwise than expected.
  */
-struct fast_pdu {
+struct uring_short {
 	struct drw_path *path;
 	u64 pos;
 	u64 buf_off;
 	u32 bytes;
 	s16 error;
-	u8 op;
+	bool write;
 	bool fua;
 };
 
-static struct fast_pdu *fast_pdu(struct io_uring_cmd *ucmd)
+struct uring_long {
+	struct uring_transfer *ut;
+};
+
+/* A short attempt cannot do it, a long one may. */
+#define URING_TOO_LONG	1
+
+static struct drw_binding *uring_binding(struct io_uring_cmd *ucmd)
 {
-	return io_uring_cmd_to_pdu(ucmd, struct fast_pdu);
+	return ucmd->file->private_data;
 }
 
-/* Go on as if the transfer had been a struct drw_io that has ended its first attempt. */
-static void fast_to_slow(struct io_uring_cmd *ucmd)
+static struct uring_short *uring_short(struct io_uring_cmd *ucmd)
 {
-	struct drw_binding *b = drw_binding_from_file(ucmd->file);
-	struct fast_pdu fast = *fast_pdu(ucmd);
-	/* The drive may have done the work: there is no way to refuse it any more. */
-	struct drw_io *io = drw_io_alloc(b, GFP_KERNEL | __GFP_NOFAIL);
-
-	io->op = fast.op;
-	io->flags = fast.fua ? DMABUF_RW_IO_FUA : 0;
-	io->pos = fast.pos;
-	io->len = fast.bytes;
-	io->one = (struct dmabuf_rw_piece) { .buf_off = fast.buf_off, .len = fast.bytes };
-	io->path = fast.path;
-	io->error = fast.error;
-	io->base = fast.error ? 0 : fast.bytes;
-	io->ucmd = ucmd;
-	uring_pdu(ucmd)->io = io;
-	go_on_in_work(io);
+	return io_uring_cmd_to_pdu(ucmd, struct uring_short);
 }
 
-/* Is there anything left to do? */
-static bool fast_unfinished(struct drw_binding *b, const struct fast_pdu *fast)
+static struct uring_long *uring_long(struct io_uring_cmd *ucmd)
 {
-	return fast->error || (fast->op == DMABUF_RW_OP_WRITE &&
-			       READ_ONCE(b->target.file->f_mapping->nrpages));
+	return io_uring_cmd_to_pdu(ucmd, struct uring_long);
 }
 
-static DRW_URING_TASK_CB(fast_task_cb)
+static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
+					  const struct drw_request *rq, gfp_t gfp)
+{
+	struct uring_transfer *ut = kmalloc(sizeof(*ut), gfp);
+
+	if (!ut)
+		return NULL;
+	ut->t = (struct drw_transfer) { .rq = *rq };
+	if (rq->pc == &rq->one)
+		ut->t.rq.pc = &ut->t.rq.one;
+	ut->a.rq = &ut->t.rq;
+	ut->a.mode = DRW_ALL;
+	ut->a.chain = NULL;
+	ut->a.path = NULL;
+	ut->state = URING_LANDED;
+	ut->ucmd = ucmd;
+	return ut;
+}
+
+static void uring_free(struct uring_transfer *ut)
+{
+	drw_attempt_free(&ut->a);
+	drw_request_free(&ut->t.rq);
+	kfree(ut);
+}
+
+static DRW_URING_TASK_CB(uring_done_cb)
 {
 	unsigned int issue_flags;
 	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct drw_binding *b = drw_binding_from_file(ucmd->file);
-	struct fast_pdu *fast = fast_pdu(ucmd);
+	struct uring_transfer *ut = uring_long(ucmd)->ut;
+	s64 res = drw_transfer_result(&ut->t);
 
-	if (unlikely(fast_unfinished(b, fast))) {
-		fast_to_slow(ucmd);
-		return;
-	}
-	drw_binding_count(b, fast->op, fast->bytes, 0);
-	drw_uring_cmd_done(ucmd, fast->bytes, issue_flags);
+	uring_free(ut);
+	drw_uring_cmd_done(ucmd, res, issue_flags);
 }
 
-static DRW_END_IO(fast_end_io, rq, status)
+static void uring_work(struct work_struct *work)
+{
+	struct uring_transfer *ut = container_of(work, struct uring_transfer, work);
+	struct drw_transfer *t = &ut->t;
+
+	if (t->rq.write && t->done)
+		drw_storage_finish(&t->rq.b->storage, &ut->a.span, t->done);
+	if (t->error)
+		drw_transfer_run(t);
+	io_uring_cmd_do_in_task_lazy(ut->ucmd, uring_done_cb);
+}
+
+/* In task work: what is left needs process context, and may take long. */
+static void uring_go_on(struct uring_transfer *ut, unsigned int issue_flags)
+{
+	if (ut->a.mode != DRW_POLLED)
+		io_uring_cmd_mark_cancelable(ut->ucmd, issue_flags);
+	INIT_WORK(&ut->work, uring_work);
+	queue_work(drw_wq, &ut->work);
+}
+
+static bool uring_is_unfinished(const struct drw_binding *b, bool write, int error)
+{
+	return error || drw_storage_must_finish(&b->storage, write);
+}
+
+static DRW_URING_TASK_CB(uring_landed_cb)
+{
+	unsigned int issue_flags;
+	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
+	struct uring_transfer *ut = uring_long(ucmd)->ut;
+
+	uring_go_on(ut, issue_flags);
+}
+
+/* The last command of an attempt has ended; interrupt context, mostly. */
+static void uring_ended(struct drw_attempt *a)
+{
+	struct uring_transfer *ut = container_of(a, struct uring_transfer, a);
+
+	ut->t.done = a->moved;
+	ut->t.error = a->error;
+	ut->t.failed = a->path;
+	WRITE_ONCE(ut->state, URING_LANDED);
+	/* Lazy work does not wake a task that waits for more completions than there are yet. */
+	if (unlikely(uring_is_unfinished(a->rq->b, a->rq->write, a->error)))
+		io_uring_cmd_complete_in_task(ut->ucmd, uring_landed_cb);
+	else
+		io_uring_cmd_do_in_task_lazy(ut->ucmd, uring_done_cb);
+}
+
+/* Go on as if a short transfer had been a long one that has ended its attempt. */
+static void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	struct uring_short sh = *uring_short(ucmd);
+	struct drw_request rq = {
+		.b = uring_binding(ucmd),
+		.write = sh.write,
+		.flags = sh.fua ? DMABUF_RW_IO_FUA : 0,
+		.pos = sh.pos,
+		.len = sh.bytes,
+		.nr_pc = 1,
+		.one = { .buf_off = sh.buf_off, .len = sh.bytes },
+	};
+	struct uring_transfer *ut;
+
+	rq.pc = &rq.one;
+	/* The drive may have done the work: there is no way to refuse it any more. */
+	ut = uring_alloc(ucmd, &rq, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+	ut->a.span = drw_request_span(&ut->t.rq, 0);
+	ut->t.done = sh.error ? 0 : sh.bytes;
+	ut->t.error = sh.error;
+	ut->t.failed = sh.path;
+	uring_long(ucmd)->ut = ut;
+	uring_go_on(ut, issue_flags);
+}
+
+static DRW_URING_TASK_CB(uring_short_cb)
+{
+	unsigned int issue_flags;
+	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
+	struct drw_binding *b = uring_binding(ucmd);
+	struct uring_short *sh = uring_short(ucmd);
+
+	if (unlikely(uring_is_unfinished(b, sh->write, sh->error))) {
+		uring_lengthen(ucmd, issue_flags);
+		return;
+	}
+	drw_binding_count(b, sh->write, sh->bytes, 0);
+	drw_uring_cmd_done(ucmd, sh->bytes, issue_flags);
+}
+
+static DRW_END_IO(uring_short_end_io, rq, status)
 {
 	struct io_uring_cmd *ucmd = rq->end_io_data;
-	struct drw_binding *b = drw_binding_from_file(ucmd->file);
-	struct fast_pdu *fast = fast_pdu(ucmd);
-	struct drw_path *path = fast->path;
+	struct drw_binding *b = uring_binding(ucmd);
+	struct uring_short *sh = uring_short(ucmd);
+	struct drw_path *path = sh->path;
 
-	fast->error = drw_rq_error(rq, status);
-	if (drw_inode_regular(b->target.di))
-		drw_blocks_release(b->target.di);
-	if (fast->op == DMABUF_RW_OP_WRITE)
-		drw_writers_end(b->target.di, false);
+	sh->error = drw_rq_error(rq, status);
 	drw_map_release(path->map);
-	drw_binding_put_path(b, path);
-	/* Lazily only where the callback completes: a waiter for several is not woken by it. */
-	if (likely(!fast_unfinished(b, fast)))
-		io_uring_cmd_do_in_task_lazy(ucmd, fast_task_cb);
+	drw_path_put(&b->paths, path);
+	drw_storage_leave(&b->storage, sh->write, false);
+	if (likely(!uring_is_unfinished(b, sh->write, sh->error)))
+		io_uring_cmd_do_in_task_lazy(ucmd, uring_short_cb);
 	else
-		io_uring_cmd_complete_in_task(ucmd, fast_task_cb);
+		io_uring_cmd_complete_in_task(ucmd, uring_short_cb);
 	return RQ_END_IO_FREE;
 }
 
-/*
- * Start a transfer that must not sleep if one command without a list can do it and nothing
- * speaks against it. Otherwise return false, having done nothing; the long way then finds
- * out what is to be done or said. So every check here must be at least as strict as
- * drw_io_check() and drw_io_begin().
- */
-static __always_inline bool fast_issue(struct drw_binding *b, struct io_uring_cmd *ucmd, u32 op,
-				       u64 pos, u64 buf_off, u32 len, u64 flags)
+/* Under the grip: one command, if it needs no list. 0, URING_TOO_LONG or a negative errno. */
+static __always_inline int uring_issue_short(struct io_uring_cmd *ucmd,
+					     const struct drw_request *rq,
+					     const struct drw_span *span,
+					     struct drw_path *path)
 {
-	struct drw_target *t = &b->target;
-	struct fast_pdu *fast = fast_pdu(ucmd);
-	u64 size = drw_target_bytes(t), ext_off, contiguous, version;
-	struct drw_inode *di = t->di;
-	bool regular = drw_inode_regular(di);
-	struct drw_rw rw;
-	struct drw_path *path;
-	struct drw_map *map;
-	struct request *rq;
+	struct drw_storage *s = &rq->b->storage;
+	struct drw_map *map = path->map;
+	struct drw_rw rw __uninitialized;
+	u64 contiguous, ext_off;
+	struct request *req;
 	u32 idx;
-
-	if (!len || ((pos | len) & (t->lba_bytes - 1)) || pos >= size || len > size - pos ||
-	    buf_off >= b->dmabuf->size || len > b->dmabuf->size - buf_off ||
-	    READ_ONCE(t->file->f_mapping->nrpages) || drw_binding_may(b, op, flags) ||
-	    (op == DMABUF_RW_OP_WRITE && drw_target_may_write(t)))
-		return false;
-
-	/* The table may be asked only where blocks are known. */
-	if (regular && !drw_blocks_known(di, pos, len, &version))
-		return false;
-	rw.sector = drw_target_locate(t, pos, &contiguous);
-	if (len > contiguous || !drw_target_has(t, rw.sector, len))
-		return false;
-	if (regular && drw_inode_alive(di, t->file, op == DMABUF_RW_OP_WRITE))
-		return false;
-	if (op == DMABUF_RW_OP_WRITE) {
-		if (regular && pos + len > round_down(size, PAGE_SIZE))
-			return false;
-		if (drw_writers_start(di, t->file, false, DRW_NOWAIT))
-			return false;
-	}
-	if (regular && drw_blocks_hold(di, version, false, true))
-		goto end_write;
-
-	path = drw_binding_get_path(b);
-	map = path->map;
-	if (len > path->lim.max_bytes || (buf_off & 3 && path->lim.sgl != DRW_SGL_BYTE) ||
-	    drw_map_acquire(map, true))
-		goto put_path;
-	if ((b->flags & DMABUF_RW_BIND_DEVICE_MEMORY) && !map->mc.device_memory)
-		goto release_map;
-
-	idx = drw_extents_find(&map->x, buf_off);
-	ext_off = buf_off - map->x.ext[idx].buf_off;
-	if (len > drw_extent_len(&map->x, idx) - ext_off ||
-	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, len, &path->lim, &rw.dptr, &rw.sgl))
-		goto release_map;
-
-	rq = drw_rq_alloc(t, path->disk, op, true, false);
-	if (IS_ERR(rq))
-		goto release_map;
-	rw.op = op;
-	rw.fua = flags & DMABUF_RW_IO_FUA;
-	rw.bytes = len;
-	drw_rq_init(rq, t, &rw);
-
-	*fast = (struct fast_pdu) {
-		.path = path,
-		.pos = pos,
-		.buf_off = buf_off,
-		.bytes = len,
-		.error = 0,
-		.op = op,
-		.fua = rw.fua,
-	};
-	rq->end_io = fast_end_io;
-	rq->end_io_data = ucmd;
-	blk_execute_rq_nowait(rq, false);
-	return true;
-
-release_map:
-	drw_map_release(map);
-put_path:
-	drw_binding_put_path(b, path);
-	if (regular)
-		drw_blocks_release(di);
-end_write:
-	if (op == DMABUF_RW_OP_WRITE)
-		drw_writers_end(di, false);
-	return false;
-}
-
-int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
-{
-	struct drw_binding *b = drw_binding_from_file(ucmd->file);
-	const struct io_uring_sqe *sqe = ucmd->sqe;
-	bool nowait = issue_flags & IO_URING_F_NONBLOCK;
-	u64 pos, len, addr3, flags;
-	struct drw_io *io;
-	bool vec = false;
-	u32 op;
 	int ret;
 
-	if (issue_flags & IO_URING_F_CANCEL)
-		return -EINVAL;
-	switch (ucmd->cmd_op) {
-	case DMABUF_RW_URING_READV:
-		vec = true;
-		fallthrough;
-	case DMABUF_RW_URING_READ:
-		op = DMABUF_RW_OP_READ;
-		break;
-	case DMABUF_RW_URING_WRITEV:
-		vec = true;
-		fallthrough;
-	case DMABUF_RW_URING_WRITE:
-		op = DMABUF_RW_OP_WRITE;
-		break;
-	default:
+	ret = drw_storage_locate(s, span->pos, &rw.sector, &contiguous);
+	if (unlikely(ret))
+		return ret;
+	idx = drw_extents_find(&map->x, rq->one.buf_off);
+	ext_off = rq->one.buf_off - map->x.ext[idx].buf_off;
+	if (span->len > contiguous || span->len > path->lim.max_bytes ||
+	    span->len > drw_extent_len(&map->x, idx) - ext_off ||
+	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr,
+			     &rw.sgl))
+		return URING_TOO_LONG;
+	rw.op = span->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ;
+	rw.fua = span->fua;
+	rw.bytes = span->len;
+	req = drw_rq_alloc(s, path->disk, rw.op, true, false);
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+	drw_rq_init(req, s, &rw);
+	*uring_short(ucmd) = (struct uring_short) {
+		.path = path,
+		.pos = span->pos,
+		.buf_off = rq->one.buf_off,
+		.bytes = span->len,
+		.write = span->write,
+		.fua = span->fua,
+	};
+	req->end_io = uring_short_end_io;
+	req->end_io_data = ucmd;
+	blk_execute_rq_nowait(req, false);
+	return 0;
+}
+
+/*
+ * The short way, without sleeping: -EIOCBQUEUED, URING_TOO_LONG, bytes or a negative errno;
+ * -EAGAIN for whatever a worker may overcome.
+ */
+static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct drw_request *rq)
+{
+	struct drw_binding *b = rq->b;
+	struct drw_path *path;
+	struct drw_span span __uninitialized;
+	int ret;
+
+	ret = drw_request_check(rq);
+	if (unlikely(ret))
+		return ret;
+	span = drw_request_span(rq, 0);
+	ret = drw_storage_check(&b->storage, &span);
+	if (unlikely(ret || !span.len))
+		return ret;
+	if (((span.pos | span.len) & (b->storage.lba_bytes - 1)) || span.last_page)
+		return URING_TOO_LONG;
+	ret = drw_grip_take(b, &span, &path);
+	if (unlikely(ret))
+		return -EAGAIN;
+	ret = uring_issue_short(ucmd, rq, &span, path);
+	if (likely(!ret))
+		return -EIOCBQUEUED;
+	drw_map_release(path->map);
+	drw_path_put(&b->paths, path);
+	drw_storage_leave(&b->storage, span.write, false);
+	return ret == URING_TOO_LONG ? ret : -EAGAIN;
+}
+
+/* The long way without sleeping. Likewise. */
+static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, bool polled)
+{
+	struct uring_transfer *ut;
+	struct drw_span span;
+	int ret;
+
+	span = drw_request_span(rq, 0);
+	ret = drw_storage_check(&rq->b->storage, &span);
+	if (ret || !span.len)
+		return ret;
+	/* That one is waited for. */
+	if (span.last_page)
+		return -EAGAIN;
+	ut = uring_alloc(ucmd, rq, GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
+	if (!ut)
+		return -EAGAIN;
+	ut->a.mode = polled ? DRW_POLLED : DRW_ALL;
+	ut->a.span = span;
+	ut->a.ended = uring_ended;
+	ut->state = polled ? URING_POLLED : URING_FLIES;
+	uring_long(ucmd)->ut = ut;
+	if (likely(!drw_attempt_start(&ut->a)))
+		return -EIOCBQUEUED;
+	/* The pieces are the caller's to free. */
+	drw_attempt_free(&ut->a);
+	kfree(ut);
+	return -EAGAIN;
+}
+
+/* In a worker of io_uring: to its end, and never on poll queues, which nobody may poll then. */
+static int uring_run(const struct drw_request *rq)
+{
+	struct drw_transfer t = { .rq = *rq };
+
+	if (rq->pc == &rq->one)
+		t.rq.pc = &t.rq.one;
+	drw_transfer_run(&t);
+	return drw_transfer_result(&t);
+}
+
+/* All but the short way. */
+static noinline int uring_start(struct io_uring_cmd *ucmd, struct drw_request *rq,
+				unsigned int issue_flags)
+{
+	bool nowait = issue_flags & IO_URING_F_NONBLOCK, polled = issue_flags & IO_URING_F_IOPOLL;
+	int ret = 0;
+
+	if (ucmd->cmd_op >= DMABUF_RW_URING_READV)
+		ret = drw_request_set_pieces(rq, rq->one.buf_off, rq->one.len, nowait);
+	if (!ret)
+		ret = drw_request_check(rq);
+	if (!ret && polled && !drw_paths_have_poll(&rq->b->paths))
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		ret = nowait ? uring_start_long(ucmd, rq, polled) : uring_run(rq);
+	/* A long transfer has taken over the pieces. */
+	if (ret != -EIOCBQUEUED)
+		drw_request_free(rq);
+	return ret;
+}
+
+/* Read the queue entry; pieces are left where they are. 0 or a negative errno. */
+static __always_inline int uring_parse(struct io_uring_cmd *ucmd, struct drw_request *rq)
+{
+	const struct io_uring_sqe *sqe = ucmd->sqe;
+
+	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITEV)
 		return -ENOTTY;
-	}
 	/* io_uring has acted on the flags already, as it read them. */
 	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
 	    READ_ONCE(sqe->uring_cmd_flags) || READ_ONCE(sqe->splice_fd_in) ||
 	    (ucmd->flags & IORING_URING_CMD_MASK))
 		return -EINVAL;
-	pos = READ_ONCE(sqe->addr);
-	len = READ_ONCE(sqe->len);
-	addr3 = READ_ONCE(sqe->addr3);
-	flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
+	rq->b = uring_binding(ucmd);
+	rq->write = !(ucmd->cmd_op & 1);
+	rq->flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
+	rq->pos = READ_ONCE(sqe->addr);
+	rq->one.buf_off = READ_ONCE(sqe->addr3);
+	rq->one.len = READ_ONCE(sqe->len);
+	rq->pc = &rq->one;
+	rq->nr_pc = 1;
+	return 0;
+}
 
-	if (nowait && !vec && !(issue_flags & IO_URING_F_IOPOLL) &&
-	    fast_issue(b, ucmd, op, pos, addr3, len, flags))
-		return -EIOCBQUEUED;
+/* Nobody waits for it any more: its process exits. */
+static int uring_cancel(struct io_uring_cmd *ucmd)
+{
+	WRITE_ONCE(uring_long(ucmd)->ut->t.cancelled, true);
+	return 0;
+}
 
-	io = drw_io_alloc(b, nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
-	if (!io)
-		return nowait ? -EAGAIN : -ENOMEM;
-	io->op = op;
-	io->pos = pos;
-	io->flags = flags;
-	if (vec) {
-		ret = drw_io_set_pieces(io, addr3, len, nowait);
-		if (ret)
-			goto err_free;
-	} else {
-		io->one = (struct dmabuf_rw_piece) { .buf_off = addr3, .len = len };
+int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	/* uring_parse() sets it as a whole; to clear it before that takes longer. */
+	struct drw_request rq __uninitialized;
+	int ret;
+
+	if (unlikely(issue_flags & IO_URING_F_CANCEL))
+		return uring_cancel(ucmd);
+	ret = uring_parse(ucmd, &rq);
+	if (unlikely(ret))
+		return ret;
+	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
+	    ucmd->cmd_op < DMABUF_RW_URING_READV) {
+		ret = uring_start_short(ucmd, &rq);
+		if (likely(ret != URING_TOO_LONG))
+			return ret;
 	}
-
-	ret = drw_io_check(io);
-	if (ret || !io->len)
-		goto err_free;
-	ret = -EOPNOTSUPP;
-	if ((issue_flags & IO_URING_F_IOPOLL) && !drw_binding_has_poll(b))
-		goto err_free;
-	ret = drw_io_begin(io, nowait);
-	if (ret)
-		goto err_free;
-
-	if (io->solo) {
-		drw_io_run(io);
-		ret = drw_io_result(io);
-		goto err_free;
-	}
-
-	io->ucmd = ucmd;
-	io->done = uring_done;
-	/*
-	 * What waits for tags must not fill poll queues that nobody polls meanwhile, so a
-	 * transfer that was punted to a worker is completed by interrupts.
-	 */
-	io->polled = nowait && (issue_flags & IO_URING_F_IOPOLL);
-	uring_pdu(ucmd)->io = io;
-	ret = drw_io_issue(io, nowait);
-	if (!ret)
-		return -EIOCBQUEUED;
-	if (ret == -EAGAIN)
-		goto err_free;
-
-	io->error = ret;
-	if (ret == -ENODEV || ret == -ENOLINK) {
-		/* Nothing was started: find another path, or wait for this one, in peace. */
-		io->polled = false;
-		go_on_in_work(io);
-		return -EIOCBQUEUED;
-	}
-	ret = drw_io_result(io);
-
-err_free:
-	drw_io_free(io);
-	return ret;
+	return uring_start(ucmd, &rq, issue_flags);
 }
 
 int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags)
 {
-	struct drw_io *io = READ_ONCE(uring_pdu(ucmd)->io);
+	struct uring_transfer *ut = READ_ONCE(uring_long(ucmd)->ut);
 
-	return io && io->polled ? drw_io_poll(io, iob) : 0;
+	return READ_ONCE(ut->state) == URING_POLLED ? drw_attempt_poll(&ut->a, iob) : 0;
 }

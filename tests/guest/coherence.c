@@ -399,4 +399,4 @@ static void add(void)
 	TEST(drives_do_not_disturb_each_other);
 }
 
-const struct program program = { "coherence", add };
+const struct program program = { "coherence", add, .machines = MACHINES_EACH_KIND };

@@ -51,6 +51,7 @@ static void load_fills_exactly_its_range(const void *arg)
 	buf_check(&buf, MiB, len, 1, 0);
 	buf_check(&buf, MiB + len, 8 * MiB - MiB - len, 2, MiB + len);
 	JSON_IS("path", "direct");
+	CHECK(strstr(out, "\"module\""), "%s", out);
 	JSON_IS("verified", "true");
 	CHECK_EQ(json_u64("bytes"), len);
 	CHECK_EQ(json_u64("direct_bytes"), len);
@@ -221,7 +222,7 @@ static void info_opens_a_disk_for_reading_only(const void *arg)
 	JSON_IS("can_load", "true");
 	JSON_IS("can_store", "true");
 	RUNS(0, TOOL " info %s", disk.path);
-	CHECK(strstr(out, "yes: load and store\n"), "%s", out);
+	CHECK(strstr(out, "yes: load and store, by the module\n"), "%s", out);
 	CHECK(read(watch, event, sizeof(event)) < 0 && errno == EAGAIN);
 
 	SYS(ioctl(disk.fd, BLKROSET, &on));

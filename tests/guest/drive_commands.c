@@ -102,7 +102,7 @@ static void odd_reads_of_one_commands_size_are_one_command(const void *arg)
 	u32 max;
 
 	open_all(&exporter_mock_contiguous, 0);
-	if (info.file_align > 1)
+	if (info.read_align > 1)
 		skip("this drive takes whole LBAs only");
 	max = info.max_cmd_bytes;
 	disk_fill(&disk, AT, MiB, 1, 0);
@@ -171,6 +171,29 @@ static void cached_pages_are_written_by_a_worker(const void *arg)
 	}
 }
 
+/* What an administrator has set is a limit of commands too; the default of that is none. */
+static void commands_keep_to_max_sectors_kb(const void *arg)
+{
+	char name[128], before[32];
+	struct disk d;
+	struct buf b;
+
+	disk_open(&d, "priv512");
+	buf_create(&b, &exporter_mock_contiguous, MiB);
+	snprintf(name, sizeof(name), "/sys/block/%s/queue/max_sectors_kb", d.name);
+	snprintf(before, sizeof(before), "%s", slurp(name));
+	OK(spit("64", name));
+	binding = OK(drw_bind(b.fd, d.fd));
+	/* The default again. */
+	if (spit("0", name))
+		OK(spit(before, name));
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.max_cmd_bytes, 64 * KiB);
+	trace_start(&d);
+	CHECK_EQ(drw_read(binding, 16 * MiB, 0, MiB), MiB);
+	CHECK_EQ(trace_count(events, trace_stop(events, ARRAY_SIZE(events)), false), 16);
+}
+
 static void add(void)
 {
 	static const struct {
@@ -189,6 +212,7 @@ static void add(void)
 		test_add(odd_reads_of_one_commands_size_are_one_command, (void *)i,
 			 "odd_reads_of_one_commands_size_are_one_command.%s", ways[i]);
 	}
+	TEST(commands_keep_to_max_sectors_kb);
 	for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
 		test_add(long_transfers_are_made_by_a_worker, &rings[i].flags,
 			 "long_transfers_are_made_by_a_worker.%s", rings[i].name);

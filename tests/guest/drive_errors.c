@@ -522,4 +522,6 @@ static void add(void)
 	TEST(reformatted_to_interleaved_protection_is_EMEDIUMTYPE);
 }
 
-const struct program program = { "drive_errors", add };
+const struct program program = {
+	"drive_errors", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

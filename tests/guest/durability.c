@@ -16,6 +16,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "fs.h"
 #include "trace.h"
 
 #define BUF_BYTES	(4 * MiB)
@@ -129,6 +130,49 @@ static void fsync_after_direct_writes_flushes_the_drive(const void *arg)
 	}
 }
 
+/* Flushes that a forced write brings with it. */
+static u64 forced_write_flushes(u64 pos)
+{
+	u64 before = flushes();
+
+	buf_fill(&buf, 0, 64 * KiB, 3, pos);
+	CHECK_EQ(drw_io(binding, DMABUF_RW_OP_WRITE, pos, 0, 64 * KiB, DMABUF_RW_IO_FUA),
+		 64 * KiB);
+	return flushes() - before;
+}
+
+/*
+ * A block is durable only if the file system's journal says so, too. What it has committed once
+ * it does not commit again.
+ */
+static void forced_writes_commit_new_blocks_once(const void *arg)
+{
+	u64 least = ~0ULL;
+	struct fs fs;
+	int fd;
+
+	/* Flushes are counted of whole disks only. */
+	fs_make(&fs, arg, "priv512", 160 * MiB, "", "");
+	disk = fs.disk;
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	fd = fs_open(&fs, "f", O_RDWR | O_CREAT);
+	/* Made and named, but for its blocks. */
+	SYS(fsync(fd));
+	binding = OK(drw_bind(buf.fd, fd));
+	for (u64 pos = 0; pos < MiB; pos += 256 * KiB) {
+		file_fill(fd, pos, 64 * KiB, 1);
+		CHECK(forced_write_flushes(pos) >= 1, "new blocks at %llu were not committed",
+		      (unsigned long long)pos);
+		/* Others may have the journal committed at any time. */
+		for (int i = 0; i < 20; i++)
+			least = MIN(least, forced_write_flushes(pos));
+	}
+	CHECK_EQ(least, 0, "each forced write has the journal committed");
+	close(binding);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static void info_tells_of_the_write_cache(const void *arg)
 {
 	bool cache;
@@ -141,14 +185,19 @@ static void info_tells_of_the_write_cache(const void *arg)
 
 static void add(void)
 {
+	fs_program();
 	test_limit(60);
 	test_add(forced_writes_arrive, "priv512", "forced_writes_arrive.priv512");
 	test_add(forced_writes_arrive, "mp4kp1", "forced_writes_arrive.mp4kp1");
 	TEST(drive_is_told_to_force);
 	TEST(fsync_after_direct_writes_flushes_the_drive);
+	for (size_t i = 0; i < FS_KINDS; i++)
+		TEST_OF_KIND(i, forced_writes_commit_new_blocks_once);
 	test_add(info_tells_of_the_write_cache, "priv512",
 		 "info_tells_of_the_write_cache.priv512");
 	test_add(info_tells_of_the_write_cache, "mp4k", "info_tells_of_the_write_cache.mp4k");
 }
 
-const struct program program = { "durability", add };
+const struct program program = {
+	"durability", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

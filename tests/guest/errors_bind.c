@@ -4,6 +4,7 @@
  * refused bind leaves nothing behind.
  */
 #include <fcntl.h>
+#include <linux/dma-heap.h>
 #include <linux/fs.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "require.h"
 
 static struct disk disk;
 static struct buf buf;
@@ -96,12 +98,6 @@ static void other_files_than_block_devices_are_ENOTBLK(const void *arg)
 	unlink("/tmp/f");
 }
 
-static void need_module(const char *name)
-{
-	if (sh("modprobe %s", name))
-		skip("this kernel has no module %s", name);
-}
-
 static int open_block(const char *path)
 {
 	/* A new device's node is made by a kernel thread. */
@@ -115,7 +111,7 @@ static void other_block_devices_are_ENOTBLK(const void *arg)
 	int fd;
 
 	open_both();
-	need_module("brd");
+	require_module("brd");
 	fd = open_block("/dev/ram0");
 	refused("ram disk", buf.fd, fd, 0, ENOTBLK, DMABUF_RW_REASON_NOT_NVME);
 	close(fd);
@@ -127,7 +123,7 @@ static void loop_devices_are_ENOTBLK(const void *arg)
 	int fd;
 
 	open_both();
-	need_module("loop");
+	require_module("loop");
 	CHECK_EQ(sh("losetup /dev/loop0 %s", disk.path), 0);
 	fd = open_block("/dev/loop0");
 	refused("loop over nvme", buf.fd, fd, 0, ENOTBLK, DMABUF_RW_REASON_STACKED);
@@ -140,7 +136,7 @@ static void device_mapper_devices_are_ENOTBLK(const void *arg)
 	int fd;
 
 	open_both();
-	need_module("dm-mod");
+	require_module("dm-mod");
 	CHECK_EQ(sh("echo 0 2048 linear %s 0 | "
 		    "DM_DISABLE_UDEV=1 dmsetup create --noudevsync drwtest", disk.path), 0);
 	fd = open_block("/dev/mapper/drwtest");
@@ -154,7 +150,7 @@ static void md_arrays_are_ENOTBLK(const void *arg)
 	int fd;
 
 	open_both();
-	need_module("raid0");
+	require_module("raid0");
 	CHECK_EQ(sh("mdadm --build /dev/md0 --level=raid0 --raid-devices=2 "
 		    "/dev/drw/priv512p1 /dev/drw/priv512p2"), 0);
 	fd = open_block("/dev/md0");
@@ -171,7 +167,7 @@ static void nvme_without_pci_is_refused(const void *arg)
 	int fd;
 
 	open_both();
-	need_module("nvme-loop");
+	require_module("nvme-loop");
 	if (access(cfg, F_OK))
 		sh("mount -t configfs none /sys/kernel/config");
 	CHECK_EQ(sh("cd %s && mkdir subsystems/t subsystems/t/namespaces/1 ports/1 && "
@@ -298,10 +294,57 @@ static void rights_come_from_the_open_modes(const void *arg)
 	mock_check_clean(&rdonly);
 }
 
+/* The drive must not do for a buffer's user what its descriptor does not allow. */
+static void write_only_buffers_cannot_be_read(const void *arg)
+{
+	const struct {
+		u32 flags;
+		u32 direction;	/* enum dma_data_direction */
+	} cases[] = { { 0, 0 }, { MOCK_RDONLY, 1 }, { MOCK_WRONLY, 2 } };
+	struct mock_create args = { .flags = MOCK_DYNAMIC | MOCK_WRONLY, .bytes = 64 * KiB };
+	struct dma_heap_allocation_data heap = {
+		.len = 64 * KiB, .fd_flags = O_WRONLY | O_CLOEXEC,
+	};
+	struct dmabuf_rw_info info;
+	struct mock_query q;
+	int dev, b;
+
+	disk_open(&disk, "priv512");
+	buf_create_mock(&buf, &args);
+	refused("write-only buffer and file", buf.fd, disk_fd(&disk, O_WRONLY), 0, EACCES,
+		DMABUF_RW_REASON_ACCESS);
+	b = OK(drw_bind(buf.fd, disk.fd));
+	OK(drw_info(b, &info));
+	CHECK_EQ(info.flags & DMABUF_RW_INFO_CAN_WRITE, 0);
+	FAILS(drw_write(b, MiB, 0, 4096), EACCES);
+	disk_fill(&disk, MiB, 64 * KiB, 3, 0);
+	CHECK_EQ(drw_read(b, MiB, 0, 64 * KiB), 64 * KiB);
+	buf_check(&buf, 0, 64 * KiB, 3, 0);
+	close(b);
+	mock_check_clean(&buf);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		args.flags = MOCK_DYNAMIC | cases[i].flags;
+		buf_create_mock(&buf, &args);
+		b = OK(drw_bind(buf.fd, disk.fd));
+		mock_query(&buf, &q);
+		CHECK_EQ(q.direction, cases[i].direction, "flags %#x", cases[i].flags);
+		close(b);
+	}
+
+	dev = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+	if (dev < 0)
+		return;
+	SYS(ioctl(dev, DMA_HEAP_IOCTL_ALLOC, &heap));
+	b = OK(drw_bind(heap.fd, disk.fd));
+	FAILS(drw_write(b, MiB, 0, 4096), EACCES);
+	CHECK_EQ(drw_read(b, MiB, 0, 4096), 4096);
+}
+
 /* The exporter's own errno is told, and what it gave is given back. */
 static void exporters_refusal_is_EREMOTEIO(const void *arg)
 {
-	const int errnos[] = { EOPNOTSUPP, EBUSY, EINVAL, ENODEV, EPERM, EAGAIN };
+	const int errnos[] = { EOPNOTSUPP, EBUSY, EINVAL, ENODEV, EPERM, EAGAIN, ENOMEM };
 	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = 64 * KiB };
 	struct dmabuf_rw_bind bind;
 
@@ -428,7 +471,7 @@ static void untranslated_bar_is_EADDRNOTAVAIL_or_right(const void *arg)
 	raw_is_EADDRNOTAVAIL_or_right("raw BAR", &args);
 }
 
-static void unidentified_addresses_are_not_device_memory(const void *arg)
+static void unidentified_addresses_are_taken_on_trust_only(const void *arg)
 {
 	/* Far above the machine's memory and BARs, within the drive's reach. */
 	const struct mock_fault nowhere = { .addr = MOCK_ADDR_FIXED, .addr_base = 1ULL << 38 };
@@ -445,11 +488,41 @@ static void unidentified_addresses_are_not_device_memory(const void *arg)
 			DMABUF_RW_REASON_NOT_TRANSLATED);
 		return;
 	}
-	refused("nowhere", buf.fd, disk.fd, DMABUF_RW_BIND_DEVICE_MEMORY, EXDEV,
+	refused("nowhere", buf.fd, disk.fd, 0, EADDRNOTAVAIL,
+		DMABUF_RW_REASON_UNKNOWN_ADDRESS);
+	/* Who says that the address is good has not said that it is device memory. */
+	refused("nowhere", buf.fd, disk.fd,
+		DMABUF_RW_BIND_DEVICE_MEMORY | DMABUF_RW_BIND_TRUST_ADDRESSES, EXDEV,
 		DMABUF_RW_REASON_NOT_DEVICE_MEMORY);
-	b = OK(drw_bind(buf.fd, disk.fd));
+	b = OK(drw_bind_why(buf.fd, disk.fd, DMABUF_RW_BIND_TRUST_ADDRESSES, NULL));
+	/* The mapping is shared, the judgement is not. */
+	refused("nowhere", buf.fd, disk.fd, 0, EADDRNOTAVAIL,
+		DMABUF_RW_REASON_UNKNOWN_ADDRESS);
 	OK(drw_info(b, &info));
 	CHECK_EQ(info.mem_class, DMABUF_RW_CLASS_UNKNOWN);
+	close(b);
+	mock_check_clean(&buf);
+}
+
+/* Without an IOMMU that translates, and without a kernel that knows the host bridge. */
+static void bar_without_a_route_is_EADDRNOTAVAIL(const void *arg)
+{
+	bool translated = machine_translates();
+	int b;
+
+	disk_open(&disk, "priv512");
+	buf_create(&buf, &exporter_mock_bar, 64 * KiB);
+	if (translated || !sh("grep -q ' pci_p2pdma_distance_many$' /proc/kallsyms")) {
+		OK(drw_bind_why(buf.fd, disk.fd, 0, NULL));
+		return;
+	}
+	refused("BAR", buf.fd, disk.fd, 0, EADDRNOTAVAIL, DMABUF_RW_REASON_NO_ROUTE);
+	refused("BAR", buf.fd, disk.fd, DMABUF_RW_BIND_DEVICE_MEMORY, EADDRNOTAVAIL,
+		DMABUF_RW_REASON_NO_ROUTE);
+	mock_check_clean(&buf);
+	b = OK(drw_bind_why(buf.fd, disk.fd, DMABUF_RW_BIND_TRUST_ADDRESSES, NULL));
+	CHECK_EQ(drw_read(b, MiB, 0, 4096), 4096);
+	refused("BAR", buf.fd, disk.fd, 0, EADDRNOTAVAIL, DMABUF_RW_REASON_NO_ROUTE);
 	close(b);
 	mock_check_clean(&buf);
 }
@@ -463,7 +536,8 @@ static void device_memory_flag_refuses_ram(const void *arg)
 	refused("udmabuf", buf.fd, disk.fd, DMABUF_RW_BIND_DEVICE_MEMORY, EXDEV,
 		DMABUF_RW_REASON_NOT_DEVICE_MEMORY);
 	buf_create(&bar, &exporter_mock_bar, 64 * KiB);
-	b = OK(drw_bind_why(bar.fd, disk.fd, DMABUF_RW_BIND_DEVICE_MEMORY, NULL));
+	b = OK(drw_bind_why(bar.fd, disk.fd, DMABUF_RW_BIND_DEVICE_MEMORY |
+			    DMABUF_RW_BIND_TRUST_ADDRESSES, NULL));
 	CHECK_EQ(drw_read(b, MiB, 0, 4096), 4096);
 	close(b);
 	mock_check_clean(&bar);
@@ -507,7 +581,7 @@ static void malformed_requests_are_EINVAL(const void *arg)
 	SPOIL(size, 4);
 	SPOIL(size, offsetof(struct dmabuf_rw_bind, flags));
 	SPOIL(reason, 1);
-	SPOIL(flags, 1ULL << 2);
+	SPOIL(flags, DMABUF_RW_BIND_FLAGS + 1);
 	SPOIL(flags, 1ULL << 63);
 	SPOIL(detail, 1);
 	SPOIL(resv0, 1);
@@ -659,8 +733,6 @@ static void query_tells_the_abi(const void *arg)
 	SYS(ioctl(drw_device(), DMABUF_RW_IOC_QUERY, &q));
 	CHECK_EQ(q.abi_major, DMABUF_RW_ABI_MAJOR);
 	CHECK_EQ(q.abi_minor, DMABUF_RW_ABI_MINOR);
-	/* Regular files, and transfers at any byte, came with 1.1. */
-	CHECK(q.abi_minor >= 1, "%u", q.abi_minor);
 	CHECK_EQ(q.bind_flags, DMABUF_RW_BIND_FLAGS);
 	CHECK_EQ(q.io_flags, DMABUF_RW_IO_FLAGS);
 	CHECK_EQ(q.uring_ops, 1 << DMABUF_RW_URING_READ | 1 << DMABUF_RW_URING_WRITE |
@@ -691,13 +763,15 @@ static void add(void)
 	test_add(interleaved_protection_information_is_EMEDIUMTYPE, "pi4k",
 		 "interleaved_protection_information_is_EMEDIUMTYPE.pi4k");
 	TEST(rights_come_from_the_open_modes);
+	TEST(write_only_buffers_cannot_be_read);
 	TEST(exporters_refusal_is_EREMOTEIO);
 	TEST(mapping_that_is_too_short_is_EREMOTEIO);
 	TEST(mapping_that_is_too_long_serves_the_buffer_only);
 	TEST(addresses_that_wrap_are_refused);
 	TEST(untranslated_addresses_are_EADDRNOTAVAIL_or_right);
 	TEST(untranslated_bar_is_EADDRNOTAVAIL_or_right);
-	TEST(unidentified_addresses_are_not_device_memory);
+	TEST(unidentified_addresses_are_taken_on_trust_only);
+	TEST(bar_without_a_route_is_EADDRNOTAVAIL);
 	TEST(device_memory_flag_refuses_ram);
 	TEST(bounced_buffers_are_EADDRNOTAVAIL);
 	TEST(malformed_requests_are_EINVAL);
@@ -709,4 +783,6 @@ static void add(void)
 	TEST(node_is_all_the_privilege_that_is_needed);
 }
 
-const struct program program = { "errors_bind", add };
+const struct program program = {
+	"errors_bind", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

@@ -187,4 +187,4 @@ static void add(void)
 	TEST(mock_storm_runs_and_stops);
 }
 
-const struct program program = { "exporters", add };
+const struct program program = { "exporters", add, .machines = MACHINES_EACH_KIND };

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * file_bytes.c - transfers at any byte: of disks and of files, compared with a model of all
- * bytes that could be touched, and many writers that share LBAs.
+ * bytes that could be touched.
  *
  * A drive moves whole LBAs, so what is before and after the bytes asked for is where this
- * can go wrong: guard bytes are all around, on the disk and in the buffer.
+ * can go wrong: guard bytes are all around, on the disk and in the buffer. Reads begin and end
+ * anywhere; writes are of whole LBAs, or end with a file.
  */
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "data.h"
@@ -176,6 +172,15 @@ static void draw(enum shape shape, u64 *pos, u64 *len)
 	}
 }
 
+/* To whole LBAs; the last one of a file ends with it. */
+static void widen(u64 *pos, u64 *len)
+{
+	u64 end = MIN(ROUND_UP(*pos + *len, disk->lba), span);
+
+	*pos = ROUND_DOWN(*pos, disk->lba);
+	*len = end - *pos;
+}
+
 /* Cut a length into pieces at places of the buffer in falling order, with gaps. */
 static u32 draw_pieces(struct dmabuf_rw_piece *pieces, u32 most, u64 len)
 {
@@ -199,13 +204,15 @@ static void any_bytes_match_the_model(const void *arg)
 	u64 pos, len;
 
 	open_all(arg);
-	if (info.file_align > 1)
+	if (info.read_align > 1)
 		skip("this drive takes whole LBAs only");
 	for (int i = 0; i < 6 * SHAPES; i++) {
 		enum dmabuf_rw_op op = i / SHAPES & 1 ? DMABUF_RW_OP_READ : DMABUF_RW_OP_WRITE;
 		u32 nr = 1;
 
 		draw(i % SHAPES, &pos, &len);
+		if (op == DMABUF_RW_OP_WRITE)
+			widen(&pos, &len);
 		pieces[0] = (struct dmabuf_rw_piece){ rng_below(&rng, BUF_BYTES - len), len };
 		if (i / SHAPES % 4 > 1)
 			nr = draw_pieces(pieces, ARRAY_SIZE(pieces), len);
@@ -214,118 +221,35 @@ static void any_bytes_match_the_model(const void *arg)
 	close_all(arg);
 }
 
-/* ---- many writers ------------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------- */
 
-#define WRITERS		6
-#define SHARED_LBAS	3
-
-struct writer {
-	u32 index;
-	u32 rounds;
+static void unaligned_writes_are_EDOM(const void *arg)
+{
+	struct dmabuf_rw_piece pieces[4];
 	u64 pos, len;
-	pthread_t thread;
-};
-
-/*
- * Writes its own bytes again and again, and reads them back each time. Every other one with
- * io_uring; some with a binding of their own.
- */
-static void *write_own_bytes(void *arg)
-{
-	struct writer *w = arg;
-	u64 off = w->index * 64 * KiB + w->index * 3;
-	u8 *data = data_alloc(w->len), *got = data_alloc(w->len);
-	bool use_ring = w->index & 1;
-	int b = w->index % 3 ? binding : (int)OK(drw_bind(buf.fd, fd));
-	struct io_uring own;
-
-	drw_ring(&own, 4, 0);
-	for (u32 i = 0; i < w->rounds; i++) {
-		for (int op = DMABUF_RW_OP_WRITE; op >= DMABUF_RW_OP_READ; op--) {
-			s64 n;
-
-			data_fill(data, w->len, w->index * 1000 + i, w->pos);
-			if (op == DMABUF_RW_OP_WRITE)
-				buf_put(&buf, off, data, w->len);
-			n = use_ring ? drw_ring_io(&own, b, op, base + w->pos, off, w->len, 0)
-				     : drw_io(b, op, base + w->pos, off, w->len, 0);
-			CHECK_EQ(n, w->len, "writer %u, round %u", w->index, i);
-			/* Elsewhere in the buffer would be no proof: it has come back. */
-			buf_get(&buf, off, got, w->len);
-			data_check("own bytes", got, data, w->len, w->pos);
-		}
-	}
-	io_uring_queue_exit(&own);
-	if (b != binding)
-		close(b);
-	memcpy(model + w->pos, data, w->len);
-	return NULL;
-}
-
-/* The bytes of a few LBAs, shared out; the last writer has whole LBAs next to them. */
-static void share_out(struct writer *w, u32 rounds)
-{
-	u64 lba = disk->lba, from = 5 * lba + 17, each;
-
-	each = (SHARED_LBAS * lba - 100) / (WRITERS - 1);
-	for (u32 i = 0; i < WRITERS; i++)
-		w[i] = (struct writer){ .index = i, .rounds = rounds, .pos = from + i * each,
-					.len = each };
-	w[WRITERS - 1].pos = ROUND_UP(from + (WRITERS - 1) * each, lba);
-	w[WRITERS - 1].len = 4 * lba;
-	w[WRITERS - 1].rounds = 2 * rounds;
-}
-
-static void threads_within_an_LBA_lose_nothing(const void *arg)
-{
-	struct writer w[WRITERS];
 
 	open_all(arg);
-	if (info.file_align > 1)
-		skip("this drive takes whole LBAs only");
-	share_out(w, 40);
-	for (u32 i = 0; i < WRITERS; i++)
-		pthread_create(&w[i].thread, NULL, write_own_bytes, &w[i]);
-	for (u32 i = 0; i < WRITERS; i++)
-		pthread_join(w[i].thread, NULL);
-	check_all("after all writers");
+	CHECK_EQ(info.write_align, disk->lba);
+	buf_fill(&buf, 0, BUF_BYTES, 1, 0);
+	for (int i = 0; i < 8 * LONG; i++) {
+		u32 nr = 1;
+
+		draw(i % LONG, &pos, &len);
+		/* By chance it may be of whole LBAs. */
+		if (pos % disk->lba == 0 && len % disk->lba == 0)
+			continue;
+		pieces[0] = (struct dmabuf_rw_piece){ rng_below(&rng, MiB), len };
+		if (i / LONG & 1)
+			nr = draw_pieces(pieces, ARRAY_SIZE(pieces), len);
+		for (int use_ring = 0; use_ring <= 1; use_ring++)
+			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, pos, pieces, nr), EDOM);
+	}
+	/* One that ends where a file does, but begins within an LBA. */
+	pieces[0] = (struct dmabuf_rw_piece){ 4096, 5000 };
+	FAILS(ask(false, DMABUF_RW_OP_WRITE, span - 5000, pieces, 1), EDOM);
+	check_all("what was not to change");
 	close_all(arg);
 }
-
-static void processes_within_an_LBA_lose_nothing(const void *arg)
-{
-	struct writer w[WRITERS];
-	int status, bad = 0;
-	u8 *shared;
-
-	open_all(arg);
-	if (info.file_align > 1)
-		skip("this drive takes whole LBAs only");
-	/* The model must be seen by all. */
-	shared = mmap(NULL, ROUND_UP(span, 4096), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(shared != MAP_FAILED);
-	memcpy(shared, model, span);
-	model = shared;
-	share_out(w, 25);
-	for (u32 i = 0; i < WRITERS; i++) {
-		if (!SYS(fork())) {
-			write_own_bytes(&w[i]);
-			_exit(0);
-		}
-	}
-	for (u32 i = 0; i < WRITERS; i++) {
-		SYS(wait(&status));
-		bad |= status;
-	}
-	/* The child has said why. */
-	if (bad)
-		_exit(1);
-	check_all("after all writers");
-	close_all(arg);
-}
-
-/* ---- refusals and errors ----------------------------------------------------------- */
 
 static void odd_without_SGLs(const void *arg)
 {
@@ -334,7 +258,8 @@ static void odd_without_SGLs(const void *arg)
 
 	open_all(arg);
 	CHECK_EQ(info.flags & DMABUF_RW_INFO_SGL, 0);
-	CHECK_EQ(info.file_align, disk->lba);
+	CHECK_EQ(info.read_align, disk->lba);
+	CHECK_EQ(info.write_align, disk->lba);
 	CHECK_EQ(info.buf_align, 4);
 	buf_fill(&buf, 0, BUF_BYTES, 1, 0);
 	for (int i = 0; i < 4 * LONG; i++) {
@@ -379,96 +304,6 @@ static void odd_bytes_without_SGLs_are_EDOM(const void *arg)
 	drw_with_parameters("use_sgl=0", odd_without_SGLs, arg);
 }
 
-/* Where on the disk a byte is. */
-static u64 on_disk(u64 pos)
-{
-	struct file_extent x;
-
-	if (base)
-		return base + pos;
-	CHECK(file_extent(fd, pos, &x) && x.pos <= pos && x.pos + x.len > pos);
-	return x.at + pos - x.pos;
-}
-
-/* The drive has it as the model has; whole blocks. */
-static void check_direct(const char *what, u64 pos, u64 len)
-{
-	int direct = base ? -1 : fs_open(&fs, "f", O_RDONLY | O_DIRECT);
-
-	if (base) {
-		disk_pread(disk, mem, len, base + pos);
-	} else {
-		file_get(direct, pos, mem, len);
-		close(direct);
-	}
-	data_check(what, mem, model + pos, len, 0);
-}
-
-/*
- * The drive fails to read the LBA that a write covers in part: the write fails as a whole,
- * and others go on.
- */
-static void write_over_unreadable_edges(void)
-{
-	struct dmabuf_rw_piece piece;
-	/* One extent of a file. */
-	u64 lba = disk->lba, hole = 16 * CHUNK, end = hole + CHUNK;
-	u64 range[2] = { on_disk(hole), CHUNK };
-
-	SYS(ioctl(disk->fd, BLKDISCARD, range));
-	buf_fill(&buf, 0, BUF_BYTES, 3, 0);
-	for (int use_ring = 0; use_ring <= 1; use_ring++) {
-		/* Inside one; the first; the last; reads, too. */
-		const u64 cases[][2] = {
-			{ hole + 5, 7 }, { end - 5, 3 * lba },
-			{ hole - 3 * lba, 3 * lba + 9 }, { hole + lba + 1, 8 * lba },
-		};
-
-		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-			piece = (struct dmabuf_rw_piece){ 1001, cases[i][1] };
-			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, cases[i][0], &piece, 1),
-			      ENODATA);
-		}
-		piece = (struct dmabuf_rw_piece){ 1001, 100 };
-		FAILS(ask(use_ring, DMABUF_RW_OP_READ, hole + 5, &piece, 1), ENODATA);
-		buf_check(&buf, 0, BUF_BYTES, 3, 0);
-		/* Around it nothing has changed, and nobody waits for anybody. */
-		check_direct("before", 0, hole);
-		check_direct("behind", end, ROUND_DOWN(span - end, 4096));
-	}
-	/* Whole LBAs need no reading; then parts can be written again. */
-	piece = (struct dmabuf_rw_piece){ 4096, CHUNK };
-	transfer(false, DMABUF_RW_OP_WRITE, hole, &piece, 1);
-	piece = (struct dmabuf_rw_piece){ 77, 1000 };
-	transfer(true, DMABUF_RW_OP_WRITE, hole + 5, &piece, 1);
-	check_all("all");
-}
-
-static void edge_that_cannot_be_read_fails_the_write(const void *arg)
-{
-	static const char *const ctrls[] = { "DRW_PRIV_PCI", NULL };
-	int status;
-
-	open_all(arg);
-	if (info.file_align > 1)
-		skip("this drive takes whole LBAs only");
-	if (!disk_set_dulbe(disk, ctrls, true))
-		skip("the drive does not report reads of deallocated blocks");
-	/* It outlives the test, so it is taken back whatever happens. */
-	if (!SYS(fork())) {
-		write_over_unreadable_edges();
-		_exit(0);
-	}
-	SYS(wait(&status));
-	disk_set_dulbe(disk, ctrls, false);
-	if (status)
-		_exit(1);
-	/* What the child has written is in its model. */
-	if (!base)
-		file_get(fd, 0, model, span);
-	close_all(arg);
-}
-
 /* ---- table ------------------------------------------------------------------------- */
 
 static void add_place(void (*run)(const void *arg), const char *what, struct place place)
@@ -489,11 +324,6 @@ static void add(void)
 		{ "xfs", "priv512p1", &exporter_heap },
 		{ "xfs", "mp4kp2", &exporter_mock_bar },
 	};
-	static const struct place priv[] = {
-		{ NULL, "priv512", &exporter_mock_scattered },
-		{ "ext4", "priv512p1", &exporter_mock_scattered },
-		{ "xfs", "priv512p1", &exporter_mock_scattered },
-	};
 	static const struct place shared[] = {
 		{ NULL, "priv4k", &exporter_mock_scattered },
 		{ "ext4", "priv4kp1", &exporter_mock_scattered },
@@ -505,16 +335,12 @@ static void add(void)
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		add_place(any_bytes_match_the_model, "any_bytes_match_the_model", places[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
-		add_place(threads_within_an_LBA_lose_nothing,
-			  "threads_within_an_LBA_lose_nothing", shared[i]);
-		add_place(processes_within_an_LBA_lose_nothing,
-			  "processes_within_an_LBA_lose_nothing", shared[i]);
+		add_place(unaligned_writes_are_EDOM, "unaligned_writes_are_EDOM", shared[i]);
 		add_place(odd_bytes_without_SGLs_are_EDOM, "odd_bytes_without_SGLs_are_EDOM",
 			  shared[i]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(priv); i++)
-		add_place(edge_that_cannot_be_read_fails_the_write,
-			  "edge_that_cannot_be_read_fails_the_write", priv[i]);
 }
 
-const struct program program = { "file_bytes", add };
+const struct program program = {
+	"file_bytes", add, .machines = MACHINES_IOMMU_OR_NOT, .debug = true,
+};

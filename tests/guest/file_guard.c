@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * file_guard.c - bound files when what is below or around them changes: file systems that
- * stop, partitions that are made smaller, files that have grown, and other users.
+ * file_guard.c - bound files when what is below them changes: file systems that stop, and
+ * partitions that are made smaller.
  */
 #include <fcntl.h>
 #include <linux/blkpg.h>
@@ -168,78 +168,13 @@ static void commands_stay_within_a_partition_made_smaller(const void *arg)
 	fs_finish(&fs);
 }
 
-static void a_file_that_has_grown_can_be_bound_again(const void *arg)
-{
-	struct dmabuf_rw_info info;
-	int second;
-
-	open_all(arg, "priv512", "");
-	binding = OK(drw_bind(buf.fd, fd));
-	SYS(truncate(fs_path(&fs, "f"), 4 * FILE_BYTES));
-	second = OK(drw_bind(buf.fd, fd));
-	OK(drw_info(second, &info));
-	/* What is bound is what was bound first. */
-	CHECK_EQ(info.file_bytes, FILE_BYTES);
-	CHECK_EQ(drw_read(second, FILE_BYTES - 4096, 0, 8192), 4096);
-	buf_check(&buf, 0, 4096, 1, FILE_BYTES - 4096);
-	close(second);
-	close(binding);
-	/* Now it has a hole. */
-	FAILS(drw_bind(buf.fd, fd), EOPNOTSUPP);
-	SYS(ftruncate(fd, FILE_BYTES));
-	close(fd);
-	mock_check_clean(&buf);
-	fs_finish(&fs);
-}
-
-/*
- * The kernel log has a line for each file that a file system refuses, so who has many refused
- * is treated otherwise for a while: files that were never written look like holes then.
- */
-static void one_users_refusals_are_not_anothers(const void *arg)
-{
-	uid_t uid = strcmp(arg, "xfs") ? 65534 : 65533;
-	int sparse, unwritten, status;
-
-	open_all(arg, "priv512", "");
-	drw_device();
-	unwritten = file_make_unwritten(&fs, "u", FILE_BYTES);
-	sparse = fs_open(&fs, "s", O_RDWR | O_CREAT);
-	/* As many blocks as its size needs, and a hole all the same: refused by ->swap_activate(). */
-	file_fill(sparse, 0, FILE_BYTES, 1);
-	SYS(fallocate(sparse, FALLOC_FL_KEEP_SIZE, FILE_BYTES, MiB));
-	SYS(fallocate(sparse, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8192, 4096));
-	SYS(fsync(sparse));
-	if (!SYS(fork())) {
-		/* Another one for each file system: the other's last for a while. */
-		SYS(setresuid(uid, uid, uid));
-		close(OK(drw_bind(buf.fd, unwritten)));
-		for (int i = 0; i < 12; i++)
-			FAILS(drw_bind(buf.fd, sparse), EOPNOTSUPP);
-		FAILS(drw_bind(buf.fd, unwritten), EOPNOTSUPP);
-		_exit(0);
-	}
-	SYS(wait(&status));
-	if (status)
-		_exit(1);
-	close(OK(drw_bind(buf.fd, unwritten)));
-	close(unwritten);
-	close(sparse);
-	close(fd);
-	mock_check_clean(&buf);
-	fs_finish(&fs);
-}
-
 static void add(void)
 {
 	fs_program();
-	for (int i = 0; i < FS_KINDS; i++) {
+	for (int i = 0; i < FS_KINDS; i++)
 		TEST_OF_KIND(i, transfers_end_when_the_file_system_is_shut_down);
-		TEST_OF_KIND(i, a_file_that_has_grown_can_be_bound_again);
-		TEST_OF_KIND(i, one_users_refusals_are_not_anothers);
-	}
 	TEST(writes_end_when_ext4_has_found_an_error);
 	TEST(commands_stay_within_a_partition_made_smaller);
 }
 
-const struct program program = { "file_guard", add };
+const struct program program = { "file_guard", add, .debug = true };

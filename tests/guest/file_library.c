@@ -6,11 +6,12 @@
  *
  * The disk is full of a pattern before the file system is made. Which bytes the drive can be
  * asked for is told by the file system (FIEMAP) and the alignment: blocks that were never
- * written, holes and odd bytes have to be bounced, and nothing else.
+ * written, holes and parts of LBAs have to be bounced, and nothing else.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -207,6 +208,7 @@ static s64 ask(const struct transfer *t, struct dmabuf_rw_result *result)
 	result->path = done.path;
 	result->direct_bytes = done.direct_bytes;
 	result->bounced_bytes = done.bounced_bytes;
+	result->kernel_bytes = done.kernel_bytes;
 	return done.bytes;
 }
 
@@ -225,9 +227,13 @@ static u64 written(u64 pos, u64 end)
 /* How many bytes of a transfer that has one piece the drive can be asked for. */
 static u64 direct_bytes(const struct transfer *t)
 {
-	u64 align = info.file_align, low = ROUND_UP(t->pos, align);
-	u64 high = ROUND_DOWN(MIN(t->pos + t->len, info.file_bytes), align);
+	u64 align = t->write ? info.write_align : info.read_align;
+	u64 end = MIN(t->pos + t->len, info.file_bytes);
+	u64 low = ROUND_UP(t->pos, align), high = ROUND_DOWN(end, align);
 
+	/* One whole transfer, if it ends with the file. */
+	if (low == t->pos && end == info.file_bytes && info.flags & DMABUF_RW_INFO_SGL)
+		high = end;
 	if (low >= high || (t->off + low - t->pos) % info.buf_align)
 		return 0;
 	return written(low, high);
@@ -244,9 +250,9 @@ static void check_result(const struct transfer *t, s64 got, s64 want,
 	      (unsigned long long)t->pos, (unsigned long long)t->off, (long long)got,
 	      r->error);
 	CHECK_EQ(r->direct_bytes + r->bounced_bytes, moved);
-	CHECK_EQ(r->path, !moved ? DMABUF_RW_PATH_NONE :
-		 !r->bounced_bytes ? DMABUF_RW_PATH_DIRECT :
-		 !r->direct_bytes ? DMABUF_RW_PATH_BOUNCED : DMABUF_RW_PATH_MIXED);
+	CHECK_EQ(r->path, (r->direct_bytes ? DMABUF_RW_PATH_MODULE : 0) |
+			  (r->bounced_bytes ? DMABUF_RW_PATH_BOUNCED : 0));
+	CHECK_EQ(r->kernel_bytes, 0);
 	sum_direct += r->direct_bytes;
 	sum_bounced += r->bounced_bytes;
 }
@@ -292,7 +298,7 @@ static void read_and_check(enum how how, u64 pos, u64 off, u64 len, s64 direct)
 static void read_by_layout(enum how how, u64 pos, u64 off, u64 len)
 {
 	struct transfer t = { .how = how, .pos = pos, .off = off, .len = len };
-	bool simple = how == CALL || how == QUEUE || info.file_align == 1;
+	bool simple = how == CALL || how == QUEUE || info.read_align == 1;
 
 	read_and_check(how, pos, off, len, simple ? (s64)direct_bytes(&t) : -1);
 }
@@ -322,11 +328,10 @@ static void reads_are_what_pread_gives(const void *arg)
 	open_all(arg, "");
 	for (int holes = 0; holes <= 1; holes++) {
 		make_layout(BYTES, holes);
-		/* Who can write into holes is better off without the file being bound. */
-		file = fs_open(&fs, "f", holes ? O_RDONLY : O_RDWR);
+		file = fs_open(&fs, "f", O_RDONLY);
 		bind_file(file, 1);
 		CHECK_EQ(dmabuf_rw_binding_refusal(binding, NULL), 0);
-		CHECK_EQ(info.file_align, 1);
+		CHECK_EQ(info.read_align, 1);
 		read_here_and_there(BYTES);
 		CHECK(sum_direct && sum_bounced, "%llu direct, %llu bounced",
 		      (unsigned long long)sum_direct, (unsigned long long)sum_bounced);
@@ -337,7 +342,7 @@ static void reads_are_what_pread_gives(const void *arg)
 	finish();
 }
 
-/* Odd places of a file that is not bound: what is around stays, holes are filled, it grows. */
+/* Any bytes of a file that is not bound: what is around stays, holes are filled, it grows. */
 static void write_here_and_there(u64 bytes)
 {
 	u64 end = bytes;
@@ -383,19 +388,131 @@ static void refused_files_are_bounced(u32 reason)
 	SYS(fsync(fd));
 }
 
-static void a_file_with_holes_that_can_be_written_is_bounced(const void *arg)
+/* A write within the file; @direct: bytes that go direct, -1: some. What is around stays. */
+static void write_and_check(enum how how, u64 pos, u64 off, u64 len, u64 tag, s64 direct)
 {
-	u64 bytes;
+	struct transfer t = { .how = how, .write = true, .pos = pos, .off = off, .len = len };
+	struct dmabuf_rw_result r;
+	s64 got;
+
+	lay_out(&t);
+	data_fill(should, BUF_BYTES, tag, 0);
+	buf_put(&buf, 0, should, BUF_BYTES);
+	copy(&t, should, content, len);
+	got = ask(&t, &r);
+	check_result(&t, got, len, &r);
+	CHECK_EQ(r.error, 0);
+	if (direct >= 0)
+		CHECK_EQ(r.direct_bytes, direct, "%s at %llu, buffer %llu, of %llu",
+			 how_names[how], (unsigned long long)pos, (unsigned long long)off,
+			 (unsigned long long)len);
+	CHECK_EQ(file_bytes(fd), info.file_bytes);
+	file_get(fd, 0, mem, info.file_bytes);
+	data_check("file", mem, content, info.file_bytes, 0);
+	check_buffer();
+}
+
+/* The same of a file that has been written, where all that is aligned goes direct. */
+static void write_by_layout(enum how how, u64 pos, u64 off, u64 len, u64 tag)
+{
+	struct transfer t = { .how = how, .write = true, .pos = pos, .off = off, .len = len };
+	bool simple = how == CALL || how == QUEUE || info.flags & DMABUF_RW_INFO_SGL;
+
+	write_and_check(how, pos, off, len, tag, simple ? (s64)direct_bytes(&t) : -1);
+}
+
+static void a_file_with_holes_is_written_direct_and_through_memory(const void *arg)
+{
+	u64 pos, len;
 
 	open_all(arg, "");
 	make_layout(BYTES, true);
-	refused_files_are_bounced(DMABUF_RW_REASON_HOLE);
-	bytes = file_bytes(fd);
+	bind_file(fd, 1);
+	CHECK_EQ(dmabuf_rw_binding_refusal(binding, NULL), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		len = 1 + rng_below(&rng, i & 4 ? 5000 : 300000);
+		pos = rng_below(&rng, BYTES - len);
+		write_and_check(i % NR_HOWS, pos, rng_below(&rng, 5000), len, 100 + i, -1);
+	}
+	write_and_check(CALL, 0, 0, BYTES, 200, -1);
+	CHECK(sum_direct && sum_bounced);
+	unbind();
+	SYS(fsync(fd));
 	close(fd);
 	fs_remount(&fs);
 	fd = fs_open(&fs, "f", O_RDONLY);
-	file_get(fd, 0, mem, bytes);
-	data_check("file", mem, content, bytes, 0);
+	file_get(fd, 0, mem, BYTES);
+	data_check("file", mem, content, BYTES, 0);
+	close(fd);
+	finish();
+}
+
+/* ---- unaligned writes -------------------------------------------------------------------- */
+
+static void unaligned_writes(u64 bytes)
+{
+	u64 pos, len;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		len = 1 + rng_below(&rng, i & 4 ? 1500 : 200000);
+		pos = rng_below(&rng, bytes - len);
+		write_by_layout(i % NR_HOWS, pos, rng_below(&rng, 5000), len, 30 + i);
+	}
+	/* Whole LBAs, and others whose middle lies right in the buffer. */
+	write_by_layout(CALL, 4096, 8192, 64 * KiB, 60);
+	write_by_layout(QUEUE, 512 * 3 - 100, 4096 - 100, 100 + 512 * 20 + 3, 61);
+	/* Up to the file's end, from anywhere. */
+	write_by_layout(CALL, 8192, 4096, bytes - 8192, 62);
+	write_by_layout(CALL, bytes - 1, 7, 1, 63);
+	write_by_layout(QUEUE, bytes - 700, 9, 700, 64);
+}
+
+static void unaligned_writes_change_their_bytes_only(const void *arg)
+{
+	open_all(arg, "");
+	fd = file_make(&fs, "f", BYTES, 20);
+	take_content(BYTES);
+	bind_file(fd, 1);
+	CHECK(info.flags & DMABUF_RW_INFO_SGL);
+	unaligned_writes(BYTES);
+	CHECK(sum_direct && sum_bounced);
+	unbind();
+	file_check_on_disk(&fs, fd, content, BYTES);
+	close(fd);
+	finish();
+}
+
+/* Each thread has every fourth of a row of pieces, which share LBAs. */
+#define WRITERS	4
+#define PIECE	37
+
+static void *write_every_fourth(void *arg)
+{
+	u64 nr = (BYTES - PIECE) / PIECE;
+
+	for (u64 i = (uintptr_t)arg; i < MIN(nr, 400); i += WRITERS)
+		CHECK_EQ(dmabuf_rw_write(binding, i * PIECE, i * PIECE, PIECE, 0, NULL), PIECE);
+	return NULL;
+}
+
+static void unaligned_writes_of_threads_do_not_undo_each_other(const void *arg)
+{
+	pthread_t threads[WRITERS];
+
+	open_all(arg, "");
+	fd = file_make(&fs, "f", BYTES, 20);
+	take_content(BYTES);
+	bind_file(fd, 1);
+	data_fill(should, BUF_BYTES, 21, 0);
+	buf_put(&buf, 0, should, BUF_BYTES);
+	for (uintptr_t i = 0; i < WRITERS; i++)
+		OK(-pthread_create(&threads[i], NULL, write_every_fourth, (void *)i));
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	memcpy(content, should, 400 * PIECE);
+	file_get(fd, 0, mem, BYTES);
+	data_check("file", mem, content, BYTES, 0);
+	dmabuf_rw_binding_destroy(binding);
 	close(fd);
 	finish();
 }
@@ -434,31 +551,8 @@ static void a_file_with_data_in_the_journal_is_bounced(const void *arg)
 
 /* ---- drives that move whole LBAs only --------------------------------------------------- */
 
-static void write_and_check(enum how how, u64 pos, u64 off, u64 len, u64 tag)
-{
-	struct transfer t = { .how = how, .write = true, .pos = pos, .off = off, .len = len };
-	struct dmabuf_rw_result r;
-	s64 got;
-
-	lay_out(&t);
-	data_fill(should, BUF_BYTES, tag, 0);
-	buf_put(&buf, 0, should, BUF_BYTES);
-	copy(&t, should, content, len);
-	got = ask(&t, &r);
-	check_result(&t, got, len, &r);
-	CHECK_EQ(r.error, 0);
-	if (t.nr == 1)
-		CHECK_EQ(r.direct_bytes, direct_bytes(&t), "%s at %llu, buffer %llu, of %llu",
-			 how_names[how], (unsigned long long)pos, (unsigned long long)off,
-			 (unsigned long long)len);
-	/* The neighbours' bytes, too. */
-	file_get(fd, 0, mem, WHOLE_LBAS);
-	data_check("file", mem, content, WHOLE_LBAS, 0);
-	check_buffer();
-}
-
 /* Without permission each of them is refused as a whole. */
-static void odd_bytes_without_permission(void)
+static void unaligned_bytes_without_permission(void)
 {
 	bind_file(fd, 0);
 	guard_buffer();
@@ -476,42 +570,38 @@ static void odd_bytes_without_permission(void)
 	unbind();
 }
 
-static void odd_bytes_without_SGLs(const void *arg)
+static void unaligned_bytes_without_SGLs(const void *arg)
 {
-	u64 pos, len;
-
 	open_all(arg, "");
 	make_layout(WHOLE_LBAS, false);
 	bind_file(fd, 1);
 	CHECK_EQ(info.flags & DMABUF_RW_INFO_SGL, 0);
-	CHECK_EQ(info.file_align, 512);
+	CHECK_EQ(info.read_align, 512);
+	CHECK_EQ(info.write_align, 512);
 	read_here_and_there(WHOLE_LBAS);
 	CHECK(sum_direct && sum_bounced);
 	unbind();
-	odd_bytes_without_permission();
+	unaligned_bytes_without_permission();
 	close(fd);
 
-	fd = file_make(&fs, "g", WHOLE_LBAS, 20);
-	take_content(WHOLE_LBAS);
-	bind_file(fd, 1);
-	for (int i = 0; i < ROUNDS; i++) {
-		len = 1 + rng_below(&rng, i & 4 ? 1500 : 200000);
-		pos = rng_below(&rng, WHOLE_LBAS - len);
-		write_and_check(i % NR_HOWS, pos, rng_below(&rng, 5000), len, 30 + i);
+	/* One that ends with an LBA, and one that does not. */
+	for (u64 bytes = WHOLE_LBAS; bytes <= WHOLE_LBAS + 77; bytes += 77) {
+		fd = file_make(&fs, "g", bytes, 20);
+		take_content(bytes);
+		bind_file(fd, 1);
+		unaligned_writes(bytes);
+		CHECK(sum_direct && sum_bounced);
+		unbind();
+		SYS(fsync(fd));
+		file_check_on_disk(&fs, fd, content, bytes);
+		close(fd);
 	}
-	/* Whole LBAs, and odd ones whose middle lies right in the buffer. */
-	write_and_check(CALL, 4096, 8192, 64 * KiB, 60);
-	write_and_check(QUEUE, 512 * 3 - 100, 4096 - 100, 100 + 512 * 20 + 3, 61);
-	CHECK(sum_direct && sum_bounced);
-	unbind();
-	file_check_on_disk(&fs, fd, content, WHOLE_LBAS);
-	close(fd);
 	finish();
 }
 
-static void odd_bytes_bounce_where_there_are_no_SGLs(const void *arg)
+static void unaligned_bytes_bounce_where_there_are_no_SGLs(const void *arg)
 {
-	drw_with_parameters("use_sgl=0", odd_bytes_without_SGLs, arg);
+	drw_with_parameters("use_sgl=0", unaligned_bytes_without_SGLs, arg);
 }
 
 /* ---- refusals --------------------------------------------------------------------------- */
@@ -520,19 +610,20 @@ static void odd_bytes_bounce_where_there_are_no_SGLs(const void *arg)
 static void without_permission_nothing_bounces(const void *arg)
 {
 	struct dmabuf_rw_error error;
-	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .error = &error };
-	int file;
 
 	open_all(arg, "");
-	make_layout(BYTES, false);
-	bind_file(fd, 0);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < 2 * ROUNDS; i++) {
 		struct transfer t = { .how = i % NR_HOWS, .pos = rng_below(&rng, BYTES),
 				      .off = i, .len = 1 + rng_below(&rng, 500000) };
-		u64 all = MIN(t.len, BYTES - t.pos), there = file_written(fd, t.pos, all);
+		u64 all = MIN(t.len, BYTES - t.pos), there;
 		struct dmabuf_rw_result r;
 		s64 got;
 
+		if (i % ROUNDS == 0) {
+			make_layout(BYTES, i);
+			bind_file(fd, 0);
+		}
+		there = file_written(fd, t.pos, all);
 		lay_out(&t);
 		guard_buffer();
 		got = ask(&t, &r);
@@ -541,16 +632,14 @@ static void without_permission_nothing_bounces(const void *arg)
 		CHECK_EQ(r.bounced_bytes, 0);
 		copy(&t, should, content, there);
 		check_buffer();
+		error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_IO, .err = r.error };
+		dmabuf_rw_error_explain(&error, fd, t.pos + there);
+		CHECK_EQ(error.reason, r.error ? DMABUF_RW_REASON_NEVER_WRITTEN : 0);
+		if (i % ROUNDS == ROUNDS - 1) {
+			unbind();
+			close(fd);
+		}
 	}
-	unbind();
-	close(fd);
-
-	make_layout(BYTES, true);
-	file = fs_open(&fs, "f", O_RDONLY);
-	FAILS(dmabuf_rw_binding_create(device, buf.fd, file, &opts, &binding), EOPNOTSUPP);
-	CHECK_EQ(error.reason, DMABUF_RW_REASON_HOLE);
-	close(file);
-	close(fd);
 	finish();
 }
 
@@ -625,7 +714,7 @@ static int count_calls(void *arg)
 /* A new file must be there as a whole, whoever has written its zeros. */
 static void make_new_file(bool can)
 {
-	const u64 bytes = 5 * MiB + 777, whole = ROUND_UP(bytes, 4096);
+	const u64 bytes = 5 * MiB + 777;
 	unsigned int calls = 0;
 	struct dmabuf_rw_file_opts opts = { .size = sizeof(opts), .interrupted = count_calls,
 					    .arg = &calls };
@@ -636,14 +725,14 @@ static void make_new_file(bool can)
 	/* It is asked before each few MiB that the library writes itself. */
 	CHECK_EQ(calls == 0, can, "%u pieces of zeros were written", calls);
 	fd = dmabuf_rw_file_fd(file);
-	CHECK_EQ(file_bytes(fd), whole);
-	for (u64 pos = 0; pos < whole; pos = e.pos + e.len)
+	CHECK_EQ(file_bytes(fd), bytes);
+	for (u64 pos = 0; pos < bytes; pos = e.pos + e.len)
 		CHECK(file_extent(fd, pos, &e) && e.pos <= pos && !e.unwritten,
 		      "no written block at %llu", (unsigned long long)pos);
 	bind_file(fd, 0);
 	memset(content, 0, BUF_BYTES);
-	for (u64 pos = 0; pos < whole; pos += MiB) {
-		struct transfer t = { .pos = pos, .off = 3, .len = MIN(MiB, whole - pos) };
+	for (u64 pos = 0; pos < bytes; pos += MiB) {
+		struct transfer t = { .pos = pos, .off = 3, .len = MIN(MiB, bytes - pos) };
 		struct dmabuf_rw_result r;
 		s64 got;
 
@@ -657,7 +746,7 @@ static void make_new_file(bool can)
 		t.write = true;
 		got = ask(&t, &r);
 		check_result(&t, got, t.len, &r);
-		CHECK_EQ(r.path, DMABUF_RW_PATH_DIRECT);
+		CHECK_EQ(r.path, DMABUF_RW_PATH_MODULE);
 	}
 	unbind();
 	OK(dmabuf_rw_file_commit(file));
@@ -701,8 +790,10 @@ static void add(void)
 	test_limit(60);
 	for (size_t i = 0; i < FS_KINDS; i++) {
 		TEST_OF_KIND(i, reads_are_what_pread_gives);
-		TEST_OF_KIND(i, a_file_with_holes_that_can_be_written_is_bounced);
-		TEST_OF_KIND(i, odd_bytes_bounce_where_there_are_no_SGLs);
+		TEST_OF_KIND(i, a_file_with_holes_is_written_direct_and_through_memory);
+		TEST_OF_KIND(i, unaligned_writes_change_their_bytes_only);
+		TEST_OF_KIND(i, unaligned_writes_of_threads_do_not_undo_each_other);
+		TEST_OF_KIND(i, unaligned_bytes_bounce_where_there_are_no_SGLs);
 		TEST_OF_KIND(i, without_permission_nothing_bounces);
 		TEST_OF_KIND(i, new_files_have_zeros_whoever_writes_them);
 	}

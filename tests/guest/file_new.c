@@ -78,7 +78,7 @@ static struct dmabuf_rw_file *make_for_buffer(struct dmabuf_rw_device *d, u32 re
 	OK(dmabuf_rw_file_create(target, BYTES, &opts, &file));
 	CHECK_EQ(dmabuf_rw_file_refusal(file, &why), reason != 0);
 	CHECK_EQ(why.reason, reason);
-	CHECK_EQ(file_bytes(dmabuf_rw_file_fd(file)), WHOLE);
+	CHECK_EQ(file_bytes(dmabuf_rw_file_fd(file)), BYTES);
 	return file;
 }
 
@@ -112,7 +112,7 @@ static void zeros_are_written_if_the_pair_goes_direct(const void *kind)
 	file = make_for_buffer(device, 0);
 	CHECK_EQ(file_written(dmabuf_rw_file_fd(file), 0, WHOLE), WHOLE);
 	CHECK_EQ(file_extents(dmabuf_rw_file_fd(file)), 1);
-	store(file, device, DMABUF_RW_PATH_DIRECT, 1);
+	store(file, device, DMABUF_RW_PATH_MODULE, 1);
 	finish();
 }
 
@@ -239,22 +239,26 @@ static void what_cannot_be_replaced_is_refused_at_the_beginning(const void *kind
 
 /* ---- names ---------------------------------------------------------------------------- */
 
-/* The kernel refuses to replace what is bound. */
+static void set_flags(int fd, int flags)
+{
+	SYS(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+
 static void a_commit_that_failed_can_be_tried_again(const void *kind)
 {
-	struct dmabuf_rw_binding *binding;
 	struct dmabuf_rw_file *file;
-	int fd;
+	int fd, flags;
 
 	open_all(kind, "");
 	fd = file_make(&fs, "target", MiB, 1);
 	OK(dmabuf_rw_file_create(target, BYTES, NULL, &file));
 	file_fill(dmabuf_rw_file_fd(file), 0, BYTES, 2);
-	OK(dmabuf_rw_binding_create(device, buf.fd, fd, NULL, &binding));
+	SYS(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+	set_flags(fd, flags | FS_IMMUTABLE_FL);
 	FAILS(dmabuf_rw_file_commit(file), EPERM);
 	FAILS(dmabuf_rw_file_commit(file), EPERM);
 	file_check(fd, 0, MiB, 1);
-	dmabuf_rw_binding_destroy(binding);
+	set_flags(fd, flags);
 	close(fd);
 	OK(dmabuf_rw_file_commit(file));
 	dmabuf_rw_file_close(file);
@@ -263,6 +267,34 @@ static void a_commit_that_failed_can_be_tried_again(const void *kind)
 	CHECK_EQ(file_bytes(fd), BYTES);
 	file_check(fd, 0, BYTES, 2);
 	close(fd);
+	finish();
+}
+
+/* Old and new one; and each binding goes on with its own. */
+static void bound_files_are_committed_and_replaced(const void *kind)
+{
+	struct dmabuf_rw_binding *old, *new;
+	struct dmabuf_rw_file *file;
+	int fd;
+
+	open_all(kind, "");
+	fd = file_make(&fs, "target", MiB, 1);
+	OK(dmabuf_rw_file_create(target, BYTES, NULL, &file));
+	OK(dmabuf_rw_binding_create(device, buf.fd, fd, NULL, &old));
+	OK(dmabuf_rw_binding_create(device, buf.fd, dmabuf_rw_file_fd(file), NULL, &new));
+	buf_fill(&buf, 0, BYTES, 2, 0);
+	CHECK_EQ(dmabuf_rw_write(new, 0, 0, BYTES, 0, NULL), BYTES);
+	OK(dmabuf_rw_file_commit(file));
+	dmabuf_rw_file_close(file);
+	buf_fill(&buf, 0, BYTES, 3, 0);
+	CHECK_EQ(dmabuf_rw_read(old, 0, 0, MiB, 0, NULL), MiB);
+	buf_check(&buf, 0, MiB, 1, 0);
+	CHECK_EQ(dmabuf_rw_read(new, 0, 0, BYTES, 0, NULL), BYTES);
+	buf_check(&buf, 0, BYTES, 2, 0);
+	dmabuf_rw_binding_destroy(old);
+	dmabuf_rw_binding_destroy(new);
+	close(fd);
+	CHECK_EQ(nr_names(), 1);
 	finish();
 }
 
@@ -336,6 +368,7 @@ static void add(void)
 		TEST_OF_KIND(i, rights_are_the_old_files_and_not_the_directorys);
 		TEST_OF_KIND(i, what_cannot_be_replaced_is_refused_at_the_beginning);
 		TEST_OF_KIND(i, a_commit_that_failed_can_be_tried_again);
+		TEST_OF_KIND(i, bound_files_are_committed_and_replaced);
 		TEST_OF_KIND(i, users_without_proc_make_and_replace_files);
 		TEST_OF_KIND(i, links_are_followed_to_other_file_systems);
 	}

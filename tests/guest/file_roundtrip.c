@@ -125,8 +125,8 @@ static void cross_extents(unsigned int most)
 		at = e.pos + e.len;
 		if (at + after > FILE_BYTES)
 			break;
-		before = ROUND_UP(before, info.file_align);
-		after = ROUND_UP(after, info.file_align);
+		before = ROUND_UP(before, i & 1 ? info.read_align : info.write_align);
+		after = ROUND_UP(after, i & 1 ? info.read_align : info.write_align);
 		off = rng_step(&rng, 0, MiB, info.buf_align);
 		if (i & 1)
 			read_in(i & 2, at - before, off, before + after);
@@ -145,15 +145,14 @@ static void every_transfer_goes_both_ways(const void *arg)
 	fd = file_make_fragmented(&fs, "f", FILE_BYTES, CHUNK, tag);
 	take_model(FILE_BYTES, tag);
 	bind_file(p, BUF_BYTES);
-	CHECK(info.file_extents >= FILE_BYTES / CHUNK / 2, "only %llu extents",
-	      (unsigned long long)info.file_extents);
 	/* All of it, and all of it elsewhere. */
 	read_in(false, 0, 0, FILE_BYTES);
 	write_out(true, 0, 4096 * 3, FILE_BYTES);
 	for (int i = 0; i < ROUNDS; i++) {
 		u64 most = i % 3 ? 70 * KiB : FILE_BYTES - info.lba_bytes;
-		u64 len = rng_step(&rng, info.file_align, most, info.file_align);
-		u64 pos = rng_step(&rng, 0, FILE_BYTES - len, info.file_align);
+		u64 align = i & 1 ? info.read_align : info.write_align;
+		u64 len = rng_step(&rng, align, ROUND_DOWN(most, align), align);
+		u64 pos = rng_step(&rng, 0, ROUND_DOWN(FILE_BYTES - len, align), align);
 		u64 off = rng_step(&rng, 0, BUF_BYTES - len, info.buf_align);
 
 		if (i & 1)
@@ -201,15 +200,14 @@ static void files_of_any_size_end_where_they_end(const void *arg)
 		buf_check(&buf, 4096 + bytes, BUF_BYTES - 4096 - bytes, guard, 4096 + bytes);
 
 		/* Nothing is behind the end, and nothing can be put there. */
-		for (u64 at = ROUND_UP(bytes, info.file_align); at < 3 * MiB;
-		     at += ROUND_UP(MiB, info.file_align)) {
+		for (u64 at = ROUND_UP(bytes, info.write_align); at < 3 * MiB; at += MiB) {
 			CHECK_EQ(ask(use_ring, DMABUF_RW_OP_READ, at, 0, 4096), 0);
 			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, at, 0, 4096), ENOSPC);
 		}
 		buf_check(&buf, 4096 + bytes, BUF_BYTES - 4096 - bytes, guard, 4096 + bytes);
 
 		/* A write over the end is short. */
-		part = ROUND_DOWN(rng_below(&rng, bytes), info.file_align);
+		part = ROUND_DOWN(rng_below(&rng, bytes), info.write_align);
 		tag = next_tag++;
 		buf_fill(&buf, 0, MiB + 64 * KiB, tag, part);
 		CHECK_EQ(ask(use_ring, DMABUF_RW_OP_WRITE, part, 0, MiB + 64 * KiB),
@@ -269,15 +267,15 @@ static void bind_tells_what_it_found(const void *arg)
 	CHECK_EQ(info.flags & can, can);
 	CHECK_EQ(info.file_bytes, FILE_BYTES);
 	CHECK_EQ(info.lba_bytes, fs.disk.lba);
-	CHECK_EQ(info.file_align, raw.file_align);
+	CHECK_EQ(info.read_align, raw.read_align);
+	CHECK_EQ(info.write_align, raw.write_align);
 	CHECK_EQ(info.buf_align, raw.buf_align);
 	CHECK_EQ(info.max_cmd_bytes, raw.max_cmd_bytes);
 	CHECK_EQ(info.paths, raw.paths);
 	CHECK_EQ(info.nvme_pci, raw.nvme_pci);
 	CHECK_EQ(info.mem_class, raw.mem_class);
-	/* Extents that the file system tells one by one may be neighbours on the disk. */
-	CHECK(info.file_extents > 1 && info.file_extents <= file_extents(fd) + 1,
-	      "%llu of %u", (unsigned long long)info.file_extents, file_extents(fd));
+	/* Nothing has been looked up. */
+	CHECK_EQ(info.file_extents, 0);
 	CHECK(info.metadata_bytes > raw.metadata_bytes, "%llu, raw %llu",
 	      (unsigned long long)info.metadata_bytes,
 	      (unsigned long long)raw.metadata_bytes);
@@ -288,7 +286,11 @@ static void bind_tells_what_it_found(const void *arg)
 	bind_file(p, BUF_BYTES);
 	CHECK_EQ(info.flags & can, DMABUF_RW_INFO_CAN_READ);
 	FAILS(ask(false, DMABUF_RW_OP_WRITE, 0, 0, 4096), EACCES);
-	CHECK_EQ(ask(true, DMABUF_RW_OP_READ, 0, 0, 4096), 4096);
+	CHECK_EQ(ask(true, DMABUF_RW_OP_READ, 0, 0, FILE_BYTES), FILE_BYTES);
+	/* Extents that the file system tells one by one may be neighbours on the disk. */
+	OK(drw_info(binding, &info));
+	CHECK(info.file_extents > 1 && info.file_extents <= file_extents(fd),
+	      "%llu of %u", (unsigned long long)info.file_extents, file_extents(fd));
 	unbind();
 	close(fd);
 	fs_finish(&fs);
@@ -334,4 +336,6 @@ static void add(void)
 	}
 }
 
-const struct program program = { "file_roundtrip", add };
+const struct program program = {
+	"file_roundtrip", add, .machines = MACHINES_ALL, .debug = true,
+};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * file_unwritten.c - blocks that a file owns but that have never been written, and holes
- * where they are allowed: nothing of what the disk held before comes out.
+ * file_unwritten.c - holes, and blocks that a file owns but that have never been written:
+ * nothing of what the disk held before comes out.
  *
  * The disk is full of a pattern before the file system is made. What has been written and
  * what has not is asked from the file system (FIEMAP): it may write zeros to unwritten
@@ -9,8 +9,10 @@
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "data.h"
@@ -135,7 +137,8 @@ static void unwritten_file_gives_ENXIO_and_no_old_bytes(const void *arg)
 			guard_buffer();
 			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, 0, 0, bytes), ENXIO);
 			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 512), ENXIO);
-			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, bytes - 1, 0, 1), ENXIO);
+			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, ROUND_DOWN(bytes - 1, 512), 0,
+				  512), ENXIO);
 		}
 		OK(drw_info(binding, &info));
 		CHECK_EQ(info.read_bytes, 0);
@@ -167,17 +170,18 @@ static void transfer_ends_before_what_was_never_written(const void *arg)
 	bind_file();
 	read_and_check(false, 0, 0, bytes);
 	for (int i = 0; i < 40; i++) {
-		at = rng_step(&rng, 0, bytes - 1, info.file_align);
-		len = rng_step(&rng, info.file_align, i & 2 ? 4096 : 256 * KiB,
-			       info.file_align);
+		at = rng_step(&rng, 0, bytes - 1, info.read_align);
+		len = rng_step(&rng, info.read_align, i & 2 ? 4096 : 256 * KiB,
+			       info.read_align);
 		read_and_check(i & 1, at, rng_below(&rng, 1000) * 4, len);
 	}
 	/* The same for writes; what is behind the end of what was written stays so. */
 	for (int i = 0; i < 16; i++) {
 		s64 want, got;
 
-		at = rng_step(&rng, 0, bytes - 1, info.file_align);
-		len = rng_step(&rng, info.file_align, 256 * KiB, info.file_align);
+		at = rng_step(&rng, 0, ROUND_DOWN(bytes - 1, info.write_align),
+			      info.write_align);
+		len = rng_step(&rng, info.write_align, 256 * KiB, info.write_align);
 		want = expected(at, len);
 		before = file_written(fd, at, bytes);
 		file_get(fd, 0, should, bytes);
@@ -213,12 +217,10 @@ static void blocks_behind_the_end_are_out_of_reach(const void *arg)
 		CHECK_EQ(ask(use_ring, DMABUF_RW_OP_READ, 128 * KiB, 0, 4096), 0);
 		FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, 128 * KiB, 0, 4096), ENOSPC);
 	}
-	close(binding);
 	CHECK_EQ(file_bytes(fd), bytes);
 	/* Still so when the file grows into them. */
 	SYS(ftruncate(fd, 300 * KiB));
 	SYS(fsync(fd));
-	bind_file();
 	for (int i = 0; i < 12; i++)
 		read_and_check(i & 1, rng_below(&rng, 300 * KiB / 512) * 512, 0, 64 * KiB);
 	close(binding);
@@ -233,21 +235,20 @@ static void what_is_written_later_can_be_read_then(const void *arg)
 	fd = file_make_unwritten(&fs, "f", bytes);
 	bind_file();
 	read_and_check(false, 0, 0, 4096);
-	CHECK(pwrite(fd, mem, 4096, 0) == -1 && errno == ETXTBSY, "%d", errno);
-	close(binding);
 	file_fill(fd, 0, bytes, 3);
-	/* Not even flushed: binding sees to it. */
-	bind_file();
+	/* Not even flushed: the transfer sees to it. */
 	for (int use_ring = 0; use_ring <= 1; use_ring++) {
 		guard_buffer();
 		CHECK_EQ(ask(use_ring, DMABUF_RW_OP_READ, 0, 0, bytes), bytes);
 		buf_check(&buf, 0, bytes, 3, 0);
 	}
-	close(binding);
 	/* And what is punched out cannot be read any more. */
 	SYS(fallocate(fd, FALLOC_FL_ZERO_RANGE, 64 * KiB, 64 * KiB));
 	SYS(fsync(fd));
-	bind_file();
+	read_and_check(true, 64 * KiB, 0, 64 * KiB);
+	SYS(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 128 * KiB, 8192));
+	SYS(fsync(fd));
+	read_and_check(false, 120 * KiB, 0, 64 * KiB);
 	for (int i = 0; i < 12; i++)
 		read_and_check(i & 1, rng_below(&rng, bytes / 512) * 512, 0, 100 * KiB);
 	close(binding);
@@ -279,10 +280,9 @@ static void unwritten_last_page_is_not_read(const void *arg)
 	fs_finish(&fs);
 }
 
-static void holes_are_ENXIO_where_they_are_allowed(const void *arg)
+static void holes_are_ENXIO(const void *arg)
 {
 	const u64 bytes = MiB + 4097;
-	struct dmabuf_rw_bind why;
 	u64 at, len;
 
 	open_all(arg);
@@ -293,17 +293,15 @@ static void holes_are_ENXIO_where_they_are_allowed(const void *arg)
 	/* Some that is allocated only. */
 	SYS(fallocate(fd, 0, 512 * KiB, 40 * KiB));
 	SYS(fsync(fd));
-	FAILS(drw_bind_why(buf.fd, fd, 0, &why), EOPNOTSUPP);
-	CHECK_EQ(why.reason, DMABUF_RW_REASON_HOLE);
-	CHECK(!file_is_pinned(fd), "a failed bind has left the pin");
-
-	binding = OK(drw_bind_why(buf.fd, fd, DMABUF_RW_BIND_SPARSE, NULL));
-	OK(drw_info(binding, &info));
+	bind_file();
 	CHECK_EQ(info.file_bytes, bytes);
 	for (int i = 0; i < 30; i++) {
-		at = rng_step(&rng, 0, bytes - 1, info.file_align);
-		len = rng_step(&rng, info.file_align, 256 * KiB, info.file_align);
+		at = rng_step(&rng, 0, bytes - 1, info.read_align);
+		len = rng_step(&rng, info.read_align, 256 * KiB, info.read_align);
 		read_and_check(i & 1, at, 512, len);
+		at = rng_step(&rng, 0, ROUND_DOWN(bytes - 1, info.write_align),
+			      info.write_align);
+		len = rng_step(&rng, info.write_align, 256 * KiB, info.write_align);
 		buf_fill(&buf, 0, len, 50 + i, at);
 		file_get(fd, 0, should, bytes);
 		s64 want = expected(at, len);
@@ -314,15 +312,85 @@ static void holes_are_ENXIO_where_they_are_allowed(const void *arg)
 		file_get(fd, 0, mem, bytes);
 		data_check("file", mem, should, bytes, 0);
 	}
-	/* Where it has blocks everywhere, allowing holes changes nothing. */
-	close(binding);
-	close(fd);
-	fd = file_make(&fs, "g", bytes, 7);
-	binding = OK(drw_bind_why(buf.fd, fd, DMABUF_RW_BIND_SPARSE, NULL));
-	CHECK_EQ(ask(true, DMABUF_RW_OP_READ, 0, 0, bytes), bytes);
-	buf_check(&buf, 0, bytes, 7, 0);
 	close(binding);
 	finish();
+}
+
+static void empty_files_have_nothing(const void *arg)
+{
+	open_all(arg);
+	fd = fs_open(&fs, "f", O_RDWR | O_CREAT);
+	bind_file();
+	CHECK_EQ(info.file_bytes, 0);
+	for (int behind = 0; behind <= 1; behind++) {
+		for (int use_ring = 0; use_ring <= 1; use_ring++) {
+			CHECK_EQ(ask(use_ring, DMABUF_RW_OP_READ, 0, 0, 4096), 0);
+			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 4096), ENOSPC);
+		}
+		/* Blocks, but no byte. */
+		SYS(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 8192));
+	}
+	/* It grows while it is bound. */
+	file_fill(fd, 0, 10000, 1);
+	for (int use_ring = 0; use_ring <= 1; use_ring++)
+		read_and_check(use_ring, 0, 512, 64 * KiB);
+	OK(drw_info(binding, &info));
+	CHECK_EQ(info.file_bytes, 10000);
+	close(binding);
+	finish();
+}
+
+/* So that a user learns at once that all will have to go through memory. */
+static void files_without_a_block_that_can_be_used_are_told_of(const void *arg)
+{
+	bool xfs = !strcmp(arg, "xfs");
+
+	open_all(arg);
+	fd = file_make_unwritten(&fs, "u", 256 * KiB);
+	bind_file();
+	CHECK_EQ(!!(info.flags & DMABUF_RW_INFO_NO_BLOCKS), xfs);
+	close(binding);
+	close(fd);
+	fd = fs_open(&fs, "s", O_RDWR | O_CREAT);
+	SYS(ftruncate(fd, 256 * KiB));
+	bind_file();
+	CHECK_EQ(info.flags & DMABUF_RW_INFO_NO_BLOCKS, 0, "it has no block at all");
+	close(binding);
+	close(fd);
+	fd = file_make(&fs, "f", 256 * KiB, 1);
+	bind_file();
+	CHECK_EQ(info.flags & DMABUF_RW_INFO_NO_BLOCKS, 0);
+	close(binding);
+	finish();
+}
+
+static void clones_are_ENXIO(const void *arg)
+{
+	int g;
+
+	mem = data_alloc(2 * MiB);
+	should = data_alloc(2 * MiB);
+	fs_make(&fs, "xfs", ROLE, 0, "-m reflink=1", "");
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	drw_ring(&ring, 4, 0);
+	fd = file_make(&fs, "f", 256 * KiB, 1);
+	g = fs_open(&fs, "g", O_RDWR | O_CREAT);
+	SYS(ioctl(g, FICLONE, fd));
+	for (int i = 0; i < 2; i++) {
+		bind_file();
+		CHECK(info.flags & DMABUF_RW_INFO_NO_BLOCKS);
+		for (int use_ring = 0; use_ring <= 1; use_ring++) {
+			guard_buffer();
+			FAILS(ask(use_ring, DMABUF_RW_OP_READ, 0, 0, 8192), ENXIO);
+			FAILS(ask(use_ring, DMABUF_RW_OP_WRITE, 0, 0, 8192), ENXIO);
+			check_buffer(0, 0, 0);
+		}
+		close(binding);
+		/* The clone, after its original. */
+		close(fd);
+		fd = g;
+	}
+	fs_finish(&fs);
 }
 
 static void add(void)
@@ -335,8 +403,11 @@ static void add(void)
 		TEST_OF_KIND(i, blocks_behind_the_end_are_out_of_reach);
 		TEST_OF_KIND(i, what_is_written_later_can_be_read_then);
 		TEST_OF_KIND(i, unwritten_last_page_is_not_read);
-		TEST_OF_KIND(i, holes_are_ENXIO_where_they_are_allowed);
+		TEST_OF_KIND(i, holes_are_ENXIO);
+		TEST_OF_KIND(i, empty_files_have_nothing);
+		TEST_OF_KIND(i, files_without_a_block_that_can_be_used_are_told_of);
 	}
+	test_add(clones_are_ENXIO, NULL, "clones_are_ENXIO.xfs");
 }
 
-const struct program program = { "file_unwritten", add };
+const struct program program = { "file_unwritten", add, .machines = MACHINES_IOMMU_OR_NOT };

@@ -15,6 +15,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "trace.h"
 
 #define BUF_BYTES	(1 * MiB)
 #define AT		(8 * MiB)
@@ -371,6 +372,133 @@ static void other_drives_do_not_notice(const void *arg)
 	mock_check_clean(&buf);
 }
 
+/*
+ * The drive has few places to log failed commands, and a bind can be repeated by anybody who
+ * may bind at all.
+ */
+static void drive_is_tested_once_for_each_driver(const void *arg)
+{
+	static struct trace_event events[4096];
+	unsigned int nr, behind = 0;
+
+	open_all();
+	close(binding);
+	for (int round = 0; round < 2; round++) {
+		close(disk.fd);
+		unbind_driver();
+		bind_driver();
+		disk_relink("drw-plug", 1);
+		disk_open(&disk, "plug512");
+		trace_start(&disk);
+		for (int i = 0; i < 50; i++)
+			close(OK(drw_bind(buf.fd, disk.fd)));
+		nr = trace_stop(events, ARRAY_SIZE(events));
+		for (unsigned int i = 0; i < nr; i++)
+			behind += !events[i].end && events[i].lba >= disk.bytes / disk.lba;
+		note("%u reads, %u of them behind the end", trace_count(events, nr, false),
+		     behind);
+		CHECK(trace_count(events, nr, false) <= 8, "for 50 binds");
+	}
+	CHECK(behind <= 2, "%u commands that fail", behind);
+	mock_check_clean(&buf);
+}
+
+/*
+ * A controller owns the commands that it was given until a reset has disabled it, so an
+ * invalidation may have to wait for that, but for nothing that waits for the reset's end.
+ */
+
+#define BATCH	32
+
+static bool batched;
+
+static void *load_in_batches(void *arg)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	drw_ring(&ring, BATCH, 0);
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		for (int i = 0; i < BATCH; i++) {
+			drw_prep(io_uring_get_sqe(&ring), binding, DMABUF_RW_URING_READ,
+				 AT + i * 4096, i * 4096, 4096, 0);
+			if (!batched)
+				CHECK_EQ(io_uring_submit(&ring), 1);
+		}
+		if (batched)
+			CHECK_EQ(io_uring_submit(&ring), BATCH);
+		for (int i = 0; i < BATCH; i++) {
+			OK(io_uring_wait_cqe(&ring, &cqe));
+			CHECK_EQ(cqe->res, 4096);
+			io_uring_cqe_seen(&ring, cqe);
+		}
+		__atomic_add_fetch(&good, BATCH, __ATOMIC_RELAXED);
+	}
+	io_uring_queue_exit(&ring);
+	return NULL;
+}
+
+static u64 longest_reset;
+
+static void *reset_again_and_again(void *arg)
+{
+	const char *name = arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		u64 start = now_us();
+
+		OK(spit("1", name));
+		longest_reset = MAX(longest_reset, now_us() - start);
+		usleep(20000);
+	}
+	return NULL;
+}
+
+static void moves_wait_no_longer_than_a_reset(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES };
+	struct mock_invalidate inv = {};
+	pthread_t loaders[2], resetter;
+	u64 sum = 0, most = 0, slow = 0;
+	char name[128];
+	int n;
+
+	batched = arg;
+	open_all();
+	close(binding);
+	buf_create_mock(&buf, &args);
+	binding = OK(drw_bind(buf.fd, disk.fd));
+	for (n = 0; n < 100; n++) {
+		snprintf(name, sizeof(name), "/sys/bus/pci/devices/%s/nvme/nvme%d/reset_controller",
+			 pci, n);
+		if (!access(name, F_OK))
+			break;
+	}
+	stop = false;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&loaders[i], NULL, load_in_batches, NULL);
+	pthread_create(&resetter, NULL, reset_again_and_again, name);
+	n = 0;
+	for (u64 end = now_us() + 10000000; now_us() < end; n++) {
+		OK(mock_invalidate(&buf, MOCK_INV_MOVE | MOCK_INV_FORCE, &inv));
+		sum += inv.callback_us;
+		most = MAX(most, inv.callback_us);
+		slow += inv.callback_us > 20000;
+		usleep(3000 + n % 7 * 1000);
+	}
+	stop = true;
+	pthread_join(resetter, NULL);
+	for (int i = 0; i < 2; i++)
+		pthread_join(loaders[i], NULL);
+	CHECK(most < longest_reset + 5000000, "%llu ms", (unsigned long long)most / 1000);
+	note("%d moves, %llu transfers, resets up to %llu us; callbacks: average %llu us, "
+	     "longest %llu us, %llu over 20 ms",
+	     n, (unsigned long long)good, (unsigned long long)longest_reset,
+	     (unsigned long long)sum / n, (unsigned long long)most, (unsigned long long)slow);
+	close(binding);
+	mock_check_clean(&buf);
+}
+
 static void add(void)
 {
 	test_limit(90);
@@ -385,6 +513,13 @@ static void add(void)
 	TEST(drive_goes_while_polled_transfers_wait);
 	TEST(controller_reset_loses_nothing);
 	TEST(other_drives_do_not_notice);
+	TEST(drive_is_tested_once_for_each_driver);
+	test_add(moves_wait_no_longer_than_a_reset, NULL,
+		 "moves_wait_no_longer_than_a_reset.single");
+	test_add(moves_wait_no_longer_than_a_reset, "b",
+		 "moves_wait_no_longer_than_a_reset.batched");
 }
 
-const struct program program = { "hotplug", add };
+const struct program program = {
+	"hotplug", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

@@ -528,6 +528,38 @@ static void no_fence_is_published(const void *arg)
 	close_all();
 }
 
+static void *bind_to(void *arg)
+{
+	*(int *)arg = drw_bind(buf.fd, disk.fd);
+	return NULL;
+}
+
+/* Its attach lasts; other buffers are bound and unbound for the same drive meanwhile. */
+static void slow_exporter_delays_nobody_else(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES };
+	pthread_t thread;
+	struct buf other;
+	u64 start;
+	int b;
+
+	disk_open(&disk, "priv512");
+	buf_create_mock(&buf, &args);
+	buf_create_mock(&other, &args);
+	OK(mock_fault(&buf, (struct mock_fault){ .attach_ms = 4000 }));
+	pthread_create(&thread, NULL, bind_to, &binding);
+	usleep(200000);
+	start = now_us();
+	b = OK(drw_bind(other.fd, disk.fd));
+	CHECK_EQ(drw_read(b, AT, 0, 4096), 4096);
+	close(b);
+	CHECK(now_us() - start < 2000000, "%llu ms", (unsigned long long)(now_us() - start) / 1000);
+	mock_check_clean(&other);
+	pthread_join(thread, NULL);
+	OK(binding);
+	close_all();
+}
+
 static void add(void)
 {
 	test_limit(90);
@@ -559,6 +591,9 @@ static void add(void)
 	test_add(revocation_under_load_stops_all, "mp512",
 		 "revocation_under_load_stops_all.mp512");
 	TEST(no_fence_is_published);
+	TEST(slow_exporter_delays_nobody_else);
 }
 
-const struct program program = { "invalidate", add };
+const struct program program = {
+	"invalidate", add, .machines = MACHINES_IOMMU_OR_NOT, .debug = true,
+};

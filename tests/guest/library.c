@@ -79,7 +79,7 @@ static void calls_that_wait_go_both_ways(const void *exporter)
 	disk_fill(&j.disk, j.at, len, 1, 0);
 	CHECK_EQ(dmabuf_rw_read(j.binding, j.at, 0, len, 0, &result), len);
 	CHECK_EQ(result.error, 0);
-	CHECK_EQ(result.path, DMABUF_RW_PATH_DIRECT);
+	CHECK_EQ(result.path, DMABUF_RW_PATH_MODULE);
 	CHECK_EQ(result.direct_bytes, len);
 	buf_check(&j.buf, 0, len, 1, 0);
 
@@ -163,7 +163,7 @@ static void queue_moves_every_block(const void *arg)
 			for (int i = 0; i < n; i++) {
 				CHECK_EQ(done[i].bytes, block);
 				CHECK_EQ(done[i].error, 0);
-				CHECK_EQ(done[i].path, DMABUF_RW_PATH_DIRECT);
+				CHECK_EQ(done[i].path, DMABUF_RW_PATH_MODULE);
 			}
 		}
 		CHECK_EQ(dmabuf_rw_queue_pending(queue), 0);

@@ -372,7 +372,7 @@ static void without_io_uring_a_queue_makes_system_calls(const void *arg)
 	CHECK_EQ(dmabuf_rw_queue_reap(queue, done, 16, 16, NULL), 16);
 	for (int i = 0; i < 16; i++) {
 		CHECK_EQ(done[i].bytes, MiB);
-		CHECK_EQ(done[i].path, DMABUF_RW_PATH_DIRECT);
+		CHECK_EQ(done[i].path, DMABUF_RW_PATH_MODULE);
 	}
 	buf_check(&buf, 0, LEN, 1, 0);
 	dmabuf_rw_queue_destroy(queue);

@@ -438,4 +438,6 @@ static void add(void)
 	TEST(fdinfo_can_be_read_during_transfers);
 }
 
-const struct program program = { "lifetime", add };
+const struct program program = {
+	"lifetime", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

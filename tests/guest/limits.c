@@ -225,4 +225,4 @@ static void add(void)
 	TEST(four_GiB_of_pieces_end_with_the_device);
 }
 
-const struct program program = { "limits", add };
+const struct program program = { "limits", add, .machines = MACHINES_EACH_KIND };

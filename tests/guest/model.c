@@ -451,4 +451,4 @@ static void add(void)
 			 "random_transfers_agree_with_the_model.%s", sizes[i].role);
 }
 
-const struct program program = { "model", add };
+const struct program program = { "model", add, .machines = MACHINES_IOMMU_OR_NOT };

@@ -424,12 +424,49 @@ static void binding_survives_many_returns(const void *arg)
 	close_all();
 }
 
+static void *bind_to(void *arg)
+{
+	*(int *)arg = drw_bind(buf.fd, disk.fd);
+	return NULL;
+}
+
+/*
+ * A bind finds two paths, and one of them goes while it is at the first: nothing may be made
+ * for a device that has lost its driver.
+ */
+static void path_goes_while_a_bind_lasts(const void *arg)
+{
+	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES };
+	int path = *(const int *)arg;
+	pthread_t thread;
+
+	open_all("mp512");
+	close(binding);
+	buf_create_mock(&buf, &args);
+	OK(mock_fault(&buf, (struct mock_fault){ .attach_ms = 8000 }));
+	pthread_create(&thread, NULL, bind_to, &binding);
+	usleep(500000);
+	OK(spit("1", "/sys/bus/pci/devices/%s/remove", pci[path]));
+	pthread_join(thread, NULL);
+	OK(binding);
+	CHECK_EQ(info().paths, 1);
+	check_works(1);
+	close_all();
+	OK(spit("1", "/sys/bus/pci/rescan"));
+	disk_relink("drw-mp", 2);
+	wait_kernel_paths(2);
+}
+
 static void add(void)
 {
+	static const int both[] = { 0, 1 };
+
 	test_limit(120);
 	TEST(head_is_bound_by_all_its_paths);
 	test_add(path_goes_while_idle, "mp512", "path_goes_while_idle.mp512");
 	test_add(path_goes_while_idle, "mp4kp1", "path_goes_while_idle.mp4kp1");
+	test_add(path_goes_while_a_bind_lasts, &both[0], "path_goes_while_a_bind_lasts.first");
+	test_add(path_goes_while_a_bind_lasts, &both[1], "path_goes_while_a_bind_lasts.second");
 	TEST(binding_finds_paths_that_come_later);
 	test_add(paths_go_and_come_under_load, "mp512", "paths_go_and_come_under_load.mp512");
 	TEST(controllers_reset_under_load);
@@ -440,4 +477,6 @@ static void add(void)
 	TEST(removed_head_is_ENODEV);
 }
 
-const struct program program = { "multipath", add };
+const struct program program = {
+	"multipath", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

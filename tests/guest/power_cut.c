@@ -19,6 +19,9 @@
  *   cut stored N	it has been committed
  *   cut flushed N	and the drive's cache was flushed once more, in case that it ignores
  *			that the journal's last write is forced
+ *   cut grow N		a file is about to be emptied and written by write(2)
+ *   cut grown N	a forced store into it has been acknowledged, and the drive's cache was
+ *			flushed: it has its blocks, its size and its bytes from then on
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,6 +37,7 @@
 #include "data.h"
 #include "disk.h"
 #include "drw.h"
+#include "require.h"
 
 #define LOG_FILE	"/root/cut.log"
 #define MAX_BATCHES	100000U
@@ -47,16 +51,19 @@
 #define NEW_FILES	2			/* those that are stored anew */
 #define NEW_BYTES	(200 * KiB)
 #define NEW_EVERY	2			/* batches */
+#define GROW_EVERY	5			/* batches */
+#define GROW_BYTES	(64 * KiB)
+#define GROW_FILES	2			/* of a system, in turns */
 #define TEMPORARY	".dmabuf-rw-"		/* what the library's names begin with */
 
 struct system {
 	const char *fs, *role, *mkfs;
-	u32 number;
+	u32 number, lba;
 };
 
 static const struct system systems[] = {
-	{ "ext4", "priv512p1", "-F -b 4096 -E nodiscard", 0 },
-	{ "xfs", "priv4kp1", "-f -K", 1 },
+	{ "ext4", "priv512p1", "-F -b 4096 -E nodiscard", 0, 512 },
+	{ "xfs", "priv4kp1", "-f -K", 1, 4096 },
 };
 
 struct store {
@@ -109,11 +116,14 @@ static void draw_batch(struct batch *b, u64 boot, u64 number)
 	b->nr = 0;
 	while (want--) {
 		struct store *s = &b->stores[b->nr];
+		u64 lba = systems[b->system].lba;
 		bool apart = true;
 
 		s->file = rng_below(&rng, FILES);
-		s->len = 1 + rng_below(&rng, rng_below(&rng, 3) ? 3000 : STORE_BYTES);
-		s->pos = rng_below(&rng, FILE_BYTES - s->len + 1);
+		s->len = rng_step(&rng, lba, rng_below(&rng, 3) ? 4096 : STORE_BYTES, lba);
+		s->pos = rng_step(&rng, 0, ROUND_DOWN(FILE_BYTES, lba), lba);
+		/* The last one ends with the file. */
+		s->len = MIN(s->len, FILE_BYTES - s->pos);
 		s->buf_off = b->nr * SLOT + rng_below(&rng, SLOT - s->len);
 		s->tag = boot << 48 | number << 8 | b->nr;
 		/* Stores that run together touch no LBA in common. */
@@ -154,7 +164,7 @@ static void draw_new(struct new_file *f, u64 boot, u64 number)
 static void mount_system(struct mounted *m, const struct system *s)
 {
 	if (!strcmp(s->fs, "xfs"))
-		CHECK_EQ(sh("modprobe xfs"), 0);
+		require_filesystem("xfs");
 	disk_open(&m->disk, s->role);
 	snprintf(m->at, sizeof(m->at), "/tmp/%s", s->fs);
 	SYS(mkdir(m->at, 0700) && errno != EEXIST ? -1 : 0);
@@ -289,6 +299,47 @@ static void store_anew(u64 boot, u64 number)
 	say("cut flushed %llu\n", (unsigned long long)number);
 }
 
+static u64 grow_tag(u64 boot, u64 number, bool store)
+{
+	return boot << 48 | 0xfeULL << 40 | number << 1 | store;
+}
+
+static u32 grow_system(u64 number)
+{
+	return number / GROW_EVERY % ARRAY_SIZE(systems);
+}
+
+static u32 grow_file(u64 number)
+{
+	return number / GROW_EVERY / ARRAY_SIZE(systems) % GROW_FILES;
+}
+
+/*
+ * What write(2) has put into the file is on no disk yet when it is stored into. A forced store
+ * is worth nothing unless the file's blocks and size are durable with it.
+ */
+static void grow(u64 boot, u64 number)
+{
+	struct mounted *m = &mounted[grow_system(number)];
+	char path[64];
+	int fd, b;
+
+	say("cut grow %llu\n", (unsigned long long)number);
+	snprintf(path, sizeof(path), "%s/grow%u", m->at, grow_file(number));
+	fd = SYS(open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+	SYS(fsync(fd));
+	data_fill(content, GROW_BYTES, grow_tag(boot, number, false), 0);
+	CHECK_EQ(pwrite(fd, content, GROW_BYTES, 0), GROW_BYTES);
+	b = OK(drw_bind(buf.fd, fd));
+	buf_fill(&buf, 0, GROW_BYTES, grow_tag(boot, number, true), 0);
+	CHECK_EQ(drw_io(b, DMABUF_RW_OP_WRITE, 0, 0, GROW_BYTES, DMABUF_RW_IO_FUA), GROW_BYTES);
+	/* In case that the drive ignores that the journal's last write is forced. */
+	SYS(fsync(m->disk.fd));
+	say("cut grown %llu\n", (unsigned long long)number);
+	close(b);
+	close(fd);
+}
+
 static void stores_run_until_the_cut(const void *arg)
 {
 	u64 boot = variable("DRW_CUT_BOOT");
@@ -309,6 +360,8 @@ static void stores_run_until_the_cut(const void *arg)
 			churn(n);
 		if (n % NEW_EVERY == 0)
 			store_anew(boot, n);
+		if (n % GROW_EVERY == 0)
+			grow(boot, n);
 	}
 	FAIL("the machine was not cut");
 }
@@ -317,6 +370,8 @@ static void stores_run_until_the_cut(const void *arg)
 
 static bool forced[MAX_BATCHES], synced[MAX_BATCHES];
 static bool begun_new[MAX_BATCHES], durable_new[MAX_BATCHES];
+static u64 last_grow[ARRAY_SIZE(systems)][GROW_FILES];
+static u64 last_grown[ARRAY_SIZE(systems)][GROW_FILES];
 static bool trust_forced;
 
 /* Number of the last batch that began. */
@@ -337,6 +392,10 @@ static u64 read_log(void)
 			forced[number] = trust_forced;
 		else if (!strcmp(what, "synced"))
 			synced[number] = true;
+		else if (!strcmp(what, "grow"))
+			last_grow[grow_system(number)][grow_file(number)] = number;
+		else if (!strcmp(what, "grown"))
+			last_grown[grow_system(number)][grow_file(number)] = number;
 		else if (!strcmp(what, "store"))
 			begun_new[number] = true;
 		else if (!strcmp(what, "flushed") || (!strcmp(what, "stored") && trust_forced))
@@ -557,6 +616,47 @@ static void stored_files_are_old_or_new(const void *arg)
 	     (unsigned long long)durable[0], (unsigned long long)durable[1], left);
 }
 
+static void check_grown(const struct system *s, u64 number)
+{
+	static u8 *got, *want;
+	u64 boot = variable("DRW_CUT_BOOT") - 1;
+	char path[64];
+	struct stat st;
+	int fd;
+
+	got = got ?: data_alloc(GROW_BYTES);
+	want = want ?: data_alloc(GROW_BYTES);
+	snprintf(path, sizeof(path), "%s/grow%u", mounted[s->number].at, grow_file(number));
+	fd = SYS(open(path, O_RDONLY | O_DIRECT | O_CLOEXEC));
+	SYS(fstat(fd, &st));
+	CHECK_EQ(st.st_size, GROW_BYTES, "number %llu", (unsigned long long)number);
+	CHECK_EQ(pread(fd, got, GROW_BYTES, 0), GROW_BYTES);
+	data_fill(want, GROW_BYTES, grow_tag(boot, number, true), 0);
+	data_check(path, got, want, GROW_BYTES, 0);
+	close(fd);
+}
+
+static void forced_stores_have_blocks(const void *arg)
+{
+	const struct system *s = arg;
+	u32 nr = 0;
+
+	read_log();
+	mount_system(&mounted[s->number], s);
+	for (u32 i = 0; i < GROW_FILES; i++) {
+		u64 number = last_grown[s->number][i];
+
+		/* Another one that began later may have emptied it. */
+		if (!number || last_grow[s->number][i] != number)
+			continue;
+		check_grown(s, number);
+		nr++;
+	}
+	SYS(umount(mounted[s->number].at));
+	if (!nr)
+		skip("the machine was cut before one had been acknowledged");
+}
+
 static void mounts_and_checks_clean(const void *arg)
 {
 	const struct system *s = arg;
@@ -582,6 +682,8 @@ static void add(void)
 			 systems[i].fs);
 		test_add(forced_stores_are_there, &systems[i], "%s_has_what_was_forced",
 			 systems[i].fs);
+		test_add(forced_stores_have_blocks, &systems[i],
+			 "%s_has_the_blocks_of_what_was_forced", systems[i].fs);
 		test_add(stored_files_are_old_or_new, &systems[i],
 			 "%s_has_stored_files_old_or_new_as_a_whole", systems[i].fs);
 	}

@@ -190,8 +190,11 @@ static void bind_tells_what_it_found(const void *arg)
 	CHECK_EQ(r.info.file_bytes, r.disk.bytes);
 	CHECK_EQ(r.info.lba_bytes, r.disk.lba);
 	/* Only a list that can leave out bytes can leave out parts of LBAs. */
-	CHECK_EQ(r.info.file_align, r.info.buf_align == 1 ? 1 :
+	CHECK_EQ(r.info.read_align, r.info.buf_align == 1 ? 1 :
 		 r.info.flags & DMABUF_RW_INFO_SGL ? 4 : r.disk.lba);
+	CHECK_EQ(r.info.write_align, r.disk.lba);
+	CHECK_EQ(r.info.flags & DMABUF_RW_INFO_NO_BLOCKS, 0);
+	CHECK_EQ(r.info.nvme_domain, r.info.nvme_pci >> 16);
 	CHECK_EQ(r.info.flags & DMABUF_RW_INFO_REGULAR, 0);
 	CHECK_EQ(r.info.file_extents, 0);
 	CHECK(r.info.buf_align && r.info.buf_align <= r.disk.lba, "%u", r.info.buf_align);
@@ -250,4 +253,4 @@ static void add(void)
 				 exporters[e], e & 1 ? "priv4k" : "mp512");
 }
 
-const struct program program = { "roundtrip", add };
+const struct program program = { "roundtrip", add, .machines = MACHINES_ALL, .debug = true };

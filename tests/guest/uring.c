@@ -563,7 +563,7 @@ static void unaligned_ring_transfers_do_not_disturb_others(const void *arg)
 	const u32 odd = 4095;
 
 	open_all("priv512", 64, 0);
-	if (info.file_align > 1)
+	if (info.read_align > 1)
 		skip("this drive takes whole LBAs only");
 	disk_fill(&disk, AT, MiB, 1, 0);
 	buf_fill(&buf, 0, BUF_BYTES, 2, 0);
@@ -641,4 +641,4 @@ static void add(void)
 	TEST(unaligned_ring_results_without_SGLs_are_EDOM);
 }
 
-const struct program program = { "uring", add };
+const struct program program = { "uring", add, .machines = MACHINES_EACH_KIND, .debug = true };

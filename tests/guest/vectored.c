@@ -253,7 +253,7 @@ static void bad_pieces_without_SGLs(const void *arg)
 	};
 
 	refuse_with_each(cases, ARRAY_SIZE(cases));
-	CHECK_EQ(info.file_align, disk.lba);
+	CHECK_EQ(info.read_align, disk.lba);
 }
 
 static void one_bad_piece_refuses_all_without_SGLs(const void *arg)
@@ -385,4 +385,6 @@ static void add(void)
 	TEST(end_of_device_cuts_pieces);
 }
 
-const struct program program = { "vectored", add };
+const struct program program = {
+	"vectored", add, .machines = MACHINES_EACH_KIND, .debug = true,
+};

@@ -34,6 +34,7 @@ enum mock_kind {
 #define MOCK_DYNAMIC	(1U << 0)	/* exporter with pin and unpin */
 #define MOCK_RDONLY	(1U << 1)	/* dma-buf file opened for reading only */
 #define MOCK_REVERSE	(1U << 2)	/* later chunks at lower addresses */
+#define MOCK_WRONLY	(1U << 3)	/* dma-buf file opened for writing only */
 
 /*
  * struct mock_create - make a buffer; the ioctl returns its dma-buf descriptor
@@ -90,6 +91,7 @@ enum mock_length {
  * struct mock_fault - how the buffer behaves from now on; all zero: well
  * @attach_errno, @map_errno: positive errno that attach and map fail with
  * @addr, @length: enum mock_addr, enum mock_length, for later maps
+ * @attach_ms: attach takes this long, with no lock held
  */
 struct mock_fault {
 	__s32 dmabuf_fd;
@@ -99,6 +101,8 @@ struct mock_fault {
 	__u64 addr_base;
 	__u32 length;
 	__u32 length_by;
+	__u32 attach_ms;
+	__u32 resv;
 };
 
 #define MOCK_INV_MOVE	(1U << 0)	/* change to a new arena of the same kind */
@@ -142,6 +146,7 @@ struct mock_storm {
  * @attached, @mapped, @pinned: out: now
  * @gap_bad:	out: bytes of the gaps of the arena in use that lost their poison
  * @left_bad:	out: bytes that were written in arenas after the buffer left them
+ * @direction:	out: enum dma_data_direction of the last map
  */
 struct mock_query {
 	__s32 dmabuf_fd;
@@ -158,6 +163,8 @@ struct mock_query {
 	__u32 chunks;
 	__u64 gap_bad;
 	__u64 left_bad;
+	__u32 direction;
+	__u32 resv1;
 };
 
 #define MOCK_IOC_CREATE		_IOW('K', 0x40, struct mock_create)

@@ -75,6 +75,7 @@ struct mock_buf {
 
 	u64 attaches, maps, unmaps, pins, invalidations, moves;
 	u32 attached, pinned;
+	u32 direction;		/* of the last map */
 	u32 mapped;
 	u32 generation;		/* of @arena */
 	u32 mapped_now;		/* mappings of this generation */

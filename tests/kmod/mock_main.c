@@ -92,7 +92,8 @@ static struct mock_buf *buf_new(const struct mock_create *args)
 
 	info.ops = args->flags & MOCK_DYNAMIC ? &mock_dynamic_ops : &mock_static_ops;
 	info.size = args->bytes;
-	info.flags = args->flags & MOCK_RDONLY ? O_RDONLY : O_RDWR;
+	info.flags = args->flags & MOCK_RDONLY ? O_RDONLY :
+		     args->flags & MOCK_WRONLY ? O_WRONLY : O_RDWR;
 	info.priv = buf;
 	buf->dmabuf = dma_buf_export(&info);
 	if (IS_ERR(buf->dmabuf)) {
@@ -124,7 +125,7 @@ static long mock_create(const void __user *user)
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
 	if (args.kind > MOCK_BAR ||
-	    args.flags & ~(MOCK_DYNAMIC | MOCK_RDONLY | MOCK_REVERSE))
+	    args.flags & ~(MOCK_DYNAMIC | MOCK_RDONLY | MOCK_WRONLY | MOCK_REVERSE))
 		return -EINVAL;
 	buf = buf_new(&args);
 	if (IS_ERR(buf))
@@ -192,6 +193,7 @@ static long mock_set_fault(struct mock_buf *buf, const struct mock_fault *req)
 {
 	if (req->addr > MOCK_ADDR_FIXED || req->length > MOCK_LENGTH_LONG ||
 	    req->attach_errno < 0 || req->attach_errno > MAX_ERRNO ||
+	    req->attach_ms > 60000 || req->resv ||
 	    req->map_errno < 0 || req->map_errno > MAX_ERRNO ||
 	    (req->length && !req->length_by))
 		return -EINVAL;
@@ -220,6 +222,7 @@ static long mock_query(struct mock_buf *buf, struct mock_query *q)
 	q->chunks = buf->geom.nr_chunks;
 	q->gap_bad = mock_arena_count_bad_gaps(buf->arena);
 	q->left_bad = buf->left_bad;
+	q->direction = buf->direction;
 	list_for_each_entry(arena, &buf->left, left_node)
 		q->left_bad += mock_arena_count_bad(arena);
 	dma_resv_unlock(buf->dmabuf->resv);

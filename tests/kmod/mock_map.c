@@ -10,6 +10,7 @@
  * Locks: map, unmap, pin and unpin run under the reservation lock; attach and detach
  * take it.
  */
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -31,6 +32,8 @@ static int mock_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach
 	struct mock_buf *buf = dmabuf->priv;
 	int ret = 0;
 
+	if (READ_ONCE(buf->fault.attach_ms))
+		msleep(READ_ONCE(buf->fault.attach_ms));
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (buf->fault.attach_errno)
 		ret = -buf->fault.attach_errno;
@@ -194,6 +197,7 @@ static struct sg_table *mock_map_dma_buf(struct dma_buf_attachment *attach,
 	if (ret)
 		goto undo;
 
+	buf->direction = dir;
 	buf->maps++;
 	buf->mapped++;
 	buf->mapped_now++;

@@ -2,7 +2,7 @@
 /*
  * command.c - plans and builds commands as io.c does, and checks all that can be checked.
  *
- * List memory is what drw_list_alloc() in dmadev.c gives: one small block, here in
+ * List memory is what drw_list_alloc() in nvme/controller.c gives: one small block, here in
  * any place of a page, or pages. Each page lies between pages that cannot be accessed, all
  * of a page that was not given is poisoned for the address sanitizer, and what is given
  * holds rubbish. On the bus the pages are apart.

@@ -2,15 +2,19 @@
 /* fake_files.c - see fake_files.h. */
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 
 #include "fake_files.h"
 
@@ -28,6 +32,7 @@ int __wrap_fchown(int fd, uid_t uid, gid_t gid);
 int __wrap_fchmod(int fd, mode_t mode);
 int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
 int __wrap_fremovexattr(int fd, const char *name);
+int __wrap_fstatfs(int fd, struct statfs *fs);
 int __real_fallocate(int fd, int mode, off_t off, off_t len);
 int __real_ftruncate(int fd, off_t len);
 int __real_renameat(int from, const char *a, int to, const char *b);
@@ -39,6 +44,7 @@ int __real_fchown(int fd, uid_t uid, gid_t gid);
 int __real_fchmod(int fd, mode_t mode);
 int __real_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
 int __real_fremovexattr(int fd, const char *name);
+int __real_fstatfs(int fd, struct statfs *fs);
 
 struct failures failing;
 struct seen seen;
@@ -57,10 +63,6 @@ int __wrap_fallocate(int fd, int mode, off_t off, off_t len)
 {
 	int err = mode == WRITE_ZEROES ? failing.zeroes : failing.fallocate;
 
-	if (seen.binds && failing.busy_tries) {
-		failing.busy_tries--;
-		return fail_with(ETXTBSY);
-	}
 	if (err)
 		return fail_with(err);
 	seen.zeroed |= mode == WRITE_ZEROES;
@@ -72,11 +74,7 @@ int __wrap_fallocate(int fd, int mode, off_t off, off_t len)
 
 int __wrap_ftruncate(int fd, off_t len)
 {
-	if (failing.truncate && failing.truncate_tries) {
-		failing.truncate_tries--;
-		return fail_with(failing.truncate);
-	}
-	return __real_ftruncate(fd, len);
+	return failing.truncate ? fail_with(failing.truncate) : __real_ftruncate(fd, len);
 }
 
 ssize_t __wrap_pwrite(int fd, const void *mem, size_t len, off_t off)
@@ -128,20 +126,57 @@ int __wrap_fsync(int fd)
 	return err ? fail_with(err) : __real_fsync(fd);
 }
 
-int __wrap_ioctl(int fd, unsigned long request, ...)
+static int fake_bind(struct dmabuf_rw_bind *bind)
 {
-	struct dmabuf_rw_bind *bind;
-	va_list ap;
-
-	va_start(ap, request);
-	bind = va_arg(ap, void *);
-	va_end(ap);
-	if (request != DMABUF_RW_IOC_BIND)
-		return __real_ioctl(fd, request, bind);
 	seen.binds++;
+	seen.bind_flags = bind->flags;
 	seen.written_before_bind = seen.written;
 	bind->reason = failing.bind_reason;
 	return failing.bind ? fail_with(failing.bind) : dup(bind->file_fd);
+}
+
+static int fake_info(int fd, struct dmabuf_rw_info *info)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -1;
+	info->file_bytes = st.st_size;
+	info->flags = failing.clone ? DMABUF_RW_INFO_NO_BLOCKS : 0;
+	return 0;
+}
+
+/* All of the file has been written. */
+static int fake_fiemap(struct fiemap *map)
+{
+	map->fm_mapped_extents = 1;
+	map->fm_extents[0] = (struct fiemap_extent){ .fe_length = INT64_MAX };
+	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request == DMABUF_RW_IOC_BIND)
+		return fake_bind(arg);
+	if (request == DMABUF_RW_IOC_INFO)
+		return fake_info(fd, arg);
+	if (request == FS_IOC_FIEMAP)
+		return fake_fiemap(arg);
+	return __real_ioctl(fd, request, arg);
+}
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+	if (!failing.clone)
+		return __real_fstatfs(fd, fs);
+	*fs = (struct statfs){ .f_bsize = 4096, .f_type = XFS_SUPER_MAGIC };
+	return 0;
 }
 
 int __wrap_fchown(int fd, uid_t uid, gid_t gid)
@@ -176,7 +211,7 @@ int __wrap_fremovexattr(int fd, const char *name)
 int files_setup(void **state)
 {
 	(void)state;
-	failing = (struct failures){ .zeroes = EOPNOTSUPP, .truncate_tries = UINT_MAX };
+	failing = (struct failures){ .zeroes = EOPNOTSUPP };
 	seen = (struct seen){ 0 };
 	before_rights = before_bytes = NULL;
 	strcpy(dir, "/tmp/lib_file-XXXXXX");

@@ -28,8 +28,7 @@ struct failures {
 	int fsync;		/* once, as the kernel does it */
 	int bind;		/* else the pair can be bound */
 	uint32_t bind_reason;
-	unsigned int truncate_tries;	/* that fail; then none does */
-	unsigned int busy_tries;	/* of fallocate() after a bind that fail */
+	bool clone;		/* the module finds no block, and the file system says XFS */
 	bool chown, chgrp;
 };
 
@@ -41,6 +40,7 @@ struct seen {
 	int64_t reserved;
 	bool zeroed;
 	unsigned int binds;
+	uint64_t bind_flags;
 };
 
 extern struct failures failing;

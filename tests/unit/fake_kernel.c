@@ -10,11 +10,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/udmabuf.h>
 
 #include "fake_kernel.h"
@@ -59,6 +62,7 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int 
 long __wrap_syscall(long number, ...);
 int __wrap_posix_fadvise(int fd, off_t off, off_t len, int advice);
 int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned int flags);
+int __wrap_fstatfs(int fd, struct statfs *fs);
 int __real_open(const char *path, int flags, ...);
 int __real_close(int fd);
 int __real_fcntl(int fd, int cmd, ...);
@@ -400,8 +404,6 @@ int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_fl
 		ret = -fake.io_direct_errno;
 	} else if (!write && fake.io_end && off >= fake.io_end && off < fake.io_end_to) {
 		ret = 0;
-	} else if (write && fake.pinned) {
-		ret = -ETXTBSY;
 	} else if (fake.io_bad_errno && off < fake.io_bad_to &&
 		   off + len > fake.io_bad_from && off >= fake.io_bad_from) {
 		ret = -fake.io_bad_errno;
@@ -532,6 +534,7 @@ static int judge(uint64_t buf_bytes, bool write, uint64_t file_off,
 		 const struct dmabuf_rw_piece *pieces, unsigned int nr, uint64_t flags,
 		 uint64_t *total)
 {
+	uint32_t align = write ? fake.write_align : fake.read_align;
 	uint64_t end = 0;
 	unsigned int i;
 	bool odd = false;
@@ -548,8 +551,10 @@ static int judge(uint64_t buf_bytes, bool write, uint64_t file_off,
 			return ERANGE;
 		odd |= fake.buf_align && pieces[i].buf_off % fake.buf_align;
 	}
-	odd |= fake.file_align && (file_off % fake.file_align ||
-				   (*total % fake.file_align && end != fake.file_bytes));
+	end = file_off + *total;
+	if (end >= fake.file_bytes && !fake.no_partial_end)
+		end = 0;
+	odd |= align && (file_off % align || end % align);
 	return odd ? EDOM : 0;
 }
 
@@ -651,7 +656,7 @@ static int do_bind(struct dmabuf_rw_bind *bind)
 
 	assert_int_equal(bind->size, sizeof(*bind));
 	fake.bind = *bind;
-	if (fake.bind_errno && !(fake.sparse && bind->flags & DMABUF_RW_BIND_SPARSE)) {
+	if (fake.bind_errno) {
 		bind->reason = fake.bind_reason;
 		bind->detail = fake.bind_detail;
 		errno = fake.bind_errno;
@@ -687,7 +692,8 @@ static int do_info(struct dmabuf_rw_info *info)
 	}
 	info->buf_bytes = fake.buf_bytes;
 	info->file_bytes = fake.file_bytes;
-	info->file_align = fake.file_align ? fake.file_align : 1;
+	info->read_align = fake.read_align ? fake.read_align : 1;
+	info->write_align = fake.write_align ? fake.write_align : 1;
 	info->buf_align = fake.buf_align ? fake.buf_align : 1;
 	info->flags = fake.info_flags;
 	return 0;
@@ -709,12 +715,35 @@ static int do_sync(int fd, const struct dma_buf_sync *sync)
 	return 0;
 }
 
+static int do_fiemap(struct fiemap *map)
+{
+	assert_int_equal(map->fm_extent_count, 1);
+	map->fm_mapped_extents = map->fm_start < fake.written_to;
+	if (map->fm_mapped_extents)
+		map->fm_extents[0] = (struct fiemap_extent){
+			.fe_logical = fake.written_from,
+			.fe_length = fake.written_to - fake.written_from,
+			.fe_flags = fake.extent_flags,
+		};
+	return 0;
+}
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+	(void)fd;
+	*fs = (struct statfs){ .f_bsize = 4096, .f_type = fake.xfs ? XFS_SUPER_MAGIC :
+								     EXT4_SUPER_MAGIC };
+	return 0;
+}
+
 static int ioctl_locked(int fd, unsigned long request, void *arg)
 {
 	enum fd_kind kind = kind_of(fd);
 
 	if (request == DMA_BUF_IOCTL_SYNC)
 		return do_sync(fd, arg);
+	if (request == FS_IOC_FIEMAP)
+		return do_fiemap(arg);
 	if (kind == FD_UDMABUF && request == UDMABUF_CREATE)
 		return give(dup(((struct udmabuf_create *)arg)->memfd), false);
 	if (kind == FD_NODE && request == DMABUF_RW_IOC_QUERY)

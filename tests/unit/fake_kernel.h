@@ -49,11 +49,15 @@ struct fake_kernel {
 	unsigned int interrupts;	/* so many transfers fail with EINTR first */
 	bool reads_nothing;		/* as at the end of a file */
 	bool lie;			/* report more bytes than were asked for */
-	uint32_t file_align;		/* EDOM, also for lengths; 0: 1 */
+	uint32_t read_align, write_align;	/* EDOM, also for lengths; 0: 1 */
+	bool no_partial_end;		/* nor may a length end where a regular file does */
 	uint32_t buf_align;		/* EDOM */
 	uint64_t info_flags;
-	bool sparse;			/* DMABUF_RW_BIND_SPARSE binds all the same */
-	bool pinned;			/* writing to the file without the module: ETXTBSY */
+
+	/* what the file system tells of the file, set by the test */
+	bool xfs;
+	uint64_t written_from, written_to;	/* range that has been written (FIEMAP) */
+	uint32_t extent_flags;		/* FIEMAP_EXTENT_*, of that range */
 
 	/* the file and the buffer without the module, set by the test */
 	int reopen_errno;		/* through /proc/self/fd */

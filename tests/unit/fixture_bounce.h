@@ -88,21 +88,34 @@ static inline void bounce_only_binding(uint64_t file_bytes, uint64_t buf_bytes, 
 	fake.direct_errno = plain ? EINVAL : 0;
 	fake.io_bad_errno = 0;
 	fake.io_max = 0;
-	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_LAYOUT);
 	assert_int_equal(bind_bounce(NULL), 0);
 }
 
-/* One that goes direct within a drive's alignments. */
+/* One that goes direct within a drive's alignments; without SGLs, those of reads as well. */
 static inline void mixed_binding(uint64_t file_bytes, uint64_t buf_bytes,
 				 uint32_t file_align, uint32_t buf_align)
 {
 	fake_pair(file_bytes, buf_bytes);
 	fake.bind_errno = 0;
-	fake.pinned = false;
-	fake.file_align = file_align;
+	fake.read_align = file_align;
+	fake.write_align = file_align;
 	fake.buf_align = buf_align;
 	assert_int_equal(bind_bounce(NULL), 0);
 }
+
+/* A regular file, on a drive that takes SGLs if @sgl. */
+static inline void file_binding(uint64_t file_bytes, uint64_t buf_bytes, bool sgl)
+{
+	fake.info_flags = DMABUF_RW_INFO_REGULAR;
+	fake.no_partial_end = !sgl;
+	mixed_binding(file_bytes, buf_bytes, 512, sgl ? 1 : 4);
+	unbind();
+	fake.read_align = sgl ? 1 : 512;
+	assert_int_equal(bind_bounce(NULL), 0);
+}
+
+#define PATH_MIXED (DMABUF_RW_PATH_MODULE | DMABUF_RW_PATH_BOUNCED)
 
 #define CHUNK DMABUF_RW_BOUNCE_MIN_CHUNK
 

@@ -56,7 +56,7 @@ static void every_depth_and_block_size_moves_the_same_bytes(void **state)
 			assert_int_equal(e.moved, 50001);
 			assert_int_equal(e.gapless, 50001);
 			assert_int_equal(e.direct_bytes, 50001);
-			assert_int_equal(e.path, DMABUF_RW_PATH_DIRECT);
+			assert_int_equal(e.path, DMABUF_RW_PATH_MODULE);
 			assert_int_equal(e.completions, (50001 + blocks[b] - 1) / blocks[b]);
 			assert_memory_equal(fake.buffer + 512, fake.file + 4096, 50001);
 			assert_int_equal(fake.buffer[511], 511 % 241 ^ 0x80);
@@ -163,7 +163,7 @@ static void a_device_that_shrank_is_an_error_not_a_success(void **state)
 
 static void count_and_stop(void *arg, uint64_t done, uint32_t path)
 {
-	assert_int_equal(path, DMABUF_RW_PATH_DIRECT);
+	assert_int_equal(path, DMABUF_RW_PATH_MODULE);
 	if (done >= *(uint64_t *)arg)
 		stop = 1;
 }

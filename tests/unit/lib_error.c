@@ -130,6 +130,8 @@ static void every_reason_of_the_library_has_its_own_sentences(void **state)
 		{ DMABUF_RW_REASON_STICKY, "STICKY" },
 		{ DMABUF_RW_REASON_MOUNT_POINT, "MOUNT_POINT" },
 		{ DMABUF_RW_REASON_LABEL, "LABEL" },
+		{ DMABUF_RW_REASON_NEVER_WRITTEN, "NEVER_WRITTEN" },
+		{ DMABUF_RW_REASON_CLONE, "CLONE" },
 	};
 	size_t i;
 
@@ -144,7 +146,7 @@ static void every_reason_of_the_library_has_its_own_sentences(void **state)
 					cause_of(DMABUF_RW_CALL_BIND, EIO, 0));
 	}
 	/* One behind the last, and the gap in front of the first. */
-	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_LABEL + 1));
+	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_CLONE + 1));
 	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_NO_DEVICE - 1));
 }
 
@@ -294,7 +296,10 @@ static void values_from_a_newer_kernel_are_named_unknown(void **state)
 	assert_string_equal(dmabuf_rw_class_name(DMABUF_RW_CLASS_BAR), "BAR");
 	assert_string_equal(dmabuf_rw_class_name(99), "unknown");
 	assert_string_equal(dmabuf_rw_iommu_name(99), "unknown");
-	assert_string_equal(dmabuf_rw_path_name(DMABUF_RW_PATH_DIRECT), "direct");
+	assert_string_equal(dmabuf_rw_path_name(DMABUF_RW_PATH_MODULE), "direct");
+	assert_string_equal(dmabuf_rw_path_name(DMABUF_RW_PATH_KERNEL), "direct");
+	assert_string_equal(dmabuf_rw_path_name(DMABUF_RW_PATH_MODULE | DMABUF_RW_PATH_BOUNCED),
+			    "mixed");
 	assert_string_equal(dmabuf_rw_path_name(99), "unknown");
 }
 

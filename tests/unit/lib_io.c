@@ -15,7 +15,7 @@ static void a_whole_transfer_reports_direct_bytes_and_no_error(void **state)
 	fake_fill(65536, 65536);
 	assert_int_equal(dmabuf_rw_read(binding, 4096, 512, 8192, 0, &result), 8192);
 	assert_int_equal(result.error, 0);
-	assert_int_equal(result.path, DMABUF_RW_PATH_DIRECT);
+	assert_int_equal(result.path, DMABUF_RW_PATH_MODULE);
 	assert_int_equal(result.direct_bytes, 8192);
 	assert_memory_equal(fake.buffer + 512, fake.file + 4096, 8192);
 	assert_int_equal(fake.transfers, 1);
@@ -77,7 +77,7 @@ static void an_error_after_some_bytes_gives_the_bytes_and_the_errno(void **state
 	fake.bad_errno = ENODATA;
 	assert_int_equal(dmabuf_rw_read(binding, 0, 0, 65536, 0, &result), 10240);
 	assert_int_equal(result.error, ENODATA);
-	assert_int_equal(result.path, DMABUF_RW_PATH_DIRECT);
+	assert_int_equal(result.path, DMABUF_RW_PATH_MODULE);
 	assert_int_equal(fake.transfers, 1);
 	/* Nothing is asked for behind the bad place, and the next call meets it again. */
 	assert_int_equal(dmabuf_rw_read(binding, 10240, 0, 512, 0, &result), -ENODATA);

@@ -10,7 +10,7 @@
 
 #include <linux/magic.h>
 
-#include "buffer.h"
+#include "buffer_kind.h"
 #include "size.h"
 #include "unit.h"
 
@@ -98,23 +98,23 @@ static void every_kind_of_buffer_has_its_name(void **state)
 
 	(void)state;
 	s = parse("vfio:0000:00:05.0/2");
-	assert_int_equal(s.kind, BUFFER_VFIO);
+	assert_string_equal(s.kind->prefix, "vfio:");
 	assert_string_equal(s.name, "0000:00:05.0");
 	assert_int_equal(s.bar, 2);
 	s = parse("vfio:C1:1f.7/0");
 	assert_string_equal(s.name, "0000:c1:1f.7");
 	assert_int_equal(s.bar, 0);
 	s = parse("udmabuf:64M");
-	assert_int_equal(s.kind, BUFFER_UDMABUF);
+	assert_string_equal(s.kind->prefix, "udmabuf:");
 	assert_int_equal(s.size, 64 << 20);
 	s = parse("heap:system:4KiB");
-	assert_int_equal(s.kind, BUFFER_HEAP);
+	assert_string_equal(s.kind->prefix, "heap:");
 	assert_string_equal(s.name, "system");
 	assert_int_equal(s.size, 4096);
 	s = parse("heap:linux,cma:1M");
 	assert_string_equal(s.name, "linux,cma");
 	s = parse("fd:17");
-	assert_int_equal(s.kind, BUFFER_FD);
+	assert_string_equal(s.kind->prefix, "fd:");
 	assert_int_equal(s.fd, 17);
 }
 

@@ -36,7 +36,7 @@ static void blocks_come_back_with_their_user_data_and_bytes(void **state)
 				assert_int_equal(done[i].bytes, 4096);
 				assert_int_equal(done[i].direct_bytes, 4096);
 				assert_int_equal(done[i].error, 0);
-				assert_int_equal(done[i].path, DMABUF_RW_PATH_DIRECT);
+				assert_int_equal(done[i].path, DMABUF_RW_PATH_MODULE);
 			}
 		}
 		assert_int_equal(dmabuf_rw_queue_pending(q), 0);
@@ -517,7 +517,7 @@ static void without_io_uring_system_calls_do(void **state)
 			for (i = 0; i < n; i++) {
 				assert_int_equal(done[i].bytes,
 						 done[i].user_data < 15 ? 65536 : 2200);
-				assert_int_equal(done[i].path, DMABUF_RW_PATH_DIRECT);
+				assert_int_equal(done[i].path, DMABUF_RW_PATH_MODULE);
 			}
 		}
 		assert_int_equal(poll(&pfd, 1, 0), 0);

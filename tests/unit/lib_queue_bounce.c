@@ -88,12 +88,12 @@ static void a_refused_transfer_bounces_and_says_so(void **state)
 	q = new_queue(4, 0);
 	assert_int_equal(dmabuf_rw_queue_read(q, binding, 512, 0, CHUNK, 0, 1), 0);
 	assert_int_equal(dmabuf_rw_queue_reap(q, &done, 1, 1, NULL), 1);
-	assert_int_equal(done.path, DMABUF_RW_PATH_DIRECT);
+	assert_int_equal(done.path, DMABUF_RW_PATH_MODULE);
 
 	assert_int_equal(dmabuf_rw_queue_read(q, binding, 500, 0, CHUNK + 12, 0, 2), 0);
 	assert_int_equal(dmabuf_rw_queue_reap(q, &done, 1, 1, NULL), 1);
 	assert_int_equal(done.bytes, CHUNK + 12);
-	assert_int_equal(done.path, DMABUF_RW_PATH_MIXED);
+	assert_int_equal(done.path, PATH_MIXED);
 	assert_int_equal(done.direct_bytes, CHUNK);
 	assert_int_equal(done.bounced_bytes, 12);
 	assert_memory_equal(fake.buffer, fake.file + 500, CHUNK + 12);
@@ -128,7 +128,7 @@ static void a_range_that_was_never_written_is_met_half_way(void **state)
 	assert_int_equal(dmabuf_rw_queue_reap(q, &done, 1, 1, NULL), 1);
 	assert_int_equal(done.bytes, 16 * CHUNK);
 	assert_int_equal(done.error, 0);
-	assert_int_equal(done.path, DMABUF_RW_PATH_MIXED);
+	assert_int_equal(done.path, PATH_MIXED);
 	assert_int_equal(done.direct_bytes + done.bounced_bytes, 16 * CHUNK);
 	assert_true(done.direct_bytes >= 6 * CHUNK);
 	assert_memory_equal(fake.buffer + 16 * CHUNK, fake.file, 5 * CHUNK);
@@ -181,7 +181,7 @@ static struct dmabuf_rw_queue *gated_queue(struct gate *g)
 	*g = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER,
 			    .changed = PTHREAD_COND_INITIALIZER };
 	fake_pair(8 * CHUNK, 8 * CHUNK);
-	fake.file_align = 512;
+	fake.read_align = fake.write_align = 512;
 	opts.copy = gated_copy;
 	opts.copy_arg = g;
 	assert_int_equal(bind_bounce(&opts), 0);

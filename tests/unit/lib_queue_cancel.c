@@ -111,7 +111,7 @@ static struct dmabuf_rw_queue *slow_queue(void)
 	struct dmabuf_rw_binding_opts opts = bounce_opts();
 
 	fake_pair(256 * CHUNK, 256 * CHUNK);
-	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_LAYOUT);
 	opts.copy = slow_copy;
 	assert_int_equal(bind_bounce(&opts), 0);
 	copies = 0;
@@ -234,7 +234,7 @@ static void want_of_threads_keeps_nothing_but_what_needs_them(void **state)
 	mixed_binding(BIG, BIG, 512, 4);
 	direct = binding;
 	binding = NULL;
-	refuse(EOPNOTSUPP, DMABUF_RW_REASON_HOLE);
+	refuse(EOPNOTSUPP, DMABUF_RW_REASON_LAYOUT);
 	assert_int_equal(bind_bounce(NULL), 0);
 	q = new_queue(8, 0);
 	assert_int_equal(dmabuf_rw_queue_read(q, direct, 0, 0, 4096, 0, 1), 0);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buffer_kind.h"
 #include "tool.h"
 #include "unit.h"
 
@@ -124,6 +125,7 @@ static int setup(void **state)
 		.buffer_name = "fd:1",
 		.buffer = {
 			.fd = memfd_create("buffer", MFD_CLOEXEC), .size = BYTES,
+			.spec.kind = &buffer_vfio,
 			.device = -1, .group = -1, .container = -1,
 		},
 	};

@@ -1,35 +1,25 @@
 """configs - which machines the tests run on.
 
+Every program runs on each, unless "tests" says otherwise; a program knows itself on which
+machines it finds nothing new, and skips its tests there (tests/guest/support/harness.h).
+
 Poll queues are there in some and not in others, since a missing poll queue is a case
 of its own.
 """
 
 import machine
+from kernels import newest
 
 POLL = "nvme.poll_queues=1"
 
-# What these find has nothing to do with how a drive reaches memory, nor with how many ways
-# lead to it: one machine of a kernel is enough.
-_ONCE = ("command", "drive_commands", "file_attributes", "file_cache", "file_coherence",
-         "file_command", "file_guard", "file_library", "file_model", "file_new", "file_pinned",
-         "file_refused", "file_stopped", "library_process", "remote")
-# For these, one that translates addresses and one that does not.
-_TWICE = _ONCE + ("file_bytes", "file_size", "file_unwritten", "invalidate", "model")
-
-# The rest of IOMMU x multipath.
-_ROUND_TRIPS = ("roundtrip", "file_roundtrip")
-
 _COMMON = (
     machine.Config("strict", "strict", POLL),
-    machine.Config("off", "off", POLL, cpus=4, without=_ONCE),
-    machine.Config("pt", "pt", without=_TWICE),
-    machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False,
-                   without=_TWICE),
+    machine.Config("off", "off", POLL, cpus=4),
+    machine.Config("pt", "pt"),
+    machine.Config("nomultipath", "strict", "nvme_core.multipath=N", multipath=False),
     machine.Config("power-cut", "strict", cuts=3),
-    machine.Config("pt-nomultipath", "pt", "nvme_core.multipath=N", multipath=False,
-                   tests=_ROUND_TRIPS),
-    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False,
-                   tests=_ROUND_TRIPS),
+    machine.Config("pt-nomultipath", "pt", "nvme_core.multipath=N", multipath=False),
+    machine.Config("off-nomultipath", "off", "nvme_core.multipath=N", multipath=False),
 )
 
 _NEWEST = (
@@ -39,14 +29,9 @@ _NEWEST = (
     machine.Config("instructions", "off", "nokaslr", counted=True),
 )
 
-# For the debug kernel. The slow tests of throughput, random models and the command line
-# find there what they find elsewhere.
-_DEBUG_TESTS = ("roundtrip", "uring", "vectored", "invalidate", "lifetime", "hotplug",
-                "multipath", "errors_bind", "errors_io", "allocations", "drive_errors",
-                "durability", "file_roundtrip", "file_bytes", "file_coherence", "file_guard")
 _DEBUG = (
-    machine.Config("strict", "strict", POLL, tests=_DEBUG_TESTS),
-    machine.Config("off", "off", POLL, tests=_DEBUG_TESTS),
+    machine.Config("strict", "strict", POLL),
+    machine.Config("off", "off", POLL),
 )
 
 
@@ -60,7 +45,7 @@ def table(kernels):
     pairs = []
     for k in kernels:
         pairs += [(k, c) for c in _COMMON]
-        if k is kernels[0]:
+        if k is newest(kernels):
             pairs += [(k, c) for c in _NEWEST]
     return pairs
 

@@ -52,6 +52,11 @@ def load():
                   reverse=True)
 
 
+def newest(kernels):
+    """Of those that load() gives."""
+    return kernels[0]
+
+
 def load_debug():
     """The debug kernels that are there: one, or none."""
     made = glob.glob(BUILD + "/debug-kernel/*debug/.made-from")

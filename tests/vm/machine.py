@@ -70,7 +70,6 @@ class Config:
     cpus: int = 2
     multipath: bool = True  # whether heads are expected
     tests: tuple = ()       # what runs here, as for --tests; empty: everything
-    without: tuple = ()     # programs that do not run here, unless someone names them
     cuts: int = 0           # how often it loses power (powercut.py), which is all it does
     counted: bool = False   # it counts instructions (instructions.py), and does nothing else
 

@@ -72,7 +72,7 @@ def choose_configs(patterns, every, hidden):
     for pattern in patterns or ["*/*"]:
         # "strict" means the newest kernel's.
         if "/" not in pattern:
-            pattern = f"{every[0][0].short}/{pattern}"
+            pattern = f"{kernels.newest([k for k, _ in every]).short}/{pattern}"
         found = [p for p in every if fnmatch.fnmatch(configs.name(*p), pattern)] or \
             [p for p in hidden if fnmatch.fnmatch(configs.name(*p), pattern)]
         if not found:
@@ -190,11 +190,8 @@ class Run:
                                for p in self._programs)
 
     def _programs_for(self, config):
-        # What the user names runs everywhere.
-        if self.free or self._words:
+        if self.free or self._words or not config.tests:
             return self._programs
-        if not config.tests:
-            return [p for p in self._programs if p.name not in config.without]
         return choose_programs(config.tests, self.args.timeout, self.args.seed)
 
     def one(self, pair):
@@ -210,6 +207,9 @@ class Run:
             m = boot.Machine(*pair, self.how, self._programs_for(pair[1]), echo)
         m.environment = dict(word.split("=", 1) for word in args.env)
         m.counts = args.count
+        if self._words or pair[1].tests or pair[1].cuts:
+            # What someone names runs everywhere.
+            m.environment["DRW_NAMED"] = "1"
         try:
             m.run(self._files, self._texts, args.cmdline, args.shell)
         finally:
@@ -268,7 +268,7 @@ def main(argv):
     if args.list:
         show_list(pairs + hidden * (not args.config))
         return 0
-    return Run(args, accel.choose(args.accel, every[0][0])).all(pairs)
+    return Run(args, accel.choose(args.accel, kernels.newest([k for k, _ in every]))).all(pairs)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#include "../kmod/dmabuf_rw_mock.h"
+#include "../../kmod/dmabuf_rw_mock.h"
 #include "harness.h"
 
 struct buf;
@@ -55,6 +55,8 @@ extern const struct exporter exporter_mock_contiguous;
 extern const struct exporter exporter_mock_bar;
 
 void buf_create(struct buf *buf, const struct exporter *exporter, u64 bytes);
+/* A buffer of the system heap, its descriptor with O_RDONLY, O_WRONLY or O_RDWR. */
+void buf_create_heap(struct buf *buf, u64 bytes, int mode);
 /* A buffer of the mock made with @args, whose size is args->bytes. */
 void buf_create_mock(struct buf *buf, const struct mock_create *args);
 /* Closes everything but what others hold. */

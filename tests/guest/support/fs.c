@@ -12,10 +12,12 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "data.h"
 #include "fs.h"
+#include "require.h"
 
 #define MOUNTS	"/tmp/fs."	/* and the role */
 #define SAVED	"/tmp/first."	/* and the role: the first MiB of a whole disk */
@@ -65,7 +67,7 @@ out:
 }
 
 /* Unmount everything of ours, and give whole disks their partition tables back. */
-static void clean_up(void)
+void fs_clean_up(void)
 {
 	char line[256], dir[128];
 	bool again = true;
@@ -99,7 +101,7 @@ const char *const fs_kinds[FS_KINDS] = { "ext4", "xfs" };
 
 void fs_program(void)
 {
-	atexit(clean_up);
+	atexit(fs_clean_up);
 }
 
 int fs_mount(const struct fs *fs, const char *options)
@@ -108,14 +110,16 @@ int fs_mount(const struct fs *fs, const char *options)
 		  fs->disk.path, fs->dir) ? -1 : 0;
 }
 
-void fs_make(struct fs *fs, const char *kind, const char *role, u64 bytes,
-	     const char *mkfs, const char *mount)
+/* Why it could not be made, or NULL. */
+static const char *make(struct fs *fs, const char *kind, const char *role, u64 bytes,
+			const char *mkfs, const char *mount)
 {
 	static bool cleaned;
+	struct statvfs st;
 	int ret;
 
 	if (!cleaned)
-		clean_up();
+		fs_clean_up();
 	cleaned = true;
 	*fs = (struct fs){ .kind = kind };
 	disk_open(&fs->disk, role);
@@ -126,19 +130,41 @@ void fs_make(struct fs *fs, const char *kind, const char *role, u64 bytes,
 	fs->disk.first = 0;
 	bytes = bytes ?: ROUND_DOWN(fs->disk.bytes, 4096);
 	if (fs_is_xfs(fs)) {
-		if (access("/sys/fs/xfs", F_OK) && sh("modprobe xfs"))
-			skip("this kernel has no XFS");
+		require_filesystem("xfs");
 		/* Smaller than what is supported officially. */
 		ret = sh("/usr/sbin/mkfs.xfs -q -f -K --unsupported -d size=%llu %s %s",
 			 (unsigned long long)bytes, mkfs, fs->disk.path);
 	} else {
 		/* Nothing that runs later: it would write by itself. */
-		ret = sh("/usr/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 -J size=4 "
-			 "-E nodiscard,lazy_itable_init=0,lazy_journal_init=0 %s %s %llu", mkfs,
-			 fs->disk.path, (unsigned long long)bytes / 4096);
+		ret = sh("/usr/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 %s "
+			 "-E nodiscard,lazy_itable_init=0,lazy_journal_init=0 %s %s %lluk",
+			 strstr(mkfs, "^has_journal") ? "" : "-J size=4", mkfs,
+			 fs->disk.path, (unsigned long long)bytes / 1024);
 	}
-	CHECK_EQ(ret, 0, "mkfs of %s on %s %s", kind, role, mkfs);
-	CHECK_EQ(fs_mount(fs, mount), 0, "mount %s", mount);
+	if (ret)
+		return "the tools do not make";
+	if (fs_mount(fs, mount))
+		return "the kernel does not mount";
+	SYS(statvfs(fs->dir, &st));
+	fs->block = st.f_bsize;
+	return NULL;
+}
+
+void fs_make(struct fs *fs, const char *kind, const char *role, u64 bytes,
+	     const char *mkfs, const char *mount)
+{
+	const char *why = make(fs, kind, role, bytes, mkfs, mount);
+
+	CHECK(!why, "%s %s on %s, %s, %s", why, kind, role, mkfs, mount);
+}
+
+void fs_make_or_skip(struct fs *fs, const char *kind, const char *role, u64 bytes,
+		     const char *mkfs, const char *mount)
+{
+	const char *why = make(fs, kind, role, bytes, mkfs, mount);
+
+	if (why)
+		skip("%s %s with '%s' and '%s'", why, kind, mkfs, mount);
 }
 
 void fs_unmount(const struct fs *fs)
@@ -183,18 +209,8 @@ const char *fs_path(const struct fs *fs, const char *name)
 
 int fs_open(const struct fs *fs, const char *name, int flags)
 {
-	int fd, tries;
+	int fd = open(fs_path(fs, name), flags | O_CLOEXEC, 0600);
 
-	/*
-	 * A file that was bound until now may be so for another moment: io_uring's workers
-	 * give back the binding's file after the completion has been seen.
-	 */
-	for (tries = 0; tries < 100; tries++) {
-		fd = open(fs_path(fs, name), flags | O_CLOEXEC, 0600);
-		if (fd >= 0 || errno != ETXTBSY)
-			break;
-		usleep(10000);
-	}
 	CHECK(fd >= 0, "%s, flags %#x: %s", name, flags, strerror(errno));
 	return fd;
 }
@@ -307,6 +323,34 @@ int file_make_unwritten(const struct fs *fs, const char *name, u64 bytes)
 	return fd;
 }
 
+void fs_fill_free_space(const struct fs *fs, u8 byte)
+{
+	int fd = fs_open(fs, ".fill", O_RDWR | O_CREAT | O_TRUNC | O_DIRECT);
+	u64 step = MiB, at = 0;
+	u8 *mem = data_alloc(MiB);
+
+	memset(mem, byte, MiB);
+	/* Ever smaller pieces, down to a block. */
+	while (step >= fs->block) {
+		ssize_t n = pwrite(fd, mem, step, at);
+
+		if (n > 0) {
+			at += n;
+			continue;
+		}
+		CHECK(errno == ENOSPC, "%s", strerror(errno));
+		step /= 2;
+	}
+	SYS(fsync(fd));
+	close(fd);
+	SYS(unlink(fs_path(fs, ".fill")));
+	/* The journal gives freed blocks back when it has committed. */
+	fd = SYS(open(fs->dir, O_RDONLY | O_DIRECTORY));
+	SYS(syncfs(fd));
+	close(fd);
+	munmap(mem, MiB);
+}
+
 bool file_extent(int fd, u64 pos, struct file_extent *extent)
 {
 	struct {
@@ -365,7 +409,7 @@ void file_check_on_disk_at(const char *file, int line, const struct fs *fs, int 
 			disk_pread(&fs->disk, got, n, e.at + off);
 			/* What the last block has behind the end is zero. */
 			if (known < n) {
-				n = ROUND_UP(known, FS_BLOCK_BYTES);
+				n = ROUND_UP(known, fs->block);
 				memset(want + known, 0, n - known);
 			}
 			memcpy(want, mem + e.pos + off, MIN(known, n));
@@ -374,15 +418,6 @@ void file_check_on_disk_at(const char *file, int line, const struct fs *fs, int 
 	}
 	munmap(got, MiB);
 	munmap(want, MiB);
-}
-
-bool file_is_pinned(int fd)
-{
-	/* Allocating what is allocated changes nothing but is refused for swap files. */
-	if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1))
-		return false;
-	CHECK_EQ(errno, ETXTBSY);
-	return true;
 }
 
 void drop_caches(void)

@@ -41,7 +41,13 @@ int drw_bind_why(int dmabuf, int file, u64 flags, struct dmabuf_rw_bind *bind)
 
 int drw_bind(int dmabuf, int file)
 {
-	return drw_bind_why(dmabuf, file, 0, NULL);
+	struct dmabuf_rw_bind bind;
+	int fd = drw_bind_why(dmabuf, file, 0, &bind);
+
+	/* A kernel without PCI_P2PDMA knows no way to a BAR but a common switch. */
+	if (fd == -EADDRNOTAVAIL && bind.reason == DMABUF_RW_REASON_NO_ROUTE)
+		fd = drw_bind_why(dmabuf, file, DMABUF_RW_BIND_TRUST_ADDRESSES, NULL);
+	return fd;
 }
 
 int drw_info(int binding, struct dmabuf_rw_info *info)

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../tools/descriptors.h"
+#include "../../../tools/descriptors.h"
 #include "harness.h"
 
 #define TEST_FAILED	1
@@ -57,6 +57,11 @@ void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ..
 	t->run = run;
 	t->arg = arg;
 	t->limit = limit * slow;
+}
+
+unsigned int harness_slow(void)
+{
+	return slow;
 }
 
 u64 harness_seed(void)
@@ -313,6 +318,45 @@ static bool wanted(const struct test *t, char **only, int nr_only)
 	return !nr_only;
 }
 
+static const char *variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? value : "";
+}
+
+/* Why the program has nothing to do on this machine, or NULL. */
+static const char *not_here(const struct program *program)
+{
+	bool multipath = strcmp(variable("DRW_MULTIPATH"), "0");
+	bool strict = !strcmp(variable("DRW_IOMMU"), "strict");
+	bool off = !strcmp(variable("DRW_IOMMU"), "off");
+
+	/* Named by the user, or started by hand. */
+	if (*variable("DRW_NAMED") || !*variable("DRW_IOMMU"))
+		return NULL;
+	if (slow > 1 && !program->debug)
+		return "it finds nothing here that it does not find on a stock kernel";
+	switch (program->machines) {
+	case MACHINE_ONE:
+		return strict && multipath ? NULL :
+		       "the machine with an IOMMU and multipath is enough";
+	case MACHINES_IOMMU_OR_NOT:
+		return (strict || off) && multipath ? NULL :
+		       "the machines with multipath, and an IOMMU or none, are enough";
+	case MACHINES_EACH_KIND:
+		return strict || multipath ? NULL :
+		       "without multipath the machine with an IOMMU is enough";
+	default:
+		return NULL;
+	}
+}
+
+static void skip_as_a_whole(const void *why)
+{
+	skip("%s", (const char *)why);
+}
+
 static int usage(const char *name)
 {
 	fprintf(stderr, "usage: %s [--list] [--only NAME[*]]... [--seed N]\n", name);
@@ -325,6 +369,7 @@ int harness_main(const struct program *program, int argc, char **argv)
 	u64 start = now_us(), before;
 	bool list = false;
 	char **only = calloc(argc, sizeof(*only));
+	const char *why;
 	struct timespec now;
 	int nr_only = 0;
 
@@ -344,7 +389,11 @@ int harness_main(const struct program *program, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (getenv("DRW_SLOW"))
 		slow = MAX(atoi(getenv("DRW_SLOW")), 1);
-	program->add();
+	why = not_here(program);
+	if (why)
+		test_add(skip_as_a_whole, why, "all");
+	else
+		program->add();
 	for (size_t i = 0; i < nr_tests; i++)
 		plan += wanted(&tests[i], only, nr_only);
 	if (list) {

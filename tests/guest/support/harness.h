@@ -41,14 +41,28 @@ typedef int64_t s64;
 #define ROUND_UP(x, a) (((x) + (a) - 1) / (a) * (a))
 #define ROUND_DOWN(x, a) ((x) / (a) * (a))
 
+/* The machines of a kernel on which a program may find something that it finds nowhere else. */
+enum machines {
+	MACHINE_ONE,		/* any: the one that translates addresses, with multipath */
+	MACHINES_IOMMU_OR_NOT,	/* and one without an IOMMU */
+	MACHINES_EACH_KIND,	/* and one with an IOMMU that passes through; multipath off */
+	MACHINES_ALL,		/* each IOMMU with multipath and without */
+};
+
 /**
- * struct program - one test program, an applet of the multi-call binary
- * @name:	what argv[0] ends with
+ * struct program - one test program
+ * @name:	its file's
  * @add:	adds the tests by test_add(); runs once, before any test
+ * @machines:	elsewhere it is skipped as a whole, unless the user has named it
+ * @debug:	worth its time on a kernel that checks itself, too
+ *
+ * What else a test needs, it asks for itself: require.h.
  */
 struct program {
 	const char *name;
 	void (*add)(void);
+	enum machines machines;
+	bool debug;
 };
 
 /**
@@ -64,6 +78,9 @@ void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ..
 
 /* The most seconds that one test may take; for the tests added after the call. */
 void test_limit(unsigned int seconds);
+
+/* How many times longer than usual anything may take on this machine. */
+unsigned int harness_slow(void);
 
 /* A value given on the command line or drawn; printed in any case. */
 u64 harness_seed(void);

@@ -24,24 +24,6 @@ static u64 blocks(u64 size)
 	return ROUND_UP(size, FS_BLOCK) / FS_BLOCK;
 }
 
-enum bind_verdict file_state_bindable(const struct file_state *f)
-{
-	enum bind_verdict verdict = BIND_MUST;
-
-	if (!f->size)
-		return BIND_MUST_NOT;
-	for (u64 b = 0; b < blocks(f->size); b++) {
-		/* The last page is not looked at, if the file ends within it. */
-		bool partial = (b + 1) * FS_BLOCK > f->size;
-
-		if (f->block[b] == BLOCK_HOLE && !partial)
-			return BIND_MUST_NOT;
-		if (f->block[b] == BLOCK_HOLE || f->block[b] == BLOCK_UNKNOWN)
-			verdict = BIND_MAY;
-	}
-	return verdict;
-}
-
 /* Any change of the file may make its file system write zeros elsewhere in it. */
 static void blur(struct file_state *f)
 {
@@ -188,7 +170,7 @@ void file_state_judge(struct file_state *f, bool write, u64 pos, u64 len, s64 re
 
 		MUST(result == -ENXIO, "no such error can be");
 		MUST(*b != BLOCK_WRITTEN, "the first block has been written");
-		/* It stays so while the file is bound. */
+		/* It stays so until the next change. */
 		if (*b == BLOCK_MAYBE)
 			*b = BLOCK_UNWRITTEN;
 		return;

@@ -22,11 +22,13 @@
  * @kind:	"ext4" or "xfs"
  * @disk:	what it is on
  * @dir:	where it is mounted, or would be
+ * @block:	bytes of its blocks
  */
 struct fs {
 	const char *kind;
 	struct disk disk;
 	char dir[48];
+	u64 block;
 };
 
 /* Those that can be bound. */
@@ -38,6 +40,8 @@ extern const char *const fs_kinds[FS_KINDS];
 #define TEST_OF_KIND_NAMED(i, fn, name) \
 	test_add(fn, fs_kinds[i], "%s.%s", name, fs_kinds[i])
 
+/* Unmount what tests that ended early have left; fs_make() does so by itself. */
+void fs_clean_up(void);
 /* Call it in the program's add(): what tests leave mounted goes when the program ends. */
 void fs_program(void);
 
@@ -48,6 +52,9 @@ void fs_program(void);
  */
 void fs_make(struct fs *fs, const char *kind, const char *role, u64 bytes,
 	     const char *mkfs, const char *mount);
+/* The same, but the test is skipped where the tools or the kernel refuse the options. */
+void fs_make_or_skip(struct fs *fs, const char *kind, const char *role, u64 bytes,
+		     const char *mkfs, const char *mount);
 /* 0 or -1, with the words of mount(8) as notes. */
 int fs_mount(const struct fs *fs, const char *options);
 void fs_unmount(const struct fs *fs);
@@ -102,14 +109,17 @@ unsigned int file_extents(int fd);
 /* Bytes from @pos on that have been written, as the file system tells; at most @len. */
 u64 file_written(int fd, u64 pos, u64 len);
 
+/*
+ * Fill all free space with @byte, again and again, and give it back: what is allocated from
+ * then on and not written holds nothing else.
+ */
+void fs_fill_free_space(const struct fs *fs, u8 byte);
+
 /* What is on the disk, past every cache, must be what @mem says. */
 void file_check_on_disk_at(const char *file, int line, const struct fs *fs, int fd,
 			   const u8 *mem, u64 len);
 #define file_check_on_disk(fs, fd, mem, len) \
 	file_check_on_disk_at(__FILE__, __LINE__, fs, fd, mem, len)
-
-/* Is S_SWAPFILE set? Asked by what the kernel refuses then. */
-bool file_is_pinned(int fd);
 
 void drop_caches(void);
 

@@ -38,13 +38,9 @@ struct file_state {
 	enum block_state block[FILE_BLOCKS];
 };
 
-/* What can be said of the outcome of binding. */
-enum bind_verdict { BIND_MUST, BIND_MAY, BIND_MUST_NOT };
-
 void file_state_init(struct file_state *f, bool zeroes);
-enum bind_verdict file_state_bindable(const struct file_state *f);
 
-/* Ordinary changes, while nothing is bound. All offsets and ends within FILE_MAX_BYTES. */
+/* Ordinary changes. All offsets and ends within FILE_MAX_BYTES. */
 void file_state_write(struct file_state *f, u64 off, const void *mem, u64 len);
 /* By page fault: the file system may allocate blocks beside it, too. */
 void file_state_store(struct file_state *f, u64 off, const void *mem, u64 len);

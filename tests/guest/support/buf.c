@@ -52,11 +52,11 @@ static void create_udmabuf(struct buf *buf)
 	map_buf(buf, buf->helper_fd);
 }
 
-static void create_heap(struct buf *buf)
+static void allocate_heap(struct buf *buf, int mode)
 {
 	struct dma_heap_allocation_data data = {
 		.len = buf->bytes,
-		.fd_flags = O_RDWR | O_CLOEXEC,
+		.fd_flags = mode | O_CLOEXEC,
 	};
 	int dev = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
 
@@ -66,6 +66,11 @@ static void create_heap(struct buf *buf)
 	close(dev);
 	buf->fd = data.fd;
 	buf->sync = true;
+}
+
+static void create_heap(struct buf *buf)
+{
+	allocate_heap(buf, O_RDWR);
 	map_buf(buf, buf->fd);
 }
 
@@ -174,6 +179,16 @@ void buf_create(struct buf *buf, const struct exporter *exporter, u64 bytes)
 			     .helper_fd = -1 };
 	CHECK(!exporter->max || bytes <= exporter->max, "%s", exporter->name);
 	exporter->create(buf);
+}
+
+void buf_create_heap(struct buf *buf, u64 bytes, int mode)
+{
+	*buf = (struct buf){ .exporter = &exporter_heap, .fd = -1, .bytes = bytes,
+			     .helper_fd = -1 };
+	allocate_heap(buf, mode);
+	/* The CPU sees it only where its descriptor allows. */
+	if (mode == O_RDWR)
+		map_buf(buf, buf->fd);
 }
 
 void buf_create_mock(struct buf *buf, const struct mock_create *args)

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * file.c - the regular files that are bound: which ones can be, and who shares them.
+ *
+ * See file.h.
+ */
+#include <linux/hashtable.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <linux/uio.h>
+
+#include <uapi/dmabuf_rw.h>
+#include "compat.h"
+#include "storage/file.h"
+
+static DEFINE_MUTEX(drw_files_lock);
+static DEFINE_HASHTABLE(drw_files, 8);
+static struct fsnotify_group *drw_file_group;
+
+static bool file_is_on(const struct inode *inode, const char *fs)
+{
+	return !strcmp(inode->i_sb->s_type->name, fs);
+}
+
+static bool file_is_realtime(struct file *file)
+{
+	struct drw_fileattr fa = { };
+
+	return file_is_on(file_inode(file), "xfs") &&
+	       !vfs_fileattr_get(file_dentry(file), &fa.attr) &&
+	       (fa.attr.fsx_xflags & FS_XFLAG_REALTIME);
+}
+
+/**
+ * drw_file_check() - can a regular file be bound?
+ * @file: a regular file
+ * @refusal: set on failure
+ *
+ * Only on file systems that keep the rule of file.h. The data of a file may lie elsewhere
+ * than in its blocks: in the inode or in the journal. Such a file cannot be opened for direct
+ * I/O, which statx() tells (STATX_DIOALIGN).
+ *
+ * Return: 0, -ENOTBLK, -EOPNOTSUPP, -ETXTBSY.
+ */
+int drw_file_check(struct file *file, struct drw_refusal *refusal)
+{
+	struct inode *inode = file_inode(file);
+	struct kstat stat;
+
+	if (file_is_on(inode, "overlay"))
+		return drw_refuse(refusal, DMABUF_RW_REASON_OVERLAY, -ENOTBLK);
+	if ((!file_is_on(inode, "ext4") && !file_is_on(inode, "xfs")) ||
+	    file->f_mapping->host != inode || !inode->i_sb->s_bdev)
+		return drw_refuse(refusal, DMABUF_RW_REASON_FILESYSTEM, -ENOTBLK);
+	if (IS_SWAPFILE(inode))
+		return drw_refuse(refusal, DMABUF_RW_REASON_SWAP_FILE, -ETXTBSY);
+	if (IS_DAX(inode))
+		return drw_refuse(refusal, DMABUF_RW_REASON_DAX, -EOPNOTSUPP);
+	if (IS_ENCRYPTED(inode))
+		return drw_refuse(refusal, DMABUF_RW_REASON_ENCRYPTED, -EOPNOTSUPP);
+	if (IS_VERITY(inode))
+		return drw_refuse(refusal, DMABUF_RW_REASON_VERITY, -EOPNOTSUPP);
+	if (drw_file_on_demand(file))
+		return drw_refuse(refusal, DMABUF_RW_REASON_ON_DEMAND, -EOPNOTSUPP);
+	if (file_is_realtime(file))
+		return drw_refuse(refusal, DMABUF_RW_REASON_REALTIME, -EOPNOTSUPP);
+	if (!inode->i_mapping->a_ops->bmap || !IS_I_VERSION(inode) ||
+	    vfs_getattr_nosec(&file->f_path, &stat, STATX_BASIC_STATS | STATX_DIOALIGN, 0))
+		return drw_refuse(refusal, DMABUF_RW_REASON_LAYOUT, -EOPNOTSUPP);
+	if (stat.attributes & STATX_ATTR_COMPRESSED)
+		return drw_refuse(refusal, DMABUF_RW_REASON_COMPRESSED, -EOPNOTSUPP);
+	if (!(stat.result_mask & STATX_DIOALIGN) || !stat.dio_mem_align)
+		return drw_refuse(refusal, DMABUF_RW_REASON_NO_DIRECT, -EOPNOTSUPP);
+	return 0;
+}
+
+/* Somebody has opened a watched file. Runs before the opener can use it. */
+static int file_opened(struct fsnotify_mark *mark, u32 mask, struct inode *inode,
+		       struct inode *dir, const struct qstr *name, u32 cookie)
+{
+	struct drw_file *f = container_of(mark, struct drw_file, mark);
+
+	if (inode_is_open_for_write(f->inode))
+		atomic_inc(&f->opens);
+	return 0;
+}
+
+static void file_free(struct fsnotify_mark *mark)
+{
+	kfree(container_of(mark, struct drw_file, mark));
+}
+
+static const struct fsnotify_ops file_watch_ops = {
+	.handle_inode_event = file_opened,
+	.free_mark = file_free,
+};
+
+static void file_destroy(struct drw_file *f)
+{
+	drw_hold_exit(f);
+	mtree_destroy(&f->blocks);
+	mutex_destroy(&f->lookup_lock);
+	if (f->watched)
+		fsnotify_destroy_mark(&f->mark, drw_file_group);
+	/* Frees it. */
+	fsnotify_put_mark(&f->mark);
+}
+
+static struct drw_file *file_create(struct inode *inode)
+{
+	struct drw_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+
+	if (!f)
+		return ERR_PTR(-ENOMEM);
+	f->inode = inode;
+	f->a_ops = inode->i_mapping->a_ops;
+	f->version = DRW_NO_VERSION;
+	/* Not now: the first transfer asks. */
+	f->read_at = f->write_at = jiffies - 1;
+	mutex_init(&f->lookup_lock);
+	mt_init_flags(&f->blocks, MT_FLAGS_USE_RCU);
+	drw_hold_init(f);
+	fsnotify_init_mark(&f->mark, drw_file_group);
+	f->mark.mask = FS_OPEN;
+	f->versioned = file_is_on(inode, "xfs");
+	if (!f->versioned) {
+		if (fsnotify_add_inode_mark(&f->mark, inode, 0)) {
+			file_destroy(f);
+			return ERR_PTR(-ENOMEM);
+		}
+		f->watched = true;
+	}
+	return f;
+}
+
+static struct drw_file *file_find(struct inode *inode)
+{
+	struct drw_file *f;
+
+	lockdep_assert_held(&drw_files_lock);
+	hash_for_each_possible(drw_files, f, node, (unsigned long)inode)
+		if (f->inode == inode)
+			return f;
+	return NULL;
+}
+
+/**
+ * drw_file_get() - the shared part of a regular file
+ * @file: file that drw_file_check() has let pass; open until drw_file_put()
+ *
+ * Return: it, or ERR_PTR(-ENOMEM).
+ */
+struct drw_file *drw_file_get(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct drw_file *f, *new = NULL;
+
+	mutex_lock(&drw_files_lock);
+	f = file_find(inode);
+	if (!f) {
+		mutex_unlock(&drw_files_lock);
+		new = file_create(inode);
+		if (IS_ERR(new))
+			return new;
+		mutex_lock(&drw_files_lock);
+		f = file_find(inode);
+		if (!f) {
+			f = new;
+			new = NULL;
+			hash_add(drw_files, &f->node, (unsigned long)inode);
+		}
+	}
+	f->users++;
+	mutex_unlock(&drw_files_lock);
+	if (new)
+		file_destroy(new);
+	return f;
+}
+
+/* Give it back. May sleep. */
+void drw_file_put(struct drw_file *f)
+{
+	bool last;
+
+	mutex_lock(&drw_files_lock);
+	last = !--f->users;
+	if (last)
+		hash_del(&f->node);
+	mutex_unlock(&drw_files_lock);
+	if (last)
+		file_destroy(f);
+}
+
+/**
+ * drw_file_ask() - ask the file system whether it still stands for its files
+ * @f: file
+ * @file: as what it was opened
+ * @write: for writing
+ *
+ * After it has found itself damaged, or has been told to stop, a file system has nothing done
+ * any more, but no flag of the superblock says so. Reading or writing nothing does: both file
+ * systems look at their state before anything else. O_DIRECT has it return before it takes a
+ * lock; the nonblocking buffered write, which neither knows, before it does anything.
+ *
+ * Return: as drw_file_alive().
+ */
+int drw_file_ask(struct drw_file *f, struct file *file, bool write)
+{
+	unsigned long now = jiffies;
+	struct iov_iter nothing;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	init_sync_kiocb(&iocb, file);
+	iov_iter_kvec(&nothing, write ? ITER_SOURCE : ITER_DEST, NULL, 0, 0);
+	if (write) {
+		iocb.ki_flags = IOCB_NOWAIT;
+		ret = file->f_op->write_iter(&iocb, &nothing);
+	} else {
+		iocb.ki_flags = IOCB_NOWAIT | IOCB_DIRECT;
+		ret = file->f_op->read_iter(&iocb, &nothing);
+	}
+	if (ret == -EIO || ret == -EROFS)
+		return ret == -EIO ? -EIO : -EPERM;
+	WRITE_ONCE(*(write ? &f->write_at : &f->read_at), now);
+	return 0;
+}
+
+int drw_file_init(void)
+{
+	drw_file_group = fsnotify_alloc_group(&file_watch_ops, FSNOTIFY_GROUP_DUPS);
+	return PTR_ERR_OR_ZERO(drw_file_group);
+}
+
+/* No binding is left. */
+void drw_file_exit(void)
+{
+	fsnotify_wait_marks_destroyed();
+	fsnotify_put_group(drw_file_group);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * pagecache.h - transfers and the page cache of the same file agree, as with O_DIRECT.
+ *
+ * Before a read, dirty pages of the range are written. Before a write they are written
+ * and dropped; after it, what a concurrent reader has brought in meanwhile is dropped
+ * again. The rules and their order are those of mm/filemap.c for direct I/O
+ * (kiocb_write_and_wait(), kiocb_invalidate_pages(), kiocb_invalidate_post_direct_write()).
+ */
+#ifndef _DRW_PAGECACHE_H
+#define _DRW_PAGECACHE_H
+
+#include <linux/pagemap.h>
+
+int drw_pagecache_before(struct address_space *mapping, u64 pos, u64 len, bool write);
+void drw_pagecache_after(struct address_space *mapping, u64 pos, u64 len);
+bool drw_pagecache_has(struct address_space *mapping, u64 pos, u64 len, bool write);
+
+/* Would drw_pagecache_before() have something to do? A file with no cached page costs a load. */
+static inline bool drw_pagecache_in_the_way(struct address_space *mapping, u64 pos, u64 len,
+					    bool write)
+{
+	return unlikely(READ_ONCE(mapping->nrpages)) &&
+	       drw_pagecache_has(mapping, pos, len, write);
+}
+
+#endif /* _DRW_PAGECACHE_H */

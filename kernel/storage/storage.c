@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* storage.c - the door to what is behind a file descriptor: see storage.h. */
+#include <linux/magic.h>
+
+#include "storage/storage.h"
+
+/* Where making a regular file longer may change what was there. */
+static u64 storage_last_page(const struct inode *inode, u64 size)
+{
+	return round_down(size, max_t(u64, PAGE_SIZE, i_blocksize(inode)));
+}
+
+/**
+ * drw_storage_init() - check a file and find its namespace
+ * @s: filled; takes over the caller's reference to @file only on success
+ * @file: an open file
+ * @refusal: set on failure
+ *
+ * Return: 0, or an error of drw_file_check() or drw_target_find().
+ */
+int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusal *refusal)
+{
+	struct drw_file *f;
+	int ret;
+
+	if (S_ISREG(file_inode(file)->i_mode)) {
+		ret = drw_file_check(file, refusal);
+		if (ret)
+			return ret;
+	}
+	ret = drw_target_find(s, file, refusal);
+	if (ret)
+		return ret;
+	if (S_ISREG(file_inode(file)->i_mode)) {
+		f = drw_file_get(file);
+		if (IS_ERR(f))
+			return PTR_ERR(f);
+		s->regular = f;
+		/* What was checked is what drw_file_get() has found. */
+		ret = drw_file_check(file, refusal);
+		if (ret) {
+			drw_file_put(f);
+			return ret;
+		}
+		/* There a clone looks like a file without blocks. */
+		s->no_blocks = file_inode(file)->i_sb->s_magic == XFS_SUPER_MAGIC &&
+			       drw_blocks_none(file);
+	}
+	drw_stamp_init(s);
+	s->mapping = file->f_mapping;
+	s->file = file;
+	return 0;
+}
+
+/* Undo drw_storage_init(), if it succeeded. May sleep. */
+void drw_storage_exit(struct drw_storage *s)
+{
+	if (!s->file)
+		return;
+	if (s->regular) {
+		drw_stamp_exit(s);
+		drw_file_put(s->regular);
+	}
+	fput(s->file);
+}
+
+/* drw_storage_check() of a write to a regular file of @size bytes. */
+int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size)
+{
+	u64 end = span->pos + span->len;
+
+	if (unlikely(end & (s->lba_bytes - 1)) && end != size)
+		return -EDOM;
+	span->last_page = end > storage_last_page(s->regular->inode, size);
+	return 0;
+}
+
+/* Is the part of the file that is looked at under a hold as drw_storage_check() saw it? */
+static bool storage_as_checked(const struct drw_storage *s, const struct drw_span *span)
+{
+	u64 size = i_size_read(s->regular->inode), end = span->pos + span->len;
+
+	if (end > size)
+		return false;
+	if (!span->write)
+		return true;
+	/* Behind an old end may be data by now, where zeros would be written. */
+	return span->last_page ? !(end & (s->lba_bytes - 1)) || end == size :
+				 end <= storage_last_page(s->regular->inode, size);
+}
+
+/* What the flags of an inode may have become since it was bound. */
+static bool storage_flags_changed(const struct inode *inode, bool write)
+{
+	return inode->i_flags & (S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE |
+				 (write ? S_IMMUTABLE | S_APPEND : 0));
+}
+
+static bool storage_must_commit(const struct drw_file *f, const struct drw_span *span)
+{
+	return READ_ONCE(f->committed) != READ_ONCE(f->looked_up) ||
+	       (span->last_page && !span->prepared);
+}
+
+/* drw_storage_enter() of a write to a regular file: freeze protection. */
+static int storage_enter_write(struct drw_storage *s, const struct drw_span *span)
+{
+	struct drw_file *f = s->regular;
+	struct super_block *sb = f->inode->i_sb;
+
+	if ((!span->prepared && !drw_is_stamped(f)) ||
+	    (span->fua && storage_must_commit(f, span)) || !sb_start_write_trylock(sb))
+		return -EAGAIN;
+	if (READ_ONCE(f->stamp) != jiffies)
+		drw_stamp_later(s);
+	/* Lockdep: whoever ends the write has it from here on. */
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return 0;
+}
+
+static void storage_leave_write(struct drw_storage *s)
+{
+	struct super_block *sb = s->regular->inode->i_sb;
+
+	__sb_writers_acquired(sb, SB_FREEZE_WRITE);
+	sb_end_write(sb);
+}
+
+/* drw_storage_enter() of a regular file. */
+int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span)
+{
+	struct drw_file *f = s->regular;
+	struct inode *inode = f->inode;
+	int ret;
+
+	ret = drw_file_alive(f, s->file, span->write);
+	if (ret)
+		return ret;
+	if (unlikely(storage_flags_changed(inode, span->write)))
+		return -EAGAIN;
+	if (span->write) {
+		ret = storage_enter_write(s, span);
+		if (ret)
+			return ret;
+	}
+	if (unlikely(span->last_page) && !inode_trylock_shared(inode))
+		goto leave_write;
+	if (span->last_page ? !drw_hold_locked(f) : !drw_hold(f))
+		goto unlock;
+	if (likely(storage_as_checked(s, span)))
+		return 0;
+	drw_hold_release(f);
+unlock:
+	if (span->last_page)
+		inode_unlock_shared(inode);
+leave_write:
+	if (span->write)
+		storage_leave_write(s);
+	return -EAGAIN;
+}
+
+/* drw_storage_leave() of a regular file. */
+void drw_storage_leave_regular(struct drw_storage *s, bool write, bool last_page)
+{
+	drw_hold_release(s->regular);
+	if (unlikely(last_page))
+		inode_unlock_shared(s->regular->inode);
+	if (write)
+		storage_leave_write(s);
+}
+
+/* drw_storage_prepare() of a write to a regular file, before blocks are looked up. */
+static int storage_prepare_write(struct drw_storage *s)
+{
+	struct super_block *sb = s->regular->inode->i_sb;
+	int ret;
+
+	/* Waits for a thaw. */
+	sb_start_write(sb);
+	ret = drw_is_stamped(s->regular) ? 0 : drw_stamp(s);
+	sb_end_write(sb);
+	return ret;
+}
+
+/**
+ * drw_storage_prepare() - wait for what is in the way of a span, and look up its blocks
+ * @s: storage
+ * @span: checked, of at least one byte; len is cut where the file has no block
+ *
+ * Sleeps, and holds nothing when it returns; what it found may have changed by then.
+ *
+ * Return: 0; -EAGAIN if others were in the way; -ENXIO if there is no block at span->pos; -EINTR,
+ * -ENOMEM, -ENOSPC, -EBUSY, -EIO, -EMEDIUMTYPE.
+ */
+int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
+{
+	struct drw_file *f = s->regular;
+	int ret;
+
+	span->prepared = false;
+	if (f && span->write) {
+		ret = storage_prepare_write(s);
+		if (ret)
+			return ret;
+	}
+	ret = drw_pagecache_before(s->mapping, span->pos, span->len, span->write);
+	if (ret)
+		return ret;
+	if (f) {
+		ret = drw_blocks_look_up(f, span->pos, &span->len);
+		if (ret)
+			return ret;
+		if (span->fua && storage_must_commit(f, span)) {
+			ret = drw_blocks_commit(f, s->file);
+			if (ret)
+				return ret;
+		}
+	}
+	span->prepared = true;
+	return 0;
+}
+
+/**
+ * drw_storage_finish() - drop what was cached while a span was written
+ * @s: storage
+ * @span: a write whose commands have ended
+ * @written: bytes of it that were written
+ *
+ * Sleeps. Before drw_storage_leave() if span->last_page, else after.
+ */
+void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written)
+{
+	drw_pagecache_after(s->mapping, span->pos, written);
+}
+
+/* What INFO tells of the storage side. */
+void drw_storage_describe(struct drw_storage *s, struct dmabuf_rw_info *info)
+{
+	info->flags |= (s->multipath ? DMABUF_RW_INFO_MULTIPATH : 0) |
+		       (bdev_write_cache(s->bdev) ? DMABUF_RW_INFO_WRITE_CACHE : 0) |
+		       (s->regular ? DMABUF_RW_INFO_REGULAR : 0) |
+		       (s->no_blocks ? DMABUF_RW_INFO_NO_BLOCKS : 0);
+	info->file_bytes = drw_storage_bytes(s);
+	info->lba_bytes = s->lba_bytes;
+	info->write_align = s->lba_bytes;
+	if (s->regular) {
+		info->file_extents = READ_ONCE(s->regular->extents);
+		info->metadata_bytes += sizeof(*s->regular) + drw_blocks_metadata(s->regular);
+	}
+}

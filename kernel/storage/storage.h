@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * storage.h - the door to what is behind a file descriptor.
+ *
+ * Objects
+ *   storage	the storage side of one binding: an open file, and the NVMe namespace that its
+ *		bytes are on. The file is a disk, a partition, or a regular file.
+ *   file	what all bindings of one regular file share (file.h)
+ *   span	a range of the file that is to be moved in one direction
+ *
+ * A span goes through the door like this. Nobody outside asks what kind of file it is.
+ *
+ *   drw_storage_check()	refuses what can be refused, and cuts the span at the file's end
+ *   drw_storage_enter()	takes all that keeps the span as it is, or nothing; never sleeps
+ *   drw_storage_locate()	says where its bytes are on the disk
+ *   drw_storage_leave()	gives back what was taken; any context
+ *   drw_storage_finish()	drops cached pages after a write; sleeps
+ *
+ *   drw_storage_prepare()	where enter said EAGAIN: waits for what is in the way and looks
+ *				up blocks; sleeps, and holds nothing when it returns
+ *
+ * So nothing is waited for while anything is held, and whoever may not sleep takes the same
+ * way as everybody else, until the first EAGAIN.
+ *
+ * What is taken, in this order: a share of the file system's writers (freeze protection), for a
+ * write to a regular file; for a write to its last page the inode lock, shared, because making the
+ * file longer changes that page, too; and a hold of the file (file.h). Such a write has all of
+ * this until the cached page has been dropped. Who has that page locked waits for none of it.
+ *
+ * Locks: those of file.h. All fields are constant once filled, but for those that say
+ * otherwise.
+ */
+#ifndef _DRW_STORAGE_H
+#define _DRW_STORAGE_H
+
+#include <linux/blk-integrity.h>
+#include <linux/blkdev.h>
+#include <linux/workqueue.h>
+
+#include <uapi/dmabuf_rw.h>
+#include "storage/file.h"
+#include "storage/pagecache.h"
+
+/**
+ * struct drw_storage - the storage side of a binding
+ * @file: reference held
+ * @mapping: its page cache
+ * @regular: what is shared with other bindings of a regular file; NULL: a disk
+ * @bdev: the disk or partition, or the one that the regular file is on; lives as long as
+ *	@file
+ * @nsid: namespace identifier
+ * @lba_bytes: LBA size at bind time
+ * @lba_shift: logarithm of @lba_bytes
+ * @multipath: @bdev belongs to a multipath head
+ * @no_blocks: DMABUF_RW_INFO_NO_BLOCKS
+ * @format_at: jiffies when the rest of the format was last found to be as at bind time; any
+ *	transfer's finding is as good as another's, so nothing protects it
+ * @stamp: updates the times of a regular file after writes
+ */
+struct drw_storage {
+	struct file *file;
+	struct address_space *mapping;
+	struct drw_file *regular;
+	struct block_device *bdev;
+	u32 nsid;
+	u32 lba_bytes;
+	u8 lba_shift;
+	bool multipath;
+	bool no_blocks;
+	unsigned long format_at;
+	struct delayed_work stamp;
+};
+
+/**
+ * struct drw_span - a range of the file to be moved
+ * @pos: its first byte
+ * @len: bytes; cut at the end of the file by drw_storage_check(), where there is no block by
+ *	drw_storage_prepare()
+ * @write: to the file
+ * @fua: the write is durable when it has ended
+ * @last_page: a write to the last page of a regular file; enter leaves the inode locked
+ * @prepared: drw_storage_prepare() has dealt with cached pages, times and @fua
+ */
+struct drw_span {
+	u64 pos;
+	u64 len;
+	bool write;
+	bool fua;
+	bool last_page;
+	bool prepared;
+};
+
+/**
+ * struct drw_disk - a disk whose queue takes the namespace's commands
+ * @disk: device reference held
+ * @dma_dev: the PCI function that does DMA for it; reference held
+ * @has_poll: it has poll queues
+ */
+struct drw_disk {
+	struct gendisk *disk;
+	struct device *dma_dev;
+	bool has_poll;
+};
+
+/* For what must sleep; main.c. */
+extern struct workqueue_struct *drw_wq;
+
+/* target.c: from an open file to the disks that take its commands */
+int drw_target_find(struct drw_storage *s, struct file *file, struct drw_refusal *refusal);
+int drw_target_ask_format(struct drw_storage *s, struct gendisk *disk);
+int drw_target_find_disks(const struct drw_storage *s, struct drw_disk *disks, int max);
+void drw_disk_put(struct drw_disk *d);
+
+/* storage.c */
+int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusal *refusal);
+void drw_storage_exit(struct drw_storage *s);
+int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size);
+int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span);
+void drw_storage_leave_regular(struct drw_storage *s, bool write, bool last_page);
+int drw_storage_prepare(struct drw_storage *s, struct drw_span *span);
+void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written);
+void drw_storage_describe(struct drw_storage *s, struct dmabuf_rw_info *info);
+
+/* stamp.c */
+int drw_stamp(struct drw_storage *s);
+void drw_stamp_later(struct drw_storage *s);
+void drw_stamp_init(struct drw_storage *s);
+void drw_stamp_exit(struct drw_storage *s);
+
+/* Times to the second, and privileges whenever there are any: as recent as that? */
+static inline bool drw_is_stamped(const struct drw_file *f)
+{
+	unsigned long stamp = READ_ONCE(f->stamp);
+
+	return stamp && time_before(jiffies, stamp + HZ) && IS_NOSEC(f->inode);
+}
+
+/* Does the disk or a path of it look otherwise than at bind time, as far as a comparison tells? */
+static inline bool drw_target_reformatted(const struct drw_storage *s, struct gendisk *disk)
+{
+	return unlikely(queue_logical_block_size(disk->queue) != s->lba_bytes ||
+			blk_get_integrity(disk));
+}
+
+/**
+ * drw_target_check_format() - does a bound namespace still have the format of bind time?
+ * @s: storage
+ * @disk: a path to it, of which the caller holds a request
+ *
+ * The request keeps what the driver knows from changing; between the end of the drive's
+ * formatting and the driver's look at it, the driver's own commands are wrong as well. What
+ * takes longer than a comparison is looked at once a tick. Does not sleep.
+ *
+ * Return: 0; -EMEDIUMTYPE if its LBAs are no longer those that commands are made for;
+ * -ENOMEM if that could not be found out.
+ */
+static inline int drw_target_check_format(struct drw_storage *s, struct gendisk *disk)
+{
+	if (drw_target_reformatted(s, disk))
+		return -EMEDIUMTYPE;
+	if (likely(READ_ONCE(s->format_at) == jiffies))
+		return 0;
+	return drw_target_ask_format(s, disk);
+}
+
+/*
+ * Has the disk not been removed? disk_live() will not do: it asks for the block device
+ * inode, which hidden disks do not publish.
+ */
+static inline bool drw_disk_alive(struct gendisk *disk)
+{
+	return !test_bit(GD_DEAD, &disk->state);
+}
+
+/* Size of the file, disk or partition, in bytes. */
+static inline u64 drw_storage_bytes(const struct drw_storage *s)
+{
+	return s->regular ? i_size_read(s->regular->inode) : bdev_nr_bytes(s->bdev);
+}
+
+/* May the file be written to, as blkdev_write_iter() and ext4 have it? 0 or -EPERM. */
+static inline int drw_storage_may_write(const struct drw_storage *s)
+{
+	struct inode *inode = s->mapping->host;
+
+	/* chattr +i and +a after the file was opened, as ext4 has it for write(2). */
+	return bdev_read_only(s->bdev) || (inode->i_flags & (S_IMMUTABLE | S_APPEND)) ||
+	       (s->regular && sb_rdonly(inode->i_sb)) ? -EPERM : 0;
+}
+
+/**
+ * drw_storage_check() - refuse what can be refused, cut a span at the end
+ * @s: storage
+ * @span: pos, len and write are set
+ *
+ * Does not sleep.
+ *
+ * Return: 0; then span->len may have become 0, at the end of the file for a read. -ENODEV, -EPERM,
+ * -ETXTBSY, -ENOSPC; -EDOM for a write that does not end with an LBA nor with a regular file.
+ */
+static __always_inline int drw_storage_check(const struct drw_storage *s, struct drw_span *span)
+{
+	struct gendisk *disk = s->bdev->bd_disk;
+	u64 size = drw_storage_bytes(s);
+	int ret;
+
+	/*
+	 * Removal takes the capacity before it marks the disk dead; a read must not take that
+	 * for the end of the disk.
+	 */
+	if (unlikely(!drw_disk_alive(disk) || !get_capacity(disk)))
+		return -ENODEV;
+	if (unlikely(IS_SWAPFILE(s->mapping->host)) && (span->write || s->regular))
+		return -ETXTBSY;
+	if (span->write) {
+		ret = drw_storage_may_write(s);
+		if (unlikely(ret || !span->len))
+			return ret;
+		if (unlikely(span->pos >= size))
+			return -ENOSPC;
+	}
+	span->len = span->pos < size ? min(span->len, size - span->pos) : 0;
+	return span->write && s->regular ? drw_storage_check_end(s, span, size) : 0;
+}
+
+/* May a transfer end at @end, wherever that is in an LBA? */
+static inline bool drw_storage_may_end(const struct drw_storage *s, u64 end)
+{
+	return s->regular && end >= drw_storage_bytes(s);
+}
+
+/**
+ * drw_storage_enter() - take all that keeps a span as it is
+ * @s: storage
+ * @span: checked
+ *
+ * Does not sleep. Given back by drw_storage_leave(), if @span->last_page by the same task.
+ *
+ * Return: 0; -EAGAIN if something is in the way: drw_storage_check() then names the error, or
+ * drw_storage_prepare() waits; -EIO, -EPERM.
+ */
+static inline int drw_storage_enter(struct drw_storage *s, const struct drw_span *span)
+{
+	if (!span->prepared && drw_pagecache_in_the_way(s->mapping, span->pos, span->len,
+							span->write))
+		return -EAGAIN;
+	return s->regular ? drw_storage_enter_regular(s, span) : 0;
+}
+
+/* The commands of a span have ended. Any context, unless @last_page. */
+static inline void drw_storage_leave(struct drw_storage *s, bool write, bool last_page)
+{
+	if (s->regular)
+		drw_storage_leave_regular(s, write, last_page);
+}
+
+/**
+ * drw_storage_locate() - where on the disk a byte of the file is
+ * @s: storage that was entered
+ * @pos: the byte
+ * @sector: set to its sector of the whole disk
+ * @bytes: set to how many bytes from there on are consecutive, none behind the end of
+ *	the disk or partition
+ *
+ * Return: 0; -EAGAIN if it must be looked up; -ENODEV or -EMEDIUMTYPE if the disk or
+ * partition does not reach that far any more.
+ */
+static inline int drw_storage_locate(struct drw_storage *s, u64 pos, sector_t *sector, u64 *bytes)
+{
+	u64 disk_bytes = bdev_nr_bytes(s->bdev);
+
+	*bytes = U64_MAX;
+	if (s->regular && !drw_blocks_locate(s->regular, pos, &pos, bytes))
+		return -EAGAIN;
+	/* A disk that is being removed loses its capacity first. */
+	if (unlikely(pos >= disk_bytes))
+		return get_capacity(s->bdev->bd_disk) ? -EMEDIUMTYPE : -ENODEV;
+	*bytes = min(*bytes, disk_bytes - pos);
+	*sector = s->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
+	return 0;
+}
+
+/* Are cached pages to be dropped after a write? Any context. */
+static inline bool drw_storage_must_finish(const struct drw_storage *s, bool write)
+{
+	return write && READ_ONCE(s->mapping->nrpages);
+}
+
+#endif /* _DRW_STORAGE_H */

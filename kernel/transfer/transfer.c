@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* transfer.c - requests, and transfers that may sleep: see transfer.h. */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "transfer/transfer.h"
+
+/**
+ * drw_request_set_pieces() - read the pieces of a vectored request from user space
+ * @rq: request
+ * @uaddr: user address of struct dmabuf_rw_piece[]
+ * @nr: how many
+ * @nowait: fail with -EAGAIN rather than wait for memory
+ *
+ * They are copied once; what is checked is what is used.
+ *
+ * Return: 0, -EMSGSIZE, -EFAULT, -ENOMEM or -EAGAIN.
+ */
+int drw_request_set_pieces(struct drw_request *rq, u64 uaddr, u64 nr, bool nowait)
+{
+	struct dmabuf_rw_piece *pc;
+
+	if (nr > DMABUF_RW_MAX_PIECES)
+		return -EMSGSIZE;
+	rq->nr_pc = nr;
+	if (!nr)
+		return 0;
+	pc = kvmalloc_array(nr, sizeof(*pc), nowait ? GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT :
+						      GFP_KERNEL_ACCOUNT);
+	if (!pc)
+		return nowait ? -EAGAIN : -ENOMEM;
+	if (copy_from_user(pc, u64_to_user_ptr(uaddr), nr * sizeof(*pc))) {
+		kvfree(pc);
+		return -EFAULT;
+	}
+	rq->pc = pc;
+	return 0;
+}
+
+void drw_request_free(struct drw_request *rq)
+{
+	if (rq->pc != &rq->one)
+		kvfree(rq->pc);
+}
+
+/* Let a request end after @len bytes. */
+void drw_request_cut(struct drw_request *rq, u64 len)
+{
+	u32 i;
+
+	rq->len = len;
+	for (i = 0; i < rq->nr_pc; i++) {
+		rq->pc[i].len = min(rq->pc[i].len, len);
+		len -= rq->pc[i].len;
+	}
+}
+
+/* Offsets and lengths that are not of whole LBAs, or of dwords in the buffer. 0 or -EDOM. */
+int drw_request_check_unaligned(const struct drw_request *rq)
+{
+	struct drw_binding *b = rq->b;
+	enum drw_sgl_support sgl = drw_paths_sgl(&b->paths);
+	u32 lba_bytes = b->storage.lba_bytes, i;
+	u32 file_mask = (rq->write ? lba_bytes : drw_read_align(sgl, lba_bytes)) - 1;
+	u32 buf_mask = drw_buf_align(sgl) - 1;
+
+	/* The last LBA of a regular file may be the file's in part only. */
+	if ((rq->pos & file_mask) ||
+	    ((rq->len & file_mask) && !drw_storage_may_end(&b->storage, rq->pos + rq->len)))
+		return -EDOM;
+	for (i = 0; i < rq->nr_pc; i++)
+		if (rq->pc[i].buf_off & buf_mask)
+			return -EDOM;
+	return 0;
+}
+
+static void transfer_attempt_ended(struct drw_attempt *a)
+{
+	complete(a->private);
+}
+
+/* Have the buffer mapped, so that the grip finds it so. Sleeps, and holds nothing then. */
+static int transfer_prepare_map(struct drw_transfer *t)
+{
+	struct drw_paths *paths = &t->rq.b->paths;
+	struct drw_path *path = drw_path_get(paths);
+	struct drw_refusal refusal;
+	int ret;
+
+	t->failed = path;
+	ret = drw_map_prepare(path->map, &refusal);
+	/* It is the exporter that has no memory, or no aperture. */
+	if (ret == -ENOMEM && refusal.reason)
+		ret = -EREMOTEIO;
+	drw_path_put(paths, path);
+	return ret;
+}
+
+/* One attempt of a prepared span. Waits for its end, and adds what it moved. 0 or its error. */
+static int transfer_attempt(struct drw_transfer *t, const struct drw_span *span)
+{
+	struct drw_storage *s = &t->rq.b->storage;
+	DECLARE_COMPLETION_ONSTACK(wait);
+	struct drw_attempt a = {
+		.rq = &t->rq,
+		.mode = DRW_SOME,
+		.span = *span,
+		.ended = transfer_attempt_ended,
+		.private = &wait,
+	};
+	int ret;
+
+	ret = drw_attempt_start(&a);
+	if (ret)
+		return ret;
+	wait_for_completion_io(&wait);
+	t->failed = a.path;
+	t->done += a.moved;
+	if (span->write && a.moved)
+		drw_storage_finish(s, span, a.moved);
+	if (span->last_page)
+		drw_storage_leave(s, span->write, true);
+	drw_attempt_free(&a);
+	return a.error;
+}
+
+/* Prepare and try what is left. 1 if nothing is left then, 0 if something is. */
+static int transfer_step(struct drw_transfer *t)
+{
+	struct drw_span span = drw_request_span(&t->rq, t->done);
+	struct drw_storage *s = &t->rq.b->storage;
+	u64 left;
+	int ret;
+
+	ret = drw_storage_check(s, &span);
+	if (ret || !span.len)
+		return ret ?: 1;
+	left = span.len;
+	ret = transfer_prepare_map(t);
+	if (!ret)
+		ret = drw_storage_prepare(s, &span);
+	if (!ret)
+		ret = transfer_attempt(t, &span);
+	if (ret)
+		return ret;
+	/* If it was cut where the file has no block, there is another step, which says so. */
+	return span.len == left;
+}
+
+/**
+ * drw_transfer_run() - bring a transfer to its end, waiting for it
+ * @t: checked; if t->error is set, an attempt has ended with it
+ *
+ * Sets t->done and t->error.
+ */
+void drw_transfer_run(struct drw_transfer *t)
+{
+	struct drw_retry retry = { };
+
+	if (t->error && !drw_retry(t, &retry))
+		return;
+	for (;;) {
+		u64 before = t->done;
+		int ret = transfer_step(t);
+
+		t->error = min(ret, 0);
+		if (ret > 0)
+			return;
+		/* What went wrong before this has been overcome. */
+		if (t->done > before) {
+			retry = (struct drw_retry) { };
+			/* Tags come back with the commands that have ended. */
+			if (ret == -DRW_ENOTAG)
+				continue;
+		}
+		if (ret && !drw_retry(t, &retry))
+			return;
+	}
+}
+
+/**
+ * drw_transfer_result() - what a transfer came to; counts it
+ * @t: transfer that has ended
+ *
+ * Return: bytes moved, or the negative errno if none was and there was an error.
+ */
+s64 drw_transfer_result(struct drw_transfer *t)
+{
+	/* To be interrupted is no error, nor are bytes that no drive holds. */
+	bool failed = t->error && t->error != -EINTR && t->error != -ENXIO;
+
+	drw_binding_count(t->rq.b, t->rq.write, t->done, failed ? t->error : 0);
+	return t->error && !t->done ? t->error : t->done;
+}
+
+/**
+ * drw_transfer_sync() - DMABUF_RW_IOC_IO
+ * @b: binding
+ * @arg: checked for its form; done and error are set
+ *
+ * Return: 0, or a negative errno if nothing was moved because of it.
+ */
+int drw_transfer_sync(struct drw_binding *b, struct dmabuf_rw_io *arg)
+{
+	struct drw_transfer t = {
+		.rq = {
+			.b = b,
+			.write = arg->op == DMABUF_RW_OP_WRITE,
+			.flags = arg->flags,
+			.pos = arg->file_off,
+			.one = { .buf_off = arg->buf_off, .len = arg->len },
+			.nr_pc = 1,
+		},
+	};
+	s64 ret = 0;
+
+	t.rq.pc = &t.rq.one;
+	if (arg->nr_pieces)
+		ret = drw_request_set_pieces(&t.rq, arg->pieces, arg->nr_pieces, false);
+	if (!ret)
+		ret = drw_request_check(&t.rq);
+	if (!ret) {
+		drw_transfer_run(&t);
+		ret = drw_transfer_result(&t);
+		if (ret >= 0) {
+			arg->done = ret;
+			arg->error = -t.error;
+			ret = 0;
+		}
+	}
+	drw_request_free(&t.rq);
+	return ret;
+}

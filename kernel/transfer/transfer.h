@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * transfer.h - one transfer between a file and a buffer.
+ *
+ * Objects
+ *   request	what was asked for; constant once drw_request_check() has seen it
+ *   attempt	one try to move what is left of a request: commands that are in flight together
+ *   grip	what an attempt holds: its span of the file (storage.h), a path and the mapping
+ *   transfer	a request, and how far its attempts have come
+ *
+ * Life of a transfer
+ *   A caller that may not sleep makes one attempt. It takes the grip, gives all commands to the
+ *   drive or none, and returns; the completion of the last one goes on. Where anything is in
+ *   the way it fails with EAGAIN, and io_uring calls again from a worker that may sleep.
+ *   There, and for the ioctl, drw_transfer_run() repeats two steps until nothing is left:
+ *   prepare, which may wait and leaves nothing held; and an attempt, which holds the grip
+ *   and waits for nothing but the drive. retry.c decides whether an error is worth another
+ *   round. Requests fail fast, so no attempt sits in a queue while a controller resets.
+ *
+ * Bytes
+ *   Drives move whole LBAs. An attempt is widened by pads to whole LBAs: head bytes before
+ *   and tail bytes after those asked for, which go to scratch memory in a read, and are zeros
+ *   behind the end of a regular file in a write. Offsets within an attempt count them. When an
+ *   attempt has ended, moved says how many bytes arrived without a gap, so a repetition never
+ *   does twice what has been reported done.
+ *
+ * Locks: an attempt's lock is taken in any context, with nothing inside. What else is held
+ * during an attempt follows from the grip: see storage.h and mapping.h. In particular nothing is
+ * allocated in a way that may reclaim, since an exporter may evict from a shrinker.
+ */
+#ifndef _DRW_TRANSFER_H
+#define _DRW_TRANSFER_H
+
+#include <linux/completion.h>
+#include <linux/io_uring/cmd.h>
+
+#include "binding.h"
+#include "nvme/request.h"
+
+/**
+ * struct drw_request - what was asked for
+ * @b: binding; the caller keeps its file
+ * @write: buffer to file
+ * @flags: DMABUF_RW_IO_*
+ * @pos: file offset
+ * @len: bytes; cut by drw_request_check() to what a transfer moves at most
+ * @pc: pieces of the buffer; &@one, or an array that drw_request_free() frees
+ * @nr_pc: how many
+ */
+struct drw_request {
+	struct drw_binding *b;
+	bool write;
+	u64 flags;
+	u64 pos;
+	u64 len;
+	struct dmabuf_rw_piece *pc;
+	u32 nr_pc;
+	struct dmabuf_rw_piece one;
+};
+
+struct drw_attempt;
+
+/**
+ * struct drw_cmd - one command of an attempt
+ * @attempt: the attempt
+ * @next: in the attempt's chain
+ * @rq: request; gone once it has been executed
+ * @queue: its queue, for polling
+ * @hctx: its hardware context, for polling
+ * @off: first byte, counted within the attempt
+ * @bytes: how many
+ * @list_nr: for drw_list_free()
+ * @ended: its completion has run
+ * @list: list memory
+ */
+struct drw_cmd {
+	struct drw_attempt *attempt;
+	struct drw_cmd *next;
+	struct request *rq;
+	struct request_queue *queue;
+	struct blk_mq_hw_ctx *hctx;
+	u64 off;
+	u32 bytes;
+	u8 list_nr;
+	bool ended;
+	struct drw_list list;
+};
+
+/* What an attempt is allowed. */
+enum drw_mode {
+	DRW_SOME,	/* as many commands as can be had; the caller waits for the end */
+	DRW_ALL,	/* all commands or none; the caller does not wait */
+	DRW_POLLED,	/* like DRW_ALL, on poll queues */
+};
+
+/**
+ * struct drw_attempt - one try to move what is left
+ * @rq: the request
+ * @mode: enum drw_mode
+ * @ended: called when it has ended, in any context
+ * @private: for @ended
+ * @span: what it moves, of the file
+ * @path: the path it takes; with multipath, only to be compared once it has ended, unless
+ *	it is polled
+ * @head: bytes of the first LBA before the span
+ * @tail: bytes of the last LBA after the span
+ * @issued: end of what has been given to the drive
+ * @pending: commands in flight, and one for the issuer
+ * @lock: protects @fail_off and @error while commands are in flight
+ * @fail_off: lowest byte that failed, or U64_MAX
+ * @error: its negative errno
+ * @moved: once it has ended, bytes of the span that arrived
+ * @on_map: while @mode is DRW_POLLED and commands are in flight
+ * @chain: commands, @first excluded; pollers walk it, so it does not change once the
+ *	attempt is on its way
+ * @first: the first command needs no allocation
+ */
+struct drw_attempt {
+	struct drw_request *rq;
+	enum drw_mode mode;
+	void (*ended)(struct drw_attempt *a);
+	void *private;
+	struct drw_span span;
+	struct drw_path *path;
+	u16 head;
+	u16 tail;
+	u64 issued;
+	atomic_t pending;
+	spinlock_t lock;
+	u64 fail_off;
+	int error;
+	u64 moved;
+	struct drw_polled on_map;
+	struct drw_cmd *chain;
+	struct drw_cmd first;
+};
+
+/**
+ * struct drw_transfer - a request and how far it has come
+ * @rq: the request
+ * @done: bytes that have been moved, from its beginning
+ * @error: negative errno that ended it, or of the last attempt; 0: none
+ * @failed: path of the last attempt, only to be compared
+ * @cancelled: nobody wants it any more
+ */
+struct drw_transfer {
+	struct drw_request rq;
+	u64 done;
+	int error;
+	const struct drw_path *failed;
+	bool cancelled;
+};
+
+/**
+ * struct drw_retry - what has gone wrong since the last progress
+ * @deadline: when to give up looking for another path; 0: no path error
+ * @nomem: repetitions for want of memory
+ * @transient: repetitions after errors of the drive
+ * @others: repetitions because others changed the file or the buffer at just that time
+ * @others_deadline: when to give up on that
+ */
+struct drw_retry {
+	unsigned long deadline;
+	unsigned int nomem;
+	unsigned int transient;
+	unsigned int others;
+	unsigned long others_deadline;
+};
+
+/* Inside the module: there was no tag. */
+#define DRW_ENOTAG	ENOBUFS
+
+/* transfer.c */
+int drw_request_set_pieces(struct drw_request *rq, u64 uaddr, u64 nr, bool nowait);
+void drw_request_free(struct drw_request *rq);
+int drw_request_check_unaligned(const struct drw_request *rq);
+void drw_request_cut(struct drw_request *rq, u64 len);
+void drw_transfer_run(struct drw_transfer *t);
+s64 drw_transfer_result(struct drw_transfer *t);
+int drw_transfer_sync(struct drw_binding *b, struct dmabuf_rw_io *arg);
+
+/* attempt.c */
+int drw_attempt_start(struct drw_attempt *a);
+void drw_attempt_free(struct drw_attempt *a);
+int drw_attempt_poll(struct drw_attempt *a, struct io_comp_batch *iob);
+int drw_transfer_init(void);
+void drw_transfer_exit(void);
+
+/* retry.c */
+bool drw_retry(struct drw_transfer *t, struct drw_retry *r);
+
+/* uring.c */
+int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags);
+int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
+			 unsigned int poll_flags);
+
+/**
+ * drw_request_check() - everything that can be refused for what was asked
+ * @rq: all but len is set; len is set to the sum of the pieces, cut to the largest transfer
+ *
+ * What depends on the file as it is now is drw_storage_check()'s. Does not sleep.
+ *
+ * Return: 0 or a negative errno of the ABI header.
+ */
+static __always_inline int drw_request_check(struct drw_request *rq)
+{
+	struct drw_binding *b = rq->b;
+	u32 lba_mask = b->storage.lba_bytes - 1, i;
+	u64 unaligned, end;
+	int ret;
+
+	ret = drw_binding_may(b, rq->write, rq->flags);
+	if (ret)
+		return ret;
+	ret = drw_pieces_check(rq->pc, rq->nr_pc, b->dmabuf->size, &rq->len);
+	if (ret)
+		return ret;
+	if (check_add_overflow(rq->pos, rq->len, &end) || end > LLONG_MAX)
+		return -EOVERFLOW;
+	unaligned = (rq->pos | rq->len) & lba_mask;
+	for (i = 0; i < rq->nr_pc; i++)
+		unaligned |= rq->pc[i].buf_off & 3;
+	if (unlikely(unaligned)) {
+		ret = drw_request_check_unaligned(rq);
+		if (ret)
+			return ret;
+	}
+	if (unlikely(rq->len > DMABUF_RW_MAX_BYTES - lba_mask))
+		rq->len = min_t(u64, rq->len, (DMABUF_RW_MAX_BYTES & ~lba_mask) -
+				(rq->pos & lba_mask));
+	return 0;
+}
+
+/* The span of a request from byte @done on. */
+static inline struct drw_span drw_request_span(const struct drw_request *rq, u64 done)
+{
+	return (struct drw_span) {
+		.pos = rq->pos + done,
+		.len = rq->len - done,
+		.write = rq->write,
+		.fua = rq->flags & DMABUF_RW_IO_FUA,
+	};
+}
+
+/**
+ * drw_grip_take() - take what an attempt holds
+ * @b: binding
+ * @span: checked
+ * @path: set to the path
+ *
+ * Does not sleep.
+ *
+ * Return: 0; -EAGAIN if something must be prepared; -EXDEV or -EADDRNOTAVAIL if the binding
+ * does not want the buffer where it is by now; an error of drw_storage_enter().
+ */
+static inline int drw_grip_take(struct drw_binding *b, const struct drw_span *span,
+				struct drw_path **path)
+{
+	struct drw_refusal refusal;
+	struct drw_path *p;
+	int ret;
+
+	ret = drw_storage_enter(&b->storage, span);
+	if (unlikely(ret))
+		return ret;
+	p = drw_path_get(&b->paths);
+	ret = -EAGAIN;
+	if (unlikely(!drw_map_try_acquire(p->map)))
+		goto leave;
+	if (likely(!(p->map->mc.lacks & b->minds))) {
+		*path = p;
+		return 0;
+	}
+	ret = drw_memclass_judge(&p->map->mc, b->flags, &refusal);
+	drw_map_release(p->map);
+leave:
+	drw_path_put(&b->paths, p);
+	drw_storage_leave(&b->storage, span->write, span->last_page);
+	return ret;
+}
+
+#endif /* _DRW_TRANSFER_H */

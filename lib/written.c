@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/*
+ * written.c - whether the bytes of a file have been written, as the file system tells it.
+ *
+ * The module looks a file's blocks up in another way, and finds none (ENXIO) where there is
+ * none that has been written; but on XFS nor does it in a file that is or was a clone. What
+ * FIEMAP says tells the two apart.
+ *
+ * Thread-safety: functions of their arguments.
+ */
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/statfs.h>
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+
+#include "private.h"
+
+/* Where BIND looks for blocks, evenly from the file's beginning on. */
+#define PLACES	8
+
+struct one_extent {
+	struct fiemap map;
+	struct fiemap_extent extent;
+};
+
+/* The extent that has @off, or the next one. False: there is none, or it cannot be known. */
+static bool find_extent(int fd, uint64_t off, uint32_t flags, struct fiemap_extent *extent)
+{
+	struct one_extent one = { .map = {
+		.fm_start = off, .fm_length = INT64_MAX - off, .fm_flags = flags,
+		.fm_extent_count = 1,
+	} };
+
+	if (ioctl(fd, FS_IOC_FIEMAP, &one) || !one.map.fm_mapped_extents)
+		return false;
+	*extent = one.extent;
+	return true;
+}
+
+static bool is_written(const struct fiemap_extent *e)
+{
+	return !(e->fe_flags & (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_DELALLOC |
+				FIEMAP_EXTENT_UNKNOWN));
+}
+
+static bool is_written_at(int fd, uint64_t off, uint32_t flags)
+{
+	struct fiemap_extent e;
+
+	return find_extent(fd, off, flags, &e) && e.fe_logical <= off && is_written(&e);
+}
+
+static bool is_written_anywhere(int fd)
+{
+	struct fiemap_extent e;
+	uint64_t off;
+
+	for (off = 0; find_extent(fd, off, FIEMAP_FLAG_SYNC, &e);
+	     off = e.fe_logical + e.fe_length)
+		if (is_written(&e))
+			return true;
+	return false;
+}
+
+static bool is_on_xfs(int fd, uint64_t *block)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) || fs.f_type != XFS_SUPER_MAGIC || fs.f_bsize <= 0)
+		return false;
+	*block = fs.f_bsize;
+	return true;
+}
+
+bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd)
+{
+	uint64_t block, nr;
+	unsigned int i;
+
+	if (!(info->flags & DMABUF_RW_INFO_NO_BLOCKS) || !is_on_xfs(file_fd, &block))
+		return false;
+	nr = info->file_bytes / block;
+	/* What is dirty has perhaps no block yet, so it is not written out here. */
+	for (i = 0; i < PLACES; i++)
+		if (is_written_at(file_fd, nr * i / PLACES * block, 0))
+			return true;
+	return false;
+}
+
+DMABUF_RW_API int dmabuf_rw_info_refusal(const struct dmabuf_rw_info *info, int file_fd,
+					 struct dmabuf_rw_error *error)
+{
+	uint32_t reason;
+
+	if (error)
+		*error = (struct dmabuf_rw_error){ 0 };
+	if (dmabuf_rw_is_clone(info, file_fd))
+		reason = DMABUF_RW_REASON_CLONE;
+	else if (info->flags & DMABUF_RW_INFO_NO_BLOCKS && !is_written_anywhere(file_fd))
+		reason = DMABUF_RW_REASON_NEVER_WRITTEN;
+	else
+		return 0;
+	dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, ENXIO, reason, 0);
+	return 1;
+}
+
+DMABUF_RW_API void dmabuf_rw_error_explain(struct dmabuf_rw_error *error, int file_fd,
+					   uint64_t file_off)
+{
+	uint64_t block;
+
+	if (error->call != DMABUF_RW_CALL_IO || error->err != ENXIO)
+		return;
+	if (!is_written_at(file_fd, file_off, FIEMAP_FLAG_SYNC))
+		error->reason = DMABUF_RW_REASON_NEVER_WRITTEN;
+	else if (is_on_xfs(file_fd, &block))
+		error->reason = DMABUF_RW_REASON_CLONE;
+}
