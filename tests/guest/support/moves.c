@@ -116,21 +116,6 @@ int move_exchange(const struct fs *fs, const char *from, const char *to, u64 len
 	return with_both(from, to, move_exchange_fd, len);
 }
 
-int move_swap_extents_fd(int from, int to)
-{
-	struct swap_extents swap = { .version = 0, .target = to, .temporary = from };
-	struct stat st;
-
-	if (fstat(to, &st))
-		return -errno;
-	/* It looks whether the file has changed meanwhile. */
-	swap.length = swap.stat.size = st.st_size;
-	swap.stat.ino = st.st_ino;
-	swap.stat.mtime = (struct xfs_bstime){ st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
-	swap.stat.ctime = (struct xfs_bstime){ st.st_ctim.tv_sec, st.st_ctim.tv_nsec };
-	return result(ioctl(to, XFS_IOC_SWAPEXT, &swap));
-}
-
 int move_extents_fd(int donor, int to, u64 block, u64 blocks)
 {
 	struct move_extent move = { .donor_fd = donor, .orig_start = block, .donor_start = block,

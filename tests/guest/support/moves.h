@@ -18,7 +18,6 @@ int move_dedupe(const char *from, const char *to, u64 pos, u64 len);
 int move_exchange(const struct fs *fs, const char *from, const char *to, u64 len);
 int move_exchange_fd(int from, int to, u64 len);
 /* The same for all blocks, as defragmentation does it (XFS): the bytes must be the same. */
-int move_swap_extents_fd(int from, int to);
 /* The first @blocks blocks change places, the bytes stay where they are (ext4). */
 int move_extents(const char *donor, const char *to, u64 blocks);
 int move_extents_fd(int donor, int to, u64 block, u64 blocks);
