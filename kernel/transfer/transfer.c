@@ -85,10 +85,14 @@ static int transfer_prepare_map(struct drw_transfer *t)
 	struct drw_paths *paths = &t->rq.b->paths;
 	struct drw_path *path = drw_path_get(paths);
 	struct drw_refusal refusal;
-	int ret;
+	int ret = 0;
 
 	t->failed = path;
-	ret = drw_map_prepare(path->map, &refusal);
+	/* Mapped already, as nearly always: no lock, whose wait a signal ends. */
+	if (drw_map_try_acquire(path->map))
+		drw_map_release(path->map);
+	else
+		ret = drw_map_prepare(path->map, &refusal);
 	/* It is the exporter that has no memory, or no aperture. */
 	if (ret == -ENOMEM && refusal.reason)
 		ret = -EREMOTEIO;
