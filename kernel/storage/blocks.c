@@ -10,6 +10,7 @@
 #include <linux/stat.h>
 
 #include "storage/file.h"
+#include "storage/pagecache.h"
 
 /* Extents that are looked up before they go into the map together. */
 #define DRW_LOOKUP_EXTENTS	16
@@ -83,6 +84,30 @@ static void blocks_forget(struct drw_file *f)
 			  survives ? inode_query_iversion(f->inode) : DRW_NO_VERSION);
 }
 
+/*
+ * An entry of the map: how far an extent's place on the disk is from its place in the file, modulo
+ * 2^63. That is the same for all of its blocks, so the entry stays right while its range grows,
+ * which the maple tree does in place, before the eyes of readers.
+ */
+static void *blocks_entry(u64 block, u64 at)
+{
+	return xa_mk_value((at - block) & LONG_MAX);
+}
+
+/* What the map has from @first to @last, @block among them: an extent, or NULL for none. */
+static void *blocks_find(struct drw_file *f, u64 block, u64 *first, u64 *last)
+{
+	MA_STATE(mas, &f->blocks, block, block);
+	void *entry;
+
+	rcu_read_lock();
+	entry = mas_walk(&mas);
+	rcu_read_unlock();
+	*first = mas.index;
+	*last = mas.last;
+	return entry;
+}
+
 /**
  * drw_blocks_locate() - where a byte of a file is
  * @f: file; the caller has a hold
@@ -97,38 +122,29 @@ static void blocks_forget(struct drw_file *f)
 bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
 {
 	u8 shift = f->inode->i_blkbits;
-	MA_STATE(mas, &f->blocks, pos >> shift, pos >> shift);
+	u64 block = pos >> shift, off = pos - (block << shift), first, last;
 	void *entry;
-	u64 off;
 
 	if (f->versioned && !inode_eq_iversion(f->inode, READ_ONCE(f->version)))
 		return false;
-	rcu_read_lock();
-	entry = mas_walk(&mas);
-	rcu_read_unlock();
+	entry = blocks_find(f, block, &first, &last);
 	if (!entry)
 		return false;
-	off = pos - ((u64)mas.index << shift);
-	*at = ((u64)xa_to_value(entry) << shift) + off;
-	*bytes = ((u64)(mas.last - mas.index + 1) << shift) - off;
+	*at = (((block + xa_to_value(entry)) & LONG_MAX) << shift) + off;
+	*bytes = ((last - block + 1) << shift) - off;
 	return true;
 }
 
 /* The first block from @block on that is not in the map, and with @known the first that is. */
-static u64 blocks_find(struct drw_file *f, u64 block, u64 last, bool known)
+static u64 blocks_next(struct drw_file *f, u64 block, u64 last, bool known)
 {
-	while (block <= last) {
-		MA_STATE(mas, &f->blocks, block, block);
-		void *entry;
+	u64 first, end;
 
-		rcu_read_lock();
-		entry = mas_walk(&mas);
-		rcu_read_unlock();
-		if (!entry == !known)
+	for (; block <= last; block = end + 1) {
+		if (!blocks_find(f, block, &first, &end) == !known)
 			return block;
-		if (mas.last >= last)
+		if (end >= last)
 			break;
-		block = mas.last + 1;
 	}
 	return last + 1;
 }
@@ -136,30 +152,21 @@ static u64 blocks_find(struct drw_file *f, u64 block, u64 last, bool known)
 /* Merged with its neighbours where they are consecutive. 0 or -ENOMEM. */
 static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
 {
-	unsigned long first = ext->block, last = ext->block + ext->nr - 1;
-	MA_STATE(mas, &f->blocks, last + 1, last + 1);
-	u64 at = ext->at, extents = f->extents + 1;
-	void *entry;
+	u64 first = ext->block, last = ext->block + ext->nr - 1, begin, end;
+	void *entry = blocks_entry(first, ext->at);
+	u64 extents = f->extents + 1;
 	int ret;
 
 	lockdep_assert_held(&f->lookup_lock);
-	rcu_read_lock();
-	entry = mas_walk(&mas);
-	if (entry && xa_to_value(entry) == at + ext->nr) {
-		last = mas.last;
+	if (blocks_find(f, last + 1, &begin, &end) == entry) {
+		last = end;
 		extents--;
 	}
-	if (first) {
-		mas_set(&mas, first - 1);
-		entry = mas_walk(&mas);
-		if (entry && xa_to_value(entry) + (first - mas.index) == at) {
-			at = xa_to_value(entry);
-			first = mas.index;
-			extents--;
-		}
+	if (first && blocks_find(f, first - 1, &begin, &end) == entry) {
+		first = begin;
+		extents--;
 	}
-	rcu_read_unlock();
-	ret = mtree_store_range(&f->blocks, first, last, xa_mk_value(at), GFP_KERNEL_ACCOUNT);
+	ret = mtree_store_range(&f->blocks, first, last, entry, GFP_KERNEL_ACCOUNT);
 	if (!ret)
 		WRITE_ONCE(f->extents, extents);
 	return ret;
@@ -193,7 +200,7 @@ static int blocks_settle(struct blocks_lookup *l)
 		ret = filemap_write_and_wait_range(mapping, ext->block << shift,
 						   ((ext->block + ext->nr) << shift) - 1);
 		if (ret)
-			return ret == -ENOMEM ? ret : -EIO;
+			return drw_writing_error(ret);
 	}
 	/*
 	 * If the epoch ends right after this, a wrong block may get into the map. But the next
@@ -240,8 +247,8 @@ static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *
 		sector_t at;
 
 		if (block == stop) {
-			block = blocks_find(f, block, last, false);
-			stop = blocks_find(f, block, last, true);
+			block = blocks_next(f, block, last, false);
+			stop = blocks_next(f, block, last, true);
 		}
 		if (block > last)
 			break;
@@ -335,7 +342,7 @@ int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len)
 	/* ->bmap() does this, too, but cannot say what has failed. */
 	ret = READ_ONCE(mapping->nrpages) ? filemap_write_and_wait(mapping) : 0;
 	if (ret)
-		return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+		return drw_writing_error(ret);
 	if (mutex_lock_killable(&f->lookup_lock))
 		return -EINTR;
 	ret = blocks_begin(&l);
@@ -363,7 +370,7 @@ int drw_blocks_commit(struct drw_file *f, struct file *file)
 
 	ret = vfs_fsync(file, 1);
 	if (ret)
-		return ret == -ENOMEM || ret == -ENOSPC || ret == -EINTR ? ret : -EIO;
+		return drw_writing_error(ret);
 	WRITE_ONCE(f->committed, looked_up);
 	return 0;
 }

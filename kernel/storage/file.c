@@ -106,14 +106,15 @@ static void file_destroy(struct drw_file *f)
 	fsnotify_put_mark(&f->mark);
 }
 
-static struct drw_file *file_create(struct inode *inode)
+static struct drw_file *file_create(struct inode *inode,
+				    const struct address_space_operations *a_ops)
 {
 	struct drw_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 
 	if (!f)
 		return ERR_PTR(-ENOMEM);
 	f->inode = inode;
-	f->a_ops = inode->i_mapping->a_ops;
+	f->a_ops = a_ops;
 	f->version = DRW_NO_VERSION;
 	/* Not now: the first transfer asks. */
 	f->read_at = f->write_at = jiffies - 1;
@@ -147,10 +148,12 @@ static struct drw_file *file_find(struct inode *inode)
 /**
  * drw_file_get() - the shared part of a regular file
  * @file: file that drw_file_check() has let pass; open until drw_file_put()
+ * @a_ops: how it looked then
  *
  * Return: it, or ERR_PTR(-ENOMEM).
  */
-struct drw_file *drw_file_get(struct file *file)
+struct drw_file *drw_file_get(struct file *file,
+			      const struct address_space_operations *a_ops)
 {
 	struct inode *inode = file_inode(file);
 	struct drw_file *f, *new = NULL;
@@ -159,7 +162,7 @@ struct drw_file *drw_file_get(struct file *file)
 	f = file_find(inode);
 	if (!f) {
 		mutex_unlock(&drw_files_lock);
-		new = file_create(inode);
+		new = file_create(inode, a_ops);
 		if (IS_ERR(new))
 			return new;
 		mutex_lock(&drw_files_lock);

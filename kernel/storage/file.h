@@ -77,8 +77,8 @@
  * @timer: the lingering hold
  * @lookup_lock: protects changes of @blocks, @extents, @seen_opens and @looked_up, and the
  *	emptying of the map
- * @blocks: block number of the file, in i_blkbits > XA_VALUE of its place on the disk, for
- *	the first of each extent. Read under RCU by those who have a hold.
+ * @blocks: where blocks of the file, in i_blkbits, are on the disk (blocks_entry()). Read
+ *	under RCU by those who have a hold.
  * @extents: how many
  * @version: i_version that @blocks belongs to; DRW_NO_VERSION: the map does not survive. Set
  *	under @lookup_lock, and moved on by updates of times (stamp.c)
@@ -126,7 +126,8 @@ struct drw_file {
 #define DRW_NO_VERSION	U64_MAX
 
 /* file.c */
-struct drw_file *drw_file_get(struct file *file);
+struct drw_file *drw_file_get(struct file *file,
+			      const struct address_space_operations *a_ops);
 void drw_file_put(struct drw_file *f);
 int drw_file_check(struct file *file, struct drw_refusal *refusal);
 int drw_file_ask(struct drw_file *f, struct file *file, bool write);

@@ -33,7 +33,7 @@ int drw_pagecache_before(struct address_space *mapping, u64 pos, u64 len, bool w
 	do {
 		ret = filemap_write_and_wait_range(mapping, pos, last);
 		if (ret)
-			return ret == -ENOMEM || ret == -ENOSPC ? ret : -EIO;
+			return drw_writing_error(ret);
 		if (!write)
 			return 0;
 		ret = invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,

@@ -12,6 +12,12 @@
 
 #include <linux/pagemap.h>
 
+/* What the file system said when something had to be written, as our callers tell it. */
+static inline int drw_writing_error(int ret)
+{
+	return !ret || ret == -ENOMEM || ret == -ENOSPC || ret == -EINTR ? ret : -EIO;
+}
+
 int drw_pagecache_before(struct address_space *mapping, u64 pos, u64 len, bool write);
 void drw_pagecache_after(struct address_space *mapping, u64 pos, u64 len);
 bool drw_pagecache_has(struct address_space *mapping, u64 pos, u64 len, bool write);

@@ -19,11 +19,6 @@
 /* How long times may lag behind a write. */
 #define DRW_STAMP_DELAY		max(HZ / 10, 1)
 
-static int stamp_error(int ret)
-{
-	return ret == -EINTR || ret == -ENOMEM || ret == -ENOSPC ? ret : ret ? -EIO : 0;
-}
-
 /* The version of the block map, if it is the inode's and can move on; the inode lock is held. */
 static u64 stamp_known_version(const struct drw_file *f)
 {
@@ -76,7 +71,7 @@ int drw_stamp(struct drw_storage *s)
 	if (cred)
 		revert_creds(cred);
 	inode_unlock(inode);
-	return stamp_error(ret);
+	return drw_writing_error(ret);
 }
 
 /* Only tries for locks: whoever unbinds waits for this. */

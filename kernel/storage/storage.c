@@ -20,6 +20,8 @@ static u64 storage_last_page(const struct inode *inode, u64 size)
  */
 int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusal *refusal)
 {
+	/* From before the check: what changes after it is found by the first look-up. */
+	const struct address_space_operations *a_ops = READ_ONCE(file->f_mapping->a_ops);
 	struct drw_file *f;
 	int ret;
 
@@ -32,16 +34,10 @@ int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusa
 	if (ret)
 		return ret;
 	if (S_ISREG(file_inode(file)->i_mode)) {
-		f = drw_file_get(file);
+		f = drw_file_get(file, a_ops);
 		if (IS_ERR(f))
 			return PTR_ERR(f);
 		s->regular = f;
-		/* What was checked is what drw_file_get() has found. */
-		ret = drw_file_check(file, refusal);
-		if (ret) {
-			drw_file_put(f);
-			return ret;
-		}
 		/* There a clone looks like a file without blocks. */
 		s->no_blocks = file_inode(file)->i_sb->s_magic == XFS_SUPER_MAGIC &&
 			       drw_blocks_none(file);

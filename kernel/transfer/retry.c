@@ -121,6 +121,11 @@ bool drw_retry(struct drw_transfer *t, struct drw_retry *r)
 	switch (t->error) {
 	case -ENOMEM:
 		return retry_memory(t, r);
+	case -DRW_ENOAPERTURE:
+		if (retry_memory(t, r))
+			return true;
+		t->error = -EREMOTEIO;
+		return false;
 	case -EAGAIN:
 		return retry_others(t, r);
 	case -DRW_ENOTAG:

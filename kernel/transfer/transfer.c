@@ -93,9 +93,8 @@ static int transfer_prepare_map(struct drw_transfer *t)
 		drw_map_release(path->map);
 	else
 		ret = drw_map_prepare(path->map, &refusal);
-	/* It is the exporter that has no memory, or no aperture. */
 	if (ret == -ENOMEM && refusal.reason)
-		ret = -EREMOTEIO;
+		ret = -DRW_ENOAPERTURE;
 	drw_path_put(paths, path);
 	return ret;
 }

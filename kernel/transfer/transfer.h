@@ -169,6 +169,8 @@ struct drw_retry {
 
 /* Inside the module: there was no tag. */
 #define DRW_ENOTAG	ENOBUFS
+/* And the exporter has said ENOMEM: it has no memory, or no aperture. That may pass. */
+#define DRW_ENOAPERTURE	EXFULL
 
 /* transfer.c */
 int drw_request_set_pieces(struct drw_request *rq, u64 uaddr, u64 nr, bool nowait);

@@ -280,7 +280,7 @@ static void other_errors_are_EIO_at_once(const void *arg)
 	CHECK(registers.addr_base, "%s", words);
 	buf_create_mock(&buf, &args);
 	OK(mock_fault(&buf, registers));
-	binding = drw_bind_why(buf.fd, disk.fd, 0, &why);
+	binding = drw_bind_why(buf.fd, disk.fd, DMABUF_RW_BIND_TRUST_ADDRESSES, &why);
 	if (binding == -EADDRNOTAVAIL && why.reason == DMABUF_RW_REASON_NOT_TRANSLATED)
 		skip("the IOMMU does not let the drive at its registers");
 	OK(binding);

@@ -92,6 +92,7 @@ enum mock_length {
  * @attach_errno, @map_errno: positive errno that attach and map fail with
  * @addr, @length: enum mock_addr, enum mock_length, for later maps
  * @attach_ms: attach takes this long, with no lock held
+ * @map_failures: so many maps fail with @map_errno, 0: all
  */
 struct mock_fault {
 	__s32 dmabuf_fd;
@@ -102,7 +103,7 @@ struct mock_fault {
 	__u32 length;
 	__u32 length_by;
 	__u32 attach_ms;
-	__u32 resv;
+	__u32 map_failures;
 };
 
 #define MOCK_INV_MOVE	(1U << 0)	/* change to a new arena of the same kind */

@@ -193,7 +193,7 @@ static long mock_set_fault(struct mock_buf *buf, const struct mock_fault *req)
 {
 	if (req->addr > MOCK_ADDR_FIXED || req->length > MOCK_LENGTH_LONG ||
 	    req->attach_errno < 0 || req->attach_errno > MAX_ERRNO ||
-	    req->attach_ms > 60000 || req->resv ||
+	    req->attach_ms > 60000 ||
 	    req->map_errno < 0 || req->map_errno > MAX_ERRNO ||
 	    (req->length && !req->length_by))
 		return -EINVAL;

@@ -174,8 +174,13 @@ static struct sg_table *mock_map_dma_buf(struct dma_buf_attachment *attach,
 
 	if (buf->revoked)
 		return ERR_PTR(-ENODEV);
-	if (buf->fault.map_errno)
-		return ERR_PTR(-buf->fault.map_errno);
+	if (buf->fault.map_errno) {
+		int error = buf->fault.map_errno;
+
+		if (buf->fault.map_failures && !--buf->fault.map_failures)
+			buf->fault.map_errno = 0;
+		return ERR_PTR(-error);
+	}
 	/* As real exporters do when device memory is asked for without peer-to-peer. */
 	if (buf->arena->io && !attach->peer2peer)
 		return ERR_PTR(-EOPNOTSUPP);
