@@ -105,6 +105,44 @@ static inline bool drw_inode_locked_exclusive(struct inode *inode)
 }
 
 /*
+ * Before 6.14 a command's queue entry stays where user space has put it, and may put the next
+ * one as soon as it has been submitted. For a worker io_uring makes a copy, but nobody is told
+ * where it is; for what comes behind a link it makes none. See io_uring_cmd() of 6.12.
+ */
+#ifdef DRW_HAVE_STABLE_SQE
+static inline bool drw_uring_sqe_is_stable(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	return true;
+}
+
+static inline void drw_uring_keep_sqe(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+}
+#else
+/* Is the entry what was submitted? It is while its submission goes on, and when it was copied. */
+static inline bool drw_uring_sqe_is_stable(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	const struct io_kiocb *req = cmd_to_io_kiocb(ucmd);
+	const struct io_ring_ctx *ctx = req->ctx;
+
+	return ucmd->sqe == req->async_data ||
+	       ((issue_flags & IO_URING_F_NONBLOCK) &&
+		READ_ONCE(ctx->rings->sq.head) != ctx->cached_sq_head);
+}
+
+/* A stable one: a worker will be called. */
+static inline void drw_uring_keep_sqe(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	void *copy = cmd_to_io_kiocb(ucmd)->async_data;
+
+	if (!(issue_flags & IO_URING_F_NONBLOCK) || ucmd->sqe == copy)
+		return;
+	memcpy(copy, ucmd->sqe, sizeof(*ucmd->sqe) << !!(issue_flags & IO_URING_F_SQE128));
+	ucmd->sqe = copy;
+}
+#endif
+
+/*
  * The task-work callback of a uring_cmd took the command and the issue flags before 6.19,
  * and takes a struct io_tw_req since. io_uring_cmd_done() lost its res2 argument in 6.18.
  */

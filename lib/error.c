@@ -528,8 +528,10 @@ static const struct errno_sentence errnos[] = {
 	      "like",
 	      "write the file anew as a plain one, and bind that"),
 	ERRNO(EOPNOTSUPP, NONE,
-	      "polled transfers were asked for, and the drive's queues have no poll queue",
-	      "load the driver with nvme.poll_queues=N, or do not poll"),
+	      "polled transfers were asked for, and the drive's queues have no poll queue; or "
+	      "the entry is behind a link on a kernel before 6.14",
+	      "load the driver with nvme.poll_queues=N, or do not poll; add IOSQE_ASYNC to "
+	      "entries behind links"),
 	ERRNO(ENXIO, FILE,
 	      "this part of the file cannot be reached any more",
 	      "see the kernel log"),

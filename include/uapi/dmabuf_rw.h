@@ -108,7 +108,9 @@
  *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: data inside
  *                   |           | the inode or the journal, encryption, verity, DAX, ...
  *   EOPNOTSUPP      | I/O       | polled I/O asked for, and the drive's queues have no
- *                   |           | poll queue (nvme.poll_queues=0)
+ *                   |           | poll queue (nvme.poll_queues=0); or a queue entry
+ *                   |           | behind IOSQE_IO_LINK, without IOSQE_ASYNC, on a kernel
+ *                   |           | before 6.14, which does not keep what it says
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
  *   ENOLINK         | I/O       | no path to the namespace is left that works
  *   ETIMEDOUT       | I/O       | the drive did not answer in time. No kernel so far lets
@@ -454,9 +456,8 @@ struct dmabuf_rw_io {
  *   cmd[8..15]   | DMABUF_RW_IO_* flags, 64 bits, native byte order
  *
  * The other fields that URING_CMD leaves free (ioprio, buf_index, uring_cmd_flags,
- * splice_fd_in) must be zero. The pieces are read during submission; they may go once
- * io_uring_enter() has returned, or, with IORING_SETUP_SQPOLL or IOSQE_ASYNC, once
- * the completion has arrived. The completion's res is the bytes moved, or -errno if
+ * splice_fd_in) must be zero. A worker may read the pieces long after the submission, so they
+ * stay until the completion has arrived. The completion's res is the bytes moved, or -errno if
  * none was; after a short result that is not at the end of the device, asking for
  * the rest gives the error.
  */

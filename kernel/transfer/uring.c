@@ -407,14 +407,12 @@ static int uring_cancel(struct io_uring_cmd *ucmd)
 	return 0;
 }
 
-int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	/* uring_parse() sets it as a whole; to clear it before that takes longer. */
 	struct drw_request rq __uninitialized;
 	int ret;
 
-	if (unlikely(issue_flags & IO_URING_F_CANCEL))
-		return uring_cancel(ucmd);
 	ret = uring_parse(ucmd, &rq);
 	if (unlikely(ret))
 		return ret;
@@ -425,6 +423,21 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 			return ret;
 	}
 	return uring_start(ucmd, &rq, issue_flags);
+}
+
+int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	int ret;
+
+	if (unlikely(issue_flags & IO_URING_F_CANCEL))
+		return uring_cancel(ucmd);
+	/* Whatever it says by now, it is not what was asked for. */
+	if (unlikely(!drw_uring_sqe_is_stable(ucmd, issue_flags)))
+		return -EOPNOTSUPP;
+	ret = uring_issue(ucmd, issue_flags);
+	if (unlikely(ret == -EAGAIN))
+		drw_uring_keep_sqe(ucmd, issue_flags);
+	return ret;
 }
 
 int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,

@@ -886,6 +886,73 @@ static void writes_wait_for_the_thaw_and_reads_do_not(const void *arg)
 	fs_finish(&fs);
 }
 
+#define ENTRIES		((unsigned int)(FILE_BYTES / 4096))
+
+/*
+ * Write every block by an entry of its own, two of them after one another, in a ring that has
+ * place for two. All wait for the thaw: one for the only worker, the others for that one.
+ */
+static void write_in_turn(unsigned int first, unsigned int second, bool may_be_lost)
+{
+	unsigned int one_worker[2] = { 1, 1 }, lost = 0;
+	bool refused[ENTRIES] = {};
+	struct io_uring_cqe *cqe;
+	struct io_uring small;
+
+	file_fill(fd, 0, FILE_BYTES, TAG);
+	SYS(fsync(fd));
+	drw_ring(&small, 2, 0);
+	OK(io_uring_register_iowq_max_workers(&small, one_worker));
+	SYS(ioctl(fd, FIFREEZE, 0));
+	for (unsigned int i = 0; i < ENTRIES; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&small);
+
+		CHECK(sqe, "no entry %u", i);
+		drw_prep(sqe, binding, DMABUF_RW_URING_WRITE, i * 4096, i * 4096, 4096, 0);
+		sqe->user_data = i;
+		sqe->flags |= i & 1 ? second : first;
+		if (i & 1)
+			CHECK_EQ(io_uring_submit(&small), 2);
+	}
+	SYS(ioctl(fd, FITHAW, 0));
+	for (unsigned int i = 0; i < ENTRIES; i++) {
+		OK(io_uring_wait_cqe(&small, &cqe));
+		if (may_be_lost && (cqe->user_data & 1) && cqe->res == -EOPNOTSUPP) {
+			refused[cqe->user_data] = true;
+			lost++;
+		} else {
+			CHECK_EQ(cqe->res, 4096, "entry %llu", cqe->user_data);
+		}
+		io_uring_cqe_seen(&small, cqe);
+	}
+	io_uring_queue_exit(&small);
+	CHECK(!lost || lost == ENTRIES / 2, "%u were refused", lost);
+	for (unsigned int i = 0; i < ENTRIES; i++)
+		file_check(fd, i * 4096, 4096, refused[i] ? TAG : 2);
+	if (may_be_lost)
+		note("entries behind a link are %s", lost ? "refused" : "served");
+}
+
+/*
+ * Places in a ring are free again once they were submitted. Linux 6.12 does not keep what entries
+ * behind a link say, without IOSQE_ASYNC; those are refused. No entry may become another.
+ */
+static void entries_that_wait_stay_what_they_are(const void *arg)
+{
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, TAG);
+	binding = OK(drw_bind(buf.fd, fd));
+	buf_fill(&buf, 0, FILE_BYTES, 2, 0);
+	write_in_turn(0, 0, false);
+	write_in_turn(IOSQE_IO_LINK, 0, true);
+	write_in_turn(IOSQE_IO_LINK, IOSQE_ASYNC, false);
+	write_in_turn(IOSQE_ASYNC, IOSQE_ASYNC, false);
+	close(binding);
+	io_uring_queue_exit(&ring);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static volatile bool stop;
 
 static void *transfer_on_and_on(void *arg)
@@ -997,6 +1064,7 @@ static void add(void)
 		TEST_OF_KIND(i, it_keeps_its_file_system_as_an_open_file_does);
 		TEST_OF_KIND(i, an_emergency_remount_ends_writes_and_no_reads);
 		TEST_OF_KIND(i, writes_wait_for_the_thaw_and_reads_do_not);
+		TEST_OF_KIND(i, entries_that_wait_stay_what_they_are);
 		TEST_OF_KIND(i, the_file_system_grows_while_transfers_run);
 		TEST_OF_KIND(i, a_killed_process_keeps_nothing);
 	}
