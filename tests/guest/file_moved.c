@@ -287,7 +287,7 @@ static int exchange_it(unsigned int nr)
 	return ret;
 }
 
-/* XFS_IOC_SWAPEXT is not one of them: it does not wait for what is in flight, not even XFS's own. */
+/* XFS_IOC_SWAPEXT is not one of them: it waits for nothing in flight, not even XFS's own. */
 static const struct mover movers[] = {
 	{ "truncate", "ext4", .move = truncate_it },
 	{ "punch", "ext4", .move = punch_it },

@@ -355,7 +355,7 @@ static void cancelled_transfers_end_with_what_they_have_moved(const void *arg)
 	close_all();
 }
 
-/* ---- without io_uring, and with many files ---------------------------------------------------- */
+/* ---- without io_uring, and with many files ------------------------------------------------ */
 
 static void without_io_uring_a_queue_makes_system_calls(const void *arg)
 {
