@@ -5,6 +5,8 @@ own functions take with instructions.table: more than MARGIN times the sum that 
 a cell is a failure. It is a count of what is executed, the same on a busy host as on a quiet
 one, and needs the emulator, whatever other machines run on.
 
+To bind a file (bench/binds.c) takes the same however long it is, and whatever is in it.
+
 Each run leaves a table of what it counted in its log directory, to be copied over
 instructions.table when a change is meant.
 """
@@ -29,11 +31,13 @@ MARGIN = 1.05
 SMALLEST = 0.5
 # How far what exact.c counts may be off: it has some code around its loops.
 TOLERANCE = 0.01
+# By how much a huge file may exceed a small one, for what else the kernel does meanwhile.
+BIND_MARGIN = 1.1
 
 CELLS = ("4k-random-read-qd32", "4k-random-write-qd32", "128k-sequential-read-qd32")
 ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(CELLS)})", "BENCH_LANES": "direct-udmabuf",
                "BENCH_ROUNDS": 5, "BENCH_MS": 150}
-PROGRAMS = ("measure", "exact")
+PROGRAMS = ("measure", "binds", "exact")
 LIMIT = 200
 
 
@@ -134,12 +138,28 @@ class Instructions(boot.Machine):
         for cell in CELLS:
             self._add(judge.Result(f"{self.name}/{cell}",
                                    *compare(cell, found.get(cell, {}), table[cell])))
-        self._judge_exact([windows[w] for w in sorted(windows)])
+        # In the order of the programs.
+        ordered = [windows[w] for w in sorted(windows)]
+        exact, binds = self._records["exact"], self._records["binds"]
+        self._judge_exact(exact, ordered[-len(exact):])
+        self._judge_binds(binds, ordered[-len(exact) - len(binds):-len(exact)], logs)
 
-    def _judge_exact(self, windows):
-        """The counter itself, by work of known size. Its windows are the last."""
-        exact = self._records["exact"]
-        for record, functions in zip(exact, windows[-len(exact):], strict=True):
+    def _judge_binds(self, binds, windows, logs):
+        taken = collections.defaultdict(list)
+        for r, functions in zip(binds, windows, strict=True):
+            taken[r["file"]].append(sum(functions.values()) / r["binds"])
+        with open(f"{logs}/binds.json", "w") as f:
+            json.dump(taken, f)
+        for kind in ("ext4", "xfs"):
+            small, huge = (min(taken[f"{kind}, {size}"]) for size in ("1 MiB", "1 TiB"))
+            good = huge <= BIND_MARGIN * small
+            self._add(judge.Result(f"{self.name}/binding_a_huge_file_costs_no_more.{kind}",
+                                   "ok" if good else "not ok",
+                                   f"{small:.0f} instructions for 1 MiB, {huge:.0f} for 1 TiB"))
+
+    def _judge_exact(self, exact, windows):
+        """The counter itself, by work of known size."""
+        for record, functions in zip(exact, windows, strict=True):
             wanted, counted = record["instructions"], functions[insns.PROGRAM]
             good = abs(counted - wanted) <= TOLERANCE * wanted
             self._add(judge.Result(f"{self.name}/{record['name']}", "ok" if good else "not ok",
