@@ -35,8 +35,8 @@ static int info_current(struct drw_binding *b, struct dmabuf_rw_info *info)
 	info->read_align = drw_read_align(cur->lim.sgl, b->storage.lba_bytes);
 	info->buf_align = drw_buf_align(cur->lim.sgl);
 	info->max_cmd_bytes = cur->lim.max_bytes;
-	info->nvme_pci = drw_pci_id(cur->ctrl->dev).id;
-	info->nvme_domain = drw_pci_id(cur->ctrl->dev).domain;
+	info->nvme_pci = cur->ctrl->pci.id;
+	info->nvme_domain = cur->ctrl->pci.domain;
 
 	/* What was true when the buffer was mapped last is still of interest when it is not. */
 	if (dma_resv_lock_interruptible(b->dmabuf->resv, NULL))

@@ -9,7 +9,7 @@
 #include "transfer/transfer.h"
 #include "unplug.h"
 
-struct workqueue_struct *drw_wq;
+struct workqueue_struct *drw_wq, *drw_wait_wq;
 
 static const struct file_operations drw_fops = {
 	.owner = THIS_MODULE,
@@ -32,15 +32,15 @@ static int __init drw_init(void)
 	drw_wq = alloc_workqueue("dmabuf_rw", WQ_UNBOUND, 0);
 	if (!drw_wq)
 		return ret;
+	drw_wait_wq = alloc_workqueue("dmabuf_rw_wait", WQ_UNBOUND, 0);
+	if (!drw_wait_wq)
+		goto err_wq;
 	ret = drw_transfer_init();
 	if (ret)
-		goto err_wq;
-	ret = drw_file_init();
-	if (ret)
-		goto err_transfer;
+		goto err_wait_wq;
 	ret = drw_unplug_init();
 	if (ret)
-		goto err_file;
+		goto err_transfer;
 	ret = misc_register(&drw_misc);
 	if (ret)
 		goto err_unplug;
@@ -48,10 +48,10 @@ static int __init drw_init(void)
 
 err_unplug:
 	drw_unplug_exit();
-err_file:
-	drw_file_exit();
 err_transfer:
 	drw_transfer_exit();
+err_wait_wq:
+	destroy_workqueue(drw_wait_wq);
 err_wq:
 	destroy_workqueue(drw_wq);
 	return ret;
@@ -61,8 +61,8 @@ static void __exit drw_exit(void)
 {
 	misc_deregister(&drw_misc);
 	drw_unplug_exit();
-	drw_file_exit();
 	drw_transfer_exit();
+	destroy_workqueue(drw_wait_wq);
 	destroy_workqueue(drw_wq);
 }
 

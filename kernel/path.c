@@ -154,7 +154,7 @@ static void path_reap(struct drw_paths *p)
 	if (retired)
 		synchronize_rcu();
 	list_for_each_entry_safe(path, next, &p->retired, node) {
-		if (atomic_read(&path->users))
+		if (atomic_read_acquire(&path->users))
 			continue;
 		list_del(&path->node);
 		path_close(path);

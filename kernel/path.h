@@ -28,7 +28,7 @@
  * @disk: device reference held. That keeps the disk's and its queue's memory, but behind
  *	a multipath head not the controller's, to which disk->parent and queue->tag_set
  *	point: they may be followed only while a request of the queue is held. The queue may
- *	be entered at any time; on a disk that has gone that fails with ENODEV.
+ *	be asked for a request at any time (drw_rq_alloc()).
  * @has_poll: it has poll queues
  * @ctrl: the controller; reference held
  * @map: the buffer, mapped for it; one use held
@@ -86,11 +86,11 @@ static inline struct drw_path *drw_path_get(struct drw_paths *p)
 	return path;
 }
 
-/* End the use of a path; callable in any context. It may be freed at once. */
+/* End the use of a path; callable in any context. It may be freed at once (path_reap()). */
 static inline void drw_path_put(struct drw_paths *p, struct drw_path *path)
 {
 	if (unlikely(p->counted))
-		atomic_dec(&path->users);
+		atomic_dec_return_release(&path->users);
 }
 
 /* What lists the current path's controller takes. */

@@ -249,10 +249,10 @@ static const struct sentence library_reasons[] = {
 		       "file itself, which keeps it (dmabuf-rw store --in-place), or remove the "
 		       "file first, if a new one's label will do"),
 	LIBRARY_REASON(NEVER_WRITTEN,
-		       "nothing has been written here: it is a hole of the file, or space that was "
-		       "only allocated, and its zeros are on no drive",
-		       "write the file first, as cp --sparse=never, dmabuf_rw_file_create() and "
-		       "dmabuf-rw store do; or allow bouncing (dmabuf-rw: --allow-bounce)"),
+		       "the drive has no data for this place of the file: it is a hole, or space "
+		       "that was reserved and never written",
+		       "write the file first (cp --sparse=never, dmabuf_rw_file_create(), dmabuf-rw "
+		       "store without --in-place), or allow bouncing (dmabuf-rw: --allow-bounce)"),
 	LIBRARY_REASON(CLONE,
 		       "the file is or was a clone (reflink) on XFS, which does not tell where the "
 		       "blocks of such a file are",
@@ -340,7 +340,7 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(EINVAL, QUEUE,
 	      "the queue's options are malformed, or this kernel does not know one of "
 	      "them",
-	      "check flags and depth, and use a kernel of version 6.1 or later"),
+	      "check flags and depth, and use a kernel of version 6.12 or later"),
 	ERRNO(ECHILD, QUEUE,
 	      "a queue belongs to the process that made it, and this is a child of that one",
 	      "create a queue in the child, which may use the bindings of its parent"),
@@ -352,7 +352,7 @@ static const struct errno_sentence errnos[] = {
 	      "create the queue in the thread that uses it, or without SINGLE_THREAD"),
 	ERRNO(EOPNOTSUPP, QUEUE,
 	      "io_uring cannot do this kind of request",
-	      "use a kernel of version 6.1 or later"),
+	      "use a kernel of version 6.12 or later"),
 
 	/* The interface's table. */
 	ERRNO(EINVAL, FILE,

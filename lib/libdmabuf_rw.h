@@ -369,7 +369,7 @@ int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding,
  * Whether, of a pair that can be bound, no transfer would go direct now, as the file has no
  * block that the drive could be asked for: 1, with *@error saying why (CLONE, or
  * NEVER_WRITTEN, which ends when the file is written). 0: some would; *@error is cleared.
- * @info is of a binding of the file at @file_fd, open in any mode. Writes out what is dirty
+ * @info is of a binding of the file at @file_fd, open in any mode. May write out what is dirty
  * in the file.
  */
 int dmabuf_rw_info_refusal(const struct dmabuf_rw_info *info, int file_fd,
@@ -435,7 +435,9 @@ const char *dmabuf_rw_path_name(unsigned int path);
  * struct dmabuf_rw_result - how a transfer went, beyond its byte count
  * @size:	in: sizeof(struct dmabuf_rw_result)
  * @error:	out: errno, positive, that ended it, also where bytes were moved
- *		before; 0: complete, or short at the end of the file
+ *		before; 0: complete, or short at the end of the file. For the sentences of
+ *		dmabuf_rw_error_format(), put it into a struct dmabuf_rw_error as @err, with
+ *		@call DMABUF_RW_CALL_IO.
  * @path:	out: enum dmabuf_rw_path
  * @direct_bytes: out: bytes moved by the drive's own DMA
  * @bounced_bytes: out: bytes copied through memory

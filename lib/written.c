@@ -26,18 +26,18 @@ struct one_extent {
 	struct fiemap_extent extent;
 };
 
-/* The extent that has @off, or the next one. False: there is none, or it cannot be known. */
-static bool find_extent(int fd, uint64_t off, uint32_t flags, struct fiemap_extent *extent)
+/* The extent that has @off, or the next one: 1; 0: there is none; -1: it cannot be known. */
+static int find_extent(int fd, uint64_t off, uint32_t flags, struct fiemap_extent *extent)
 {
 	struct one_extent one = { .map = {
 		.fm_start = off, .fm_length = INT64_MAX - off, .fm_flags = flags,
 		.fm_extent_count = 1,
 	} };
 
-	if (ioctl(fd, FS_IOC_FIEMAP, &one) || !one.map.fm_mapped_extents)
-		return false;
+	if (ioctl(fd, FS_IOC_FIEMAP, &one))
+		return -1;
 	*extent = one.extent;
-	return true;
+	return !!one.map.fm_mapped_extents;
 }
 
 static bool is_written(const struct fiemap_extent *e)
@@ -50,19 +50,22 @@ static bool is_written_at(int fd, uint64_t off, uint32_t flags)
 {
 	struct fiemap_extent e;
 
-	return find_extent(fd, off, flags, &e) && e.fe_logical <= off && is_written(&e);
+	return find_extent(fd, off, flags, &e) > 0 && e.fe_logical <= off && is_written(&e);
 }
 
-static bool is_written_anywhere(int fd)
+/* Has nothing been written for certain? */
+static bool is_written_nowhere(int fd, uint32_t flags)
 {
 	struct fiemap_extent e;
 	uint64_t off;
+	int found;
 
-	for (off = 0; find_extent(fd, off, FIEMAP_FLAG_SYNC, &e);
+	for (off = 0; (found = find_extent(fd, off, flags, &e)) > 0;
 	     off = e.fe_logical + e.fe_length)
-		if (is_written(&e))
-			return true;
-	return false;
+		/* What is only dirty will be. */
+		if (is_written(&e) || e.fe_flags & FIEMAP_EXTENT_DELALLOC)
+			return false;
+	return !found;
 }
 
 static bool is_on_xfs(int fd, uint64_t *block)
@@ -99,7 +102,10 @@ DMABUF_RW_API int dmabuf_rw_info_refusal(const struct dmabuf_rw_info *info, int 
 		*error = (struct dmabuf_rw_error){ 0 };
 	if (dmabuf_rw_is_clone(info, file_fd))
 		reason = DMABUF_RW_REASON_CLONE;
-	else if (info->flags & DMABUF_RW_INFO_NO_BLOCKS && !is_written_anywhere(file_fd))
+	/* Unwritten space may have dirty pages, but most files need not be asked twice. */
+	else if (info->flags & DMABUF_RW_INFO_REGULAR && info->file_bytes &&
+		 is_written_nowhere(file_fd, 0) &&
+		 is_written_nowhere(file_fd, FIEMAP_FLAG_SYNC))
 		reason = DMABUF_RW_REASON_NEVER_WRITTEN;
 	else
 		return 0;

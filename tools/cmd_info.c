@@ -218,23 +218,28 @@ static void show_refusal(struct report *report, const char *what,
 static int open_some_buffer(struct session *s, struct report *report)
 {
 	static const char *const names[] = { "udmabuf:4K", "heap:system:4K" };
+	char *first = NULL, *why = NULL;
 	struct buffer_spec spec;
-	char *why;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		s->buffer_name = names[i];
 		if (buffer_parse(names[i], &spec, &why) ||
 		    buffer_open(&s->buffer, &spec, &why)) {
-			free(why);
+			if (!first)
+				first = why;
+			else
+				free(why);
 			continue;
 		}
 		print_row(report, "tried with", "%s, a page of system memory", names[i]);
 		json_put_string(report->root, "tried_with", names[i]);
+		free(first);
 		return STATUS_OK;
 	}
-	report_fail(report, "there is no buffer to try the file with: name one, or modprobe "
-		    "udmabuf");
+	report_fail(report, "there is no buffer to try the file with: name one; %s",
+		    text_or_excuse(first));
+	free(first);
 	return STATUS_FAILED;
 }
 

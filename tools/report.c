@@ -111,8 +111,8 @@ int report_option(struct report *report, int c, char **argv)
 		word = letter;
 	if (c == ':')
 		return report_usage(report, "%s needs a value", word);
-	return report_usage(report, "%s is not an option, or takes no value, or is short for "
-			    "several", word);
+	return report_usage(report, "%s is not an option of this command, or is given a value that "
+			    "it does not take, or could mean several options", word);
 }
 
 int report_check_format(struct report *report, const char *format)

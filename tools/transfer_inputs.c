@@ -270,12 +270,20 @@ static bool is_aligned(struct run *r, const struct input *input,
 	bool to_end = part->file_off + part->len == info->file_bytes &&
 		      info->flags & DMABUF_RW_INFO_REGULAR;
 	uint32_t align = file_align(r, info);
+	const char *what = NULL;
 
-	if (part->file_off % align || (part->len % align && !to_end) ||
-	    (r->o.block % align && r->o.block < part->len)) {
-		report_fail(r->report, "the offset, the length and the block size must be "
-			    "multiples of %u, the block size of %s; or allow the rest to go "
-			    "through memory with --allow-bounce", align, input->name);
+	if (part->file_off % align)
+		what = "offset";
+	else if (part->len % align && !to_end)
+		what = "length";
+	else if (r->o.block % align && r->o.block < part->len)
+		what = "--block-size";
+	if (what) {
+		report_fail(r->report, "the %s must be a multiple of %u, as the drive moves whole "
+			    "blocks of that size to or from %s%s; or allow the rest to go "
+			    "through memory with --allow-bounce", what, align, input->name,
+			    *what == 'l' && info->flags & DMABUF_RW_INFO_REGULAR ?
+			    ", or end where the file does" : "");
 		return false;
 	}
 	if (!r->o.allow_bounce && info->buf_align &&
@@ -293,6 +301,13 @@ static bool has_bytes(const struct input *input, uint64_t file_off)
 	char byte;
 
 	return pread(input->fd, &byte, 1, file_off) > 0;
+}
+
+/* What to do about a file that is too short. */
+static const char *longer(const struct run *r)
+{
+	return r->write && r->o.in_place ? ", and --in-place makes no file longer: leave it out" :
+					   "";
 }
 
 /* Settles one part's length and its place in the buffer, and refuses what cannot be. */
@@ -320,16 +335,15 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	/* Some files tell no size, and then none of what they have would be moved. */
 	if (!file_room && !part->len_given &&
 	    (r->write || input->identity.rdev || has_bytes(input, part->file_off))) {
-		report_fail(r->report, "%s tells no bytes %s the offset %llu, so nothing can be "
-			    "%s", input->name, r->write ? "to be written over at" : "at",
-			    (unsigned long long)part->file_off, r->write ? "stored" : "loaded");
+		report_fail(r->report, "%s has no bytes at the offset %llu%s", input->name,
+			    (unsigned long long)part->file_off, longer(r));
 		return false;
 	}
 	/* Not even where a file could grow, because it is not bound, is it made to. */
 	if (part->len > file_room) {
 		report_fail(r->report, "%s has only %llu bytes after the offset, and %llu "
-			    "were asked for", input->name, (unsigned long long)file_room,
-			    (unsigned long long)part->len);
+			    "were asked for%s", input->name, (unsigned long long)file_room,
+			    (unsigned long long)part->len, longer(r));
 		return false;
 	}
 	if (part->len > buf_room) {

@@ -74,6 +74,7 @@ void put_result(const struct run *r)
 
 static void print_routes(const struct run *r)
 {
+	bool described = false, could = false;
 	unsigned int i;
 	char *text;
 
@@ -84,12 +85,19 @@ static void print_routes(const struct run *r)
 			text = text_of_error(&input->refusal);
 			say(stdout, "%s is not direct: %s", input->name, text_or_excuse(text));
 			free(text);
-		} else if (!i && r->total) {
+			continue;
+		}
+		could = true;
+		if (r->direct_bytes && !described) {
 			text = text_of_info(&input->info);
-			say(stdout, "%s", text_or_excuse(text));
+			say(stdout, "%s: %s", input->name, text_or_excuse(text));
 			free(text);
+			described = true;
 		}
 	}
+	if (could && r->bounced_bytes)
+		say(stdout, "bounced: what the drive cannot address (the offset, the length or "
+		    "the place in the buffer is not aligned), or what was never written");
 }
 
 void print_result(const struct run *r)

@@ -108,9 +108,9 @@
  *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: data inside
  *                   |           | the inode or the journal, encryption, verity, DAX, ...
  *   EOPNOTSUPP      | I/O       | polled I/O asked for, and the drive's queues have no
- *                   |           | poll queue (nvme.poll_queues=0); or a queue entry
- *                   |           | behind IOSQE_IO_LINK, without IOSQE_ASYNC, on a kernel
- *                   |           | before 6.14, which does not keep what it says
+ *                   |           | poll queue (nvme.poll_queues=0); or a queue entry in a
+ *                   |           | chain of links, without IOSQE_ASYNC, on a kernel
+ *                   |           | before 6.14, which may not keep what it says
  *   ENODATA         | I/O       | the drive reports an unrecovered medium error
  *   ENOLINK         | I/O       | no path to the namespace is left that works
  *   ETIMEDOUT       | I/O       | the drive did not answer in time. No kernel so far lets

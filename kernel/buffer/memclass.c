@@ -16,22 +16,6 @@
 
 #include "buffer/memclass.h"
 
-/* Zeros for what is no PCI function. */
-struct drw_pci_id drw_pci_id(struct device *dev)
-{
-	struct pci_dev *pdev;
-	u32 domain;
-
-	if (!dev_is_pci(dev))
-		return (struct drw_pci_id) { };
-	pdev = to_pci_dev(dev);
-	domain = pci_domain_nr(pdev->bus);
-	return (struct drw_pci_id) {
-		.domain = domain,
-		.id = domain << 16 | pci_dev_id(pdev),
-	};
-}
-
 /**
  * struct memclass_bar - a BAR
  * @start: its first address, physical or on the bus

@@ -19,22 +19,13 @@
 #include <linux/scatterlist.h>
 
 #include <uapi/dmabuf_rw.h>
+#include "nvme/pci_id.h"
 #include "refusal.h"
 
 /* Bits of drw_memclass.lacks: not all of the buffer ... */
 #define DRW_LACKS_DEVICE_MEMORY	BIT(0)	/* is in PCI BARs */
 #define DRW_LACKS_ROUTE		BIT(1)	/* is known to be reachable from the drive */
 #define DRW_LACKS_IDENTITY	BIT(2)	/* is RAM or in a BAR */
-
-/**
- * struct drw_pci_id - which PCI function
- * @domain: its domain; may have more than 16 bits
- * @id: domain << 16 | bus << 8 | devfn, cut to 32 bits, as the ABI has it; 0: none
- */
-struct drw_pci_id {
-	u32 domain;
-	u32 id;
-};
 
 /**
  * struct drw_memclass - what was found
@@ -64,6 +55,5 @@ int drw_memclass_check(struct device *dev, struct sg_table *sgt, u64 bytes,
 		       struct drw_memclass *mc, struct drw_refusal *refusal);
 int drw_memclass_judge(const struct drw_memclass *mc, u64 bind_flags,
 		       struct drw_refusal *refusal);
-struct drw_pci_id drw_pci_id(struct device *dev);
 
 #endif /* _DRW_MEMCLASS_H */

@@ -91,6 +91,7 @@ static struct drw_controller *controller_create_locked(struct device *dev)
 	mutex_init(&ctrl->lock);
 	INIT_LIST_HEAD(&ctrl->maps);
 	ctrl->dev = get_device(dev);
+	ctrl->pci = drw_pci_id(dev);
 	list_add(&ctrl->node, &drw_controllers);
 	return ctrl;
 }

@@ -26,12 +26,14 @@
 #include <linux/mutex.h>
 
 #include "nvme/cmdlist.h"
+#include "nvme/pci_id.h"
 
 /**
  * struct drw_controller - one controller
  * @node: in the list of all, which has a reference; drw_controllers_lock
  * @ref: mappings, paths, and the list
  * @dev: the PCI function; reference held; constant
+ * @pci: what it is called, also when its bus has gone; constant
  * @test_lock: protects @tested, and @sgl until that is set
  * @tested: the self-test has succeeded
  * @sgl: what SGLs the controller takes; constant once @tested
@@ -52,6 +54,7 @@ struct drw_controller {
 	struct list_head node;
 	struct kref ref;
 	struct device *dev;
+	struct drw_pci_id pci;
 	struct mutex test_lock;
 	bool tested;
 	enum drw_sgl_support sgl;

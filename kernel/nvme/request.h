@@ -59,7 +59,7 @@ static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
  * @s: the namespace
  * @disk: the path
  * @op: enum dmabuf_rw_op
- * @nowait: fail with -EAGAIN rather than wait for a tag
+ * @nowait: fail with -EAGAIN rather than wait for a tag, or while the queue is frozen
  * @polled: on a poll queue, or not at all
  *
  * The namespace's format is looked at here, because the request keeps the queue from being
@@ -79,7 +79,8 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 		opf |= REQ_POLLED;
 	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
 	if (IS_ERR(rq))
-		return rq;
+		/* On a disk that dies a queue may stay frozen; blk_queue_enter() does not tell. */
+		return rq == ERR_PTR(-EAGAIN) && !drw_disk_alive(disk) ? ERR_PTR(-ENODEV) : rq;
 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;

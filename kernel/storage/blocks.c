@@ -37,12 +37,14 @@ struct blocks_extent {
  * struct blocks_lookup - a look-up in progress
  * @f: file
  * @ended: drw_file.ended when it began
+ * @locked: the caller has the inode lock, so no epoch is needed, nor a moment's lock
  * @ext: what was found and is not in the map yet
  * @nr: how many of them
  */
 struct blocks_lookup {
 	struct drw_file *f;
 	int ended;
+	bool locked;
 	struct blocks_extent ext[DRW_LOOKUP_EXTENTS];
 	unsigned int nr;
 };
@@ -56,11 +58,8 @@ bool drw_blocks_true(const struct drw_file *f)
 	/* Pairs with the release in blocks_forget(): the map is at least as new. */
 	u64 version = smp_load_acquire(&f->version);
 
-	if (version == DRW_NO_VERSION || !inode_eq_iversion(f->inode, version) ||
-	    f->inode->i_mapping->a_ops != f->a_ops)
-		return false;
-	return !f->watched || (atomic_read(&f->opens) == smp_load_acquire(&f->seen_opens) &&
-			       !inode_is_open_for_write(f->inode));
+	return version != DRW_NO_VERSION && inode_eq_iversion(f->inode, version) &&
+	       f->inode->i_mapping->a_ops == f->a_ops;
 }
 
 /*
@@ -69,19 +68,12 @@ bool drw_blocks_true(const struct drw_file *f)
  */
 static void blocks_forget(struct drw_file *f)
 {
-	bool survives = f->watched || f->versioned;
-
 	lockdep_assert_held(&f->lookup_lock);
 	WRITE_ONCE(f->version, DRW_NO_VERSION);
 	mtree_destroy(&f->blocks);
 	WRITE_ONCE(f->extents, 0);
-	if (f->watched) {
-		/* An opener is counted in the inode first, and then tells of it. */
-		smp_store_release(&f->seen_opens, atomic_read_acquire(&f->opens));
-		survives &= !inode_is_open_for_write(f->inode);
-	}
-	smp_store_release(&f->version,
-			  survives ? inode_query_iversion(f->inode) : DRW_NO_VERSION);
+	if (f->versioned)
+		smp_store_release(&f->version, inode_query_iversion(f->inode));
 }
 
 /*
@@ -125,7 +117,8 @@ bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
 	u64 block = pos >> shift, off = pos - (block << shift), first, last;
 	void *entry;
 
-	if (f->versioned && !inode_eq_iversion(f->inode, READ_ONCE(f->version)))
+	/* Pairs with the release in blocks_forget(): the map is at least as new. */
+	if (f->versioned && !inode_eq_iversion(f->inode, smp_load_acquire(&f->version)))
 		return false;
 	entry = blocks_find(f, block, &first, &last);
 	if (!entry)
@@ -188,9 +181,11 @@ static int blocks_settle(struct blocks_lookup *l)
 
 	if (!l->nr)
 		return 0;
-	if (down_read_killable(&inode->i_rwsem))
-		return -EINTR;
-	inode_unlock_shared(inode);
+	if (!l->locked) {
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		inode_unlock_shared(inode);
+	}
 	if (down_write_killable(&mapping->invalidate_lock))
 		return -EINTR;
 	up_write(&mapping->invalidate_lock);
@@ -206,7 +201,7 @@ static int blocks_settle(struct blocks_lookup *l)
 	 * If the epoch ends right after this, a wrong block may get into the map. But the next
 	 * one begins only with a map that is true, or after us, with an empty one.
 	 */
-	if (atomic_read_acquire(&l->f->ended) != l->ended)
+	if (!l->locked && atomic_read_acquire(&l->f->ended) != l->ended)
 		return -EAGAIN;
 	for (i = 0; i < l->nr; i++) {
 		ret = blocks_store(l->f, &l->ext[i]);
@@ -297,7 +292,7 @@ static int blocks_begin(struct blocks_lookup *l)
 	struct inode *inode = f->inode;
 	int ret = 0;
 
-	if (down_read_killable(&inode->i_rwsem))
+	if (!l->locked && down_read_killable(&inode->i_rwsem))
 		return -EINTR;
 	/* chattr +j or fs-verity may have come over a file that is bound. */
 	if (inode->i_mapping->a_ops != f->a_ops || IS_VERITY(inode) || IS_ENCRYPTED(inode)) {
@@ -306,6 +301,8 @@ static int blocks_begin(struct blocks_lookup *l)
 	}
 	if (!drw_blocks_true(f) && (f->versioned || !atomic_read(&f->holders)))
 		blocks_forget(f);
+	if (l->locked)
+		return 0;
 	WRITE_ONCE(f->busy, true);
 	do {
 		drw_hold_linger(f);
@@ -313,7 +310,8 @@ static int blocks_begin(struct blocks_lookup *l)
 		/* The tick may just have given it back. */
 	} while (!test_bit(DRW_FILE_LINGERS, &f->state));
 unlock:
-	inode_unlock_shared(inode);
+	if (!l->locked)
+		inode_unlock_shared(inode);
 	return ret;
 }
 
@@ -323,17 +321,18 @@ unlock:
  * @pos: where the range begins
  * @len: its length, not zero; set to what has been written, from the beginning on, or to
  *	less of it
+ * @locked: the caller has lookup_lock and the inode lock, on XFS; else nothing
  *
- * Sleeps; the caller holds nothing. What is found stays in the map until it may have changed,
- * which may be at once.
+ * Sleeps. What is found stays in the map until it may have changed, which may be at once,
+ * unless @locked.
  *
  * Return: 0; -EAGAIN if others were in the way; -ENXIO if nothing has been written; -EINTR,
- * -ENOMEM, -EIO, -EMEDIUMTYPE.
+ * -ENOMEM, -ENOSPC, -EIO, -EMEDIUMTYPE.
  */
-int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len)
+int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked)
 {
 	struct address_space *mapping = f->inode->i_mapping;
-	struct blocks_lookup l = { .f = f };
+	struct blocks_lookup l = { .f = f, .locked = locked };
 	u8 shift = f->inode->i_blkbits;
 	u64 end;
 	int ret;
@@ -343,16 +342,17 @@ int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len)
 	ret = READ_ONCE(mapping->nrpages) ? filemap_write_and_wait(mapping) : 0;
 	if (ret)
 		return drw_writing_error(ret);
-	if (mutex_lock_killable(&f->lookup_lock))
+	if (!locked && mutex_lock_killable(&f->lookup_lock))
 		return -EINTR;
 	ret = blocks_begin(&l);
 	if (!ret) {
 		ret = blocks_walk(&l, pos >> shift, (pos + *len - 1) >> shift, &end);
 		/* A map that survives its epoch needs nobody who lingers. */
-		if (READ_ONCE(f->version) != DRW_NO_VERSION)
+		if (f->versioned)
 			drw_hold_stop_lingering(f);
 	}
-	mutex_unlock(&f->lookup_lock);
+	if (!locked)
+		mutex_unlock(&f->lookup_lock);
 	if (ret)
 		return ret;
 	end <<= shift;

@@ -15,7 +15,6 @@
 
 static DEFINE_MUTEX(drw_files_lock);
 static DEFINE_HASHTABLE(drw_files, 8);
-static struct fsnotify_group *drw_file_group;
 
 static bool file_is_on(const struct inode *inode, const char *fs)
 {
@@ -74,36 +73,12 @@ int drw_file_check(struct file *file, struct drw_refusal *refusal)
 	return 0;
 }
 
-/* Somebody has opened a watched file. Runs before the opener can use it. */
-static int file_opened(struct fsnotify_mark *mark, u32 mask, struct inode *inode,
-		       struct inode *dir, const struct qstr *name, u32 cookie)
-{
-	struct drw_file *f = container_of(mark, struct drw_file, mark);
-
-	if (inode_is_open_for_write(f->inode))
-		atomic_inc(&f->opens);
-	return 0;
-}
-
-static void file_free(struct fsnotify_mark *mark)
-{
-	kfree(container_of(mark, struct drw_file, mark));
-}
-
-static const struct fsnotify_ops file_watch_ops = {
-	.handle_inode_event = file_opened,
-	.free_mark = file_free,
-};
-
 static void file_destroy(struct drw_file *f)
 {
 	drw_hold_exit(f);
 	mtree_destroy(&f->blocks);
 	mutex_destroy(&f->lookup_lock);
-	if (f->watched)
-		fsnotify_destroy_mark(&f->mark, drw_file_group);
-	/* Frees it. */
-	fsnotify_put_mark(&f->mark);
+	kfree(f);
 }
 
 static struct drw_file *file_create(struct inode *inode,
@@ -121,16 +96,7 @@ static struct drw_file *file_create(struct inode *inode,
 	mutex_init(&f->lookup_lock);
 	mt_init_flags(&f->blocks, MT_FLAGS_USE_RCU);
 	drw_hold_init(f);
-	fsnotify_init_mark(&f->mark, drw_file_group);
-	f->mark.mask = FS_OPEN;
 	f->versioned = file_is_on(inode, "xfs");
-	if (!f->versioned) {
-		if (fsnotify_add_inode_mark(&f->mark, inode, 0)) {
-			file_destroy(f);
-			return ERR_PTR(-ENOMEM);
-		}
-		f->watched = true;
-	}
 	return f;
 }
 
@@ -201,9 +167,10 @@ void drw_file_put(struct drw_file *f)
  * @write: for writing
  *
  * After it has found itself damaged, or has been told to stop, a file system has nothing done
- * any more, but no flag of the superblock says so. Reading or writing nothing does: both file
- * systems look at their state before anything else. O_DIRECT has it return before it takes a
- * lock; the nonblocking buffered write, which neither knows, before it does anything.
+ * any more, but no flag of the superblock says so. Reading nothing does, and on ext4, which may
+ * then be read still, writing nothing: they look at their state before anything else. O_DIRECT
+ * has it return before it takes a lock; the nonblocking buffered write, which ext4 does not
+ * know, before it does anything.
  *
  * Return: as drw_file_alive().
  */
@@ -216,7 +183,7 @@ int drw_file_ask(struct drw_file *f, struct file *file, bool write)
 
 	init_sync_kiocb(&iocb, file);
 	iov_iter_kvec(&nothing, write ? ITER_SOURCE : ITER_DEST, NULL, 0, 0);
-	if (write) {
+	if (write && !f->versioned) {
 		iocb.ki_flags = IOCB_NOWAIT;
 		ret = file->f_op->write_iter(&iocb, &nothing);
 	} else {
@@ -227,17 +194,4 @@ int drw_file_ask(struct drw_file *f, struct file *file, bool write)
 		return ret == -EIO ? -EIO : -EPERM;
 	WRITE_ONCE(*(write ? &f->write_at : &f->read_at), now);
 	return 0;
-}
-
-int drw_file_init(void)
-{
-	drw_file_group = fsnotify_alloc_group(&file_watch_ops, FSNOTIFY_GROUP_DUPS);
-	return PTR_ERR_OR_ZERO(drw_file_group);
-}
-
-/* No binding is left. */
-void drw_file_exit(void)
-{
-	fsnotify_wait_marks_destroyed();
-	fsnotify_put_group(drw_file_group);
 }

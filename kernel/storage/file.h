@@ -12,21 +12,20 @@
  *      while the inode lock is held, shared. All holds of a file count as one direct I/O,
  *      from the first to the last: an epoch. Nothing can move blocks before it ends.
  *   2. Blocks are looked up during an epoch. The map keeps what was found until it ends.
- *   3. The map outlives its epoch only where a change cannot go unseen. Every change
- *      of blocks counts i_version up, but for those that ext4 makes for somebody who has
- *      the file open for writing (EXT4_IOC_MOVE_EXT, EXT4_IOC_SWAP_BOOT). So on ext4 the map
- *      survives only while nobody has the file open for writing, and a watch tells of
- *      every open.
+ *   3. The map outlives its epoch only where a change cannot go unseen. On XFS every change
+ *      of blocks counts i_version up. On ext4 EXT4_IOC_MOVE_EXT and EXT4_IOC_SWAP_BOOT do
+ *      not, so there the map goes with its epoch.
  *
  * Holds
  *   A transfer tries for a hold and never waits for one. It counts itself, and steps back if
  *   somebody has the inode lock, exclusive: he may be waiting for the epoch to end. On XFS
- *   it also looks at i_version, and so does every look into the map. What is in flight when
- *   blocks are swapped is lost, as in XFS's own direct I/O; nothing new begins.
+ *   it also looks at i_version, and so does every look into the map. A write in flight when
+ *   blocks are swapped lands in blocks that are the other file's by then, as a direct write of
+ *   XFS's own does; nothing new begins.
  *
- *   Where the map does not survive, the epoch lingers: a timer keeps a hold of its own for a
- *   second, so that transfers one after the other do not look up the same blocks. It gives
- *   its hold back on the first tick that finds the inode locked, exclusive, and no other hold.
+ *   So on ext4 the epoch lingers: a timer keeps a hold of its own for a second, so that
+ *   transfers one after the other do not look up the same blocks. It gives its hold back on the
+ *   first tick that finds the inode locked, exclusive, and no other hold.
  *
  * Looking up
  *   ->bmap() may lock the inode itself (ext4). Who waits for the epoch to end may have that
@@ -41,14 +40,14 @@
  * Locks: drw_files_lock > (nothing); it is held for list operations only.
  *	  drw_file.lookup_lock > inode lock, shared; invalidate lock. Both are waited for, also
  *	  under the timer's hold, which is given up for that.
- *	  Who has a hold waits for nothing but the drive; who has one for the last page of a
- *	  file, where nobody else writes, also for that page (storage.h).
+ *	  Who has a hold waits for nothing but the drive, and on poll queues for whoever polls
+ *	  them, as direct I/O does; who writes the last page of a file, where nobody else
+ *	  writes, also for that page (storage.h).
  */
 #ifndef _DRW_FILE_H
 #define _DRW_FILE_H
 
 #include <linux/fs.h>
-#include <linux/fsnotify_backend.h>
 #include <linux/iversion.h>
 #include <linux/maple_tree.h>
 #include <linux/mutex.h>
@@ -66,7 +65,6 @@
  * @users: bindings; drw_files_lock
  * @inode: its inode; every binding has the file open
  * @a_ops: when it was first bound; a change means another journal mode
- * @watched: on ext4, where changes of blocks may leave i_version alone
  * @versioned: on XFS, where every change of blocks counts i_version up; but so do others'
  *	writes, each of which empties the map
  * @holders: holds, the timer's included
@@ -75,29 +73,25 @@
  * @busy: somebody has taken a hold since the last tick
  * @idle: ticks without
  * @timer: the lingering hold
- * @lookup_lock: protects changes of @blocks, @extents, @seen_opens and @looked_up, and the
- *	emptying of the map
+ * @lookup_lock: protects changes of @blocks, @extents and @looked_up, and the emptying of
+ *	the map
  * @blocks: where blocks of the file, in i_blkbits, are on the disk (blocks_entry()). Read
  *	under RCU by those who have a hold.
  * @extents: how many
  * @version: i_version that @blocks belongs to; DRW_NO_VERSION: the map does not survive. Set
  *	under @lookup_lock, and moved on by updates of times (stamp.c)
- * @seen_opens: @opens when @blocks was last emptied
- * @opens: opens that found it open for writing, their own included
  * @looked_up: counts up when blocks become known
  * @committed: @looked_up when the file was last synced
  * @stamp: jiffies of the last update of its times, 0: none
  * @read_at: jiffies when its file system was last found to allow reading; any finding is as
  *	good as another, so nothing protects it
  * @write_at: likewise for writing
- * @mark: the watch
  */
 struct drw_file {
 	struct hlist_node node;
 	unsigned int users;
 	struct inode *inode;
 	const struct address_space_operations *a_ops;
-	bool watched;
 	bool versioned;
 
 	atomic_t holders;
@@ -111,15 +105,12 @@ struct drw_file {
 	struct maple_tree blocks;
 	u64 extents;
 	u64 version;
-	int seen_opens;
-	atomic_t opens;
 	u32 looked_up;
 	u32 committed;
 
 	unsigned long stamp;
 	unsigned long read_at;
 	unsigned long write_at;
-	struct fsnotify_mark mark;
 };
 
 /* A version that no inode has: i_version counts in steps from what it was on disk. */
@@ -131,8 +122,6 @@ struct drw_file *drw_file_get(struct file *file,
 void drw_file_put(struct drw_file *f);
 int drw_file_check(struct file *file, struct drw_refusal *refusal);
 int drw_file_ask(struct drw_file *f, struct file *file, bool write);
-int drw_file_init(void);
-void drw_file_exit(void);
 
 /* hold.c */
 void drw_hold_init(struct drw_file *f);
@@ -145,7 +134,7 @@ void drw_hold_stop_lingering(struct drw_file *f);
 
 /* blocks.c */
 bool drw_blocks_true(const struct drw_file *f);
-int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len);
+int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked);
 int drw_blocks_commit(struct drw_file *f, struct file *file);
 bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes);
 u64 drw_blocks_metadata(struct drw_file *f);

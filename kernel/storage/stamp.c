@@ -6,10 +6,9 @@
  * command, as any write does. Times for later writes of that second are updated by a work
  * item a moment later, so that a file whose last bytes are new never looks old for long.
  *
- * An update of times counts i_version up and moves no block. If the block map belonged to the
- * version before, it belongs to the one after, provided that nobody moves blocks at the same
- * time. The inode lock, shared, keeps them out on ext4. On XFS that takes the lock, exclusive, and
- * that nobody else's direct I/O is in flight (file.h).
+ * An update of times counts i_version up and moves no block. If the block map of a file on XFS
+ * belonged to the version before, it belongs to the one after, provided that nobody moves blocks
+ * at the same time: the inode is locked, exclusive, and nobody else's direct I/O is in flight.
  */
 #include <linux/cred.h>
 #include <linux/iversion.h>
@@ -19,13 +18,12 @@
 /* How long times may lag behind a write. */
 #define DRW_STAMP_DELAY		max(HZ / 10, 1)
 
-/* The version of the block map, if it is the inode's and can move on; the inode lock is held. */
+/* The version of the block map, if it is the inode's and can move on; the inode is locked. */
 static u64 stamp_known_version(const struct drw_file *f)
 {
 	u64 version = READ_ONCE(f->version);
 
-	if (f->versioned && (!drw_inode_locked_exclusive(f->inode) ||
-			     atomic_read(&f->inode->i_dio_count) > !!atomic_read(&f->holders)))
+	if (atomic_read(&f->inode->i_dio_count) > !!atomic_read(&f->holders))
 		return DRW_NO_VERSION;
 	return version != DRW_NO_VERSION && inode_eq_iversion(f->inode, version) ? version :
 										   DRW_NO_VERSION;
@@ -79,24 +77,20 @@ static void stamp_times(struct drw_storage *s)
 {
 	struct drw_file *f = s->regular;
 	struct inode *inode = f->inode;
-	bool exclusive = f->versioned, locked;
+	u64 known = DRW_NO_VERSION;
+	bool locked;
 
 	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
 	if (!sb_start_write_trylock(inode->i_sb))
 		return;
-	locked = exclusive ? inode_trylock(inode) : inode_trylock_shared(inode);
-	if (locked) {
-		u64 known = stamp_known_version(f);
-
-		if (!file_update_time(s->file))
-			stamp_done(f, known);
-		if (exclusive)
-			inode_unlock(inode);
-		else
-			inode_unlock_shared(inode);
-	} else {
-		file_update_time(s->file);
-	}
+	locked = f->versioned && inode_trylock(inode);
+	if (locked)
+		known = stamp_known_version(f);
+	/* Without the lock the map is lost, and the next write will see to it again. */
+	if (!file_update_time(s->file) && (locked || !f->versioned))
+		stamp_done(f, known);
+	if (locked)
+		inode_unlock(inode);
 	sb_end_write(inode->i_sb);
 }
 

@@ -4,10 +4,16 @@
 
 #include "storage/storage.h"
 
+/* What of a regular file is cached, and allocated, as one. */
+static u64 storage_page(const struct inode *inode)
+{
+	return max_t(u64, PAGE_SIZE, i_blocksize(inode));
+}
+
 /* Where making a regular file longer may change what was there. */
 static u64 storage_last_page(const struct inode *inode, u64 size)
 {
-	return round_down(size, max_t(u64, PAGE_SIZE, i_blocksize(inode)));
+	return round_down(size, storage_page(inode));
 }
 
 /**
@@ -67,7 +73,8 @@ int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u6
 
 	if (unlikely(end & (s->lba_bytes - 1)) && end != size)
 		return -EDOM;
-	span->last_page = end > storage_last_page(s->regular->inode, size);
+	span->lock |= end > storage_last_page(s->regular->inode, size) ||
+		      ((span->pos | end) & (storage_page(s->regular->inode) - 1));
 	return 0;
 }
 
@@ -81,8 +88,8 @@ static bool storage_as_checked(const struct drw_storage *s, const struct drw_spa
 	if (!span->write)
 		return true;
 	/* Behind an old end may be data by now, where zeros would be written. */
-	return span->last_page ? !(end & (s->lba_bytes - 1)) || end == size :
-				 end <= storage_last_page(s->regular->inode, size);
+	return span->lock ? !(end & (s->lba_bytes - 1)) || end == size :
+			    end <= storage_last_page(s->regular->inode, size);
 }
 
 /* What the flags of an inode may have become since it was bound. */
@@ -95,7 +102,7 @@ static bool storage_flags_changed(const struct inode *inode, bool write)
 static bool storage_must_commit(const struct drw_file *f, const struct drw_span *span)
 {
 	return READ_ONCE(f->committed) != READ_ONCE(f->looked_up) ||
-	       (span->last_page && !span->prepared);
+	       (span->lock && !span->prepared);
 }
 
 /* drw_storage_enter() of a write to a regular file: freeze protection. */
@@ -139,16 +146,11 @@ int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span
 		if (ret)
 			return ret;
 	}
-	if (unlikely(span->last_page) && !inode_trylock_shared(inode))
+	if (unlikely(span->lock) ? !drw_hold_locked(f) : !drw_hold(f))
 		goto leave_write;
-	if (span->last_page ? !drw_hold_locked(f) : !drw_hold(f))
-		goto unlock;
 	if (likely(storage_as_checked(s, span)))
 		return 0;
 	drw_hold_release(f);
-unlock:
-	if (span->last_page)
-		inode_unlock_shared(inode);
 leave_write:
 	if (span->write)
 		storage_leave_write(s);
@@ -156,13 +158,19 @@ leave_write:
 }
 
 /* drw_storage_leave() of a regular file. */
-void drw_storage_leave_regular(struct drw_storage *s, bool write, bool last_page)
+void drw_storage_leave_regular(struct drw_storage *s, bool write)
 {
 	drw_hold_release(s->regular);
-	if (unlikely(last_page))
-		inode_unlock_shared(s->regular->inode);
 	if (write)
 		storage_leave_write(s);
+}
+
+/* Of a disk, pages may be a mounted file system's, for good; of a file they are soon free again. */
+static int storage_uncache(struct drw_storage *s, const struct drw_span *span)
+{
+	int ret = drw_pagecache_before(s->mapping, span->pos, span->len, span->write);
+
+	return ret == -EBUSY && s->regular ? -EAGAIN : ret;
 }
 
 /* drw_storage_prepare() of a write to a regular file, before blocks are looked up. */
@@ -186,7 +194,7 @@ static int storage_prepare_write(struct drw_storage *s)
  * Sleeps, and holds nothing when it returns; what it found may have changed by then.
  *
  * Return: 0; -EAGAIN if others were in the way; -ENXIO if there is no block at span->pos; -EINTR,
- * -ENOMEM, -ENOSPC, -EBUSY, -EIO, -EMEDIUMTYPE.
+ * -ENOMEM, -ENOSPC, -EBUSY, -EIO, -EPERM, -EMEDIUMTYPE.
  */
 int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 {
@@ -199,11 +207,14 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 		if (ret)
 			return ret;
 	}
-	ret = drw_pagecache_before(s->mapping, span->pos, span->len, span->write);
+	ret = storage_uncache(s, span);
 	if (ret)
 		return ret;
 	if (f) {
-		ret = drw_blocks_look_up(f, span->pos, &span->len);
+		ret = drw_blocks_look_up(f, span->pos, &span->len, false);
+		/* So it says, too, if the file system has shut itself down. */
+		if (ret == -ENXIO)
+			ret = drw_file_ask(f, s->file, span->write) ?: ret;
 		if (ret)
 			return ret;
 		if (span->fua && storage_must_commit(f, span)) {
@@ -216,13 +227,73 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 	return 0;
 }
 
+/* A write that ends within an LBA writes zeros where others may make the file longer. */
+static bool storage_lock_is_exclusive(const struct drw_storage *s, const struct drw_span *span)
+{
+	return s->regular->versioned && span->write &&
+	       ((span->pos + span->len) & (s->lba_bytes - 1));
+}
+
+static int storage_lock_inode(struct drw_storage *s, const struct drw_span *span)
+{
+	struct inode *inode = s->regular->inode;
+
+	if (!storage_lock_is_exclusive(s, span))
+		return down_read_killable(&inode->i_rwsem);
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	inode_dio_wait(inode);
+	return 0;
+}
+
+/**
+ * drw_storage_lock() - keep others from the inode, for a span that needs it
+ * @s: a regular file; the caller holds nothing
+ * @span: prepared; if others' changes were too fast for that, blocks are looked up once more
+ *
+ * Sleeps. Until drw_storage_unlock(), which the same task calls.
+ *
+ * Return: 0, or an error of drw_storage_prepare() with nothing locked.
+ */
+int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
+{
+	struct drw_file *f = s->regular;
+	bool look_up = span->look_up && f->versioned;
+	int ret = -EINTR;
+
+	/* Lock order: those who look up have this one first. */
+	if (look_up && mutex_lock_killable(&f->lookup_lock))
+		return -EINTR;
+	if (storage_lock_inode(s, span))
+		goto unlock;
+	ret = storage_uncache(s, span);
+	if (!ret && look_up)
+		ret = drw_blocks_look_up(f, span->pos, &span->len, true);
+	if (ret)
+		drw_storage_unlock(s, span);
+unlock:
+	if (look_up)
+		mutex_unlock(&f->lookup_lock);
+	return ret;
+}
+
+void drw_storage_unlock(struct drw_storage *s, const struct drw_span *span)
+{
+	struct inode *inode = s->regular->inode;
+
+	if (storage_lock_is_exclusive(s, span))
+		inode_unlock(inode);
+	else
+		inode_unlock_shared(inode);
+}
+
 /**
  * drw_storage_finish() - drop what was cached while a span was written
  * @s: storage
  * @span: a write whose commands have ended
  * @written: bytes of it that were written
  *
- * Sleeps. Before drw_storage_leave() if span->last_page, else after.
+ * Sleeps. Before drw_storage_unlock() if span->lock.
  */
 void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written)
 {

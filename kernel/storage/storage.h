@@ -23,9 +23,16 @@
  * way as everybody else, until the first EAGAIN.
  *
  * What is taken, in this order: a share of the file system's writers (freeze protection), for a
- * write to a regular file; for a write to its last page the inode lock, shared, because making the
- * file longer changes that page, too; and a hold of the file (file.h). Such a write has all of
- * this until the cached page has been dropped. Who has that page locked waits for none of it.
+ * write to a regular file; and a hold of the file (file.h).
+ *
+ * Some spans need the inode locked from before that until cached pages have been dropped:
+ * writes of parts of pages, which others may otherwise bring in and change meanwhile, and to
+ * the last page, which changes when the file is made longer. The lock is waited for with nothing
+ * held, the rest is tried for with the lock held, and then the drive is waited for, as in direct
+ * I/O of such parts. Who has a cached page locked waits for none of it.
+ *
+ * On XFS a span also gets the lock when others change the file faster than blocks can be looked
+ * up without it. (On ext4 ->bmap() takes it, so that is no way.)
  *
  * Locks: those of file.h. All fields are constant once filled, but for those that say
  * otherwise.
@@ -78,7 +85,8 @@ struct drw_storage {
  *	drw_storage_prepare()
  * @write: to the file
  * @fua: the write is durable when it has ended
- * @last_page: a write to the last page of a regular file; enter leaves the inode locked
+ * @lock: it needs drw_storage_lock()
+ * @look_up: which is to look up blocks, on XFS
  * @prepared: drw_storage_prepare() has dealt with cached pages, times and @fua
  */
 struct drw_span {
@@ -86,7 +94,8 @@ struct drw_span {
 	u64 len;
 	bool write;
 	bool fua;
-	bool last_page;
+	bool lock;
+	bool look_up;
 	bool prepared;
 };
 
@@ -102,8 +111,8 @@ struct drw_disk {
 	bool has_poll;
 };
 
-/* For what must sleep; main.c. */
-extern struct workqueue_struct *drw_wq;
+/* For what must sleep, shortly; and for what waits for drives and others; main.c. */
+extern struct workqueue_struct *drw_wq, *drw_wait_wq;
 
 /* target.c: from an open file to the disks that take its commands */
 int drw_target_find(struct drw_storage *s, struct file *file, struct drw_refusal *refusal);
@@ -116,7 +125,9 @@ int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusa
 void drw_storage_exit(struct drw_storage *s);
 int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size);
 int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span);
-void drw_storage_leave_regular(struct drw_storage *s, bool write, bool last_page);
+void drw_storage_leave_regular(struct drw_storage *s, bool write);
+int drw_storage_lock(struct drw_storage *s, struct drw_span *span);
+void drw_storage_unlock(struct drw_storage *s, const struct drw_span *span);
 int drw_storage_prepare(struct drw_storage *s, struct drw_span *span);
 void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written);
 void drw_storage_describe(struct drw_storage *s, struct dmabuf_rw_info *info);
@@ -234,7 +245,7 @@ static inline bool drw_storage_may_end(const struct drw_storage *s, u64 end)
  * @s: storage
  * @span: checked
  *
- * Does not sleep. Given back by drw_storage_leave(), if @span->last_page by the same task.
+ * Does not sleep. Given back by drw_storage_leave().
  *
  * Return: 0; -EAGAIN if something is in the way: drw_storage_check() then names the error, or
  * drw_storage_prepare() waits; -EIO, -EPERM.
@@ -247,11 +258,11 @@ static inline int drw_storage_enter(struct drw_storage *s, const struct drw_span
 	return s->regular ? drw_storage_enter_regular(s, span) : 0;
 }
 
-/* The commands of a span have ended. Any context, unless @last_page. */
-static inline void drw_storage_leave(struct drw_storage *s, bool write, bool last_page)
+/* The commands of a span have ended. Any context. */
+static inline void drw_storage_leave(struct drw_storage *s, bool write)
 {
 	if (s->regular)
-		drw_storage_leave_regular(s, write, last_page);
+		drw_storage_leave_regular(s, write);
 }
 
 /**

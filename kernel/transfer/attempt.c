@@ -64,8 +64,7 @@ static void attempt_drop_grip(struct drw_attempt *a)
 {
 	struct drw_binding *b = a->rq->b;
 
-	if (!a->span.last_page)
-		drw_storage_leave(&b->storage, a->span.write, false);
+	drw_storage_leave(&b->storage, a->span.write);
 	drw_map_release(a->path->map);
 	/* A poller may look at the queues until the attempt is freed. */
 	if (a->mode != DRW_POLLED)
@@ -312,8 +311,7 @@ static void attempt_init_iter(struct drw_attempt *a, struct drw_iter *it)
  * drw_attempt_start() - take the grip and give commands to the drive
  * @a: rq, mode, ended, and a span that drw_storage_check() has seen, are set
  *
- * Does not sleep. If a->span.last_page, the caller waits for the end, and then calls
- * drw_storage_leave().
+ * Does not sleep. If a->span.lock, the caller has drw_storage_lock().
  *
  * Return: 0: a->ended() has been or will be called. A negative errno: nothing has been
  * started; -EAGAIN if something must be prepared first.
@@ -346,7 +344,7 @@ int drw_attempt_start(struct drw_attempt *a)
 	} else {
 		ret = attempt_issue_all(a, &it);
 		if (ret) {
-			drw_storage_leave(&b->storage, a->span.write, a->span.last_page);
+			drw_storage_leave(&b->storage, a->span.write);
 			drw_map_release(a->path->map);
 			drw_path_put(&b->paths, a->path);
 			a->path = NULL;

@@ -23,6 +23,12 @@ MODULE_PARM_DESC(path_timeout,
 /* Repetitions of what the drive does not say never to repeat; as nvme_core.max_retries. */
 #define DRW_TRANSIENT_TRIES	5
 
+/* Repetitions for want of a tag, of a millisecond or more, before another path is looked for. */
+#define DRW_NOTAG_TRIES		100
+
+/* Repetitions because of others, before there is a wait between them. */
+#define DRW_OTHERS_TRIES	4
+
 #define DRW_PATH_WAIT_MS	50
 
 /* Let some time pass. False if nobody wants the transfer any more. */
@@ -59,7 +65,22 @@ static bool retry_others(struct drw_transfer *t, struct drw_retry *r)
 	if (time_after(jiffies, r->others_deadline))
 		return false;
 	t->error = -EINTR;
-	return retry_wait(t, r->others > 4 ? 1 : 0);
+	t->crowded = r->others > DRW_OTHERS_TRIES;
+	return retry_wait(t, t->crowded ? 1 : 0);
+}
+
+/* Tags come back; but a controller that resets keeps its queues frozen, perhaps for long. */
+static bool retry_tag(struct drw_transfer *t, struct drw_retry *r)
+{
+	struct drw_binding *b = t->rq.b;
+
+	if (++r->notag % DRW_NOTAG_TRIES == 0 && b->storage.multipath &&
+	    drw_paths_next(b, t->failed))
+		atomic64_inc(&b->failovers);
+	if (retry_wait(t, 1))
+		return true;
+	t->error = -EINTR;
+	return false;
 }
 
 static bool retry_transient(struct drw_transfer *t, struct drw_retry *r)
@@ -129,10 +150,7 @@ bool drw_retry(struct drw_transfer *t, struct drw_retry *r)
 	case -EAGAIN:
 		return retry_others(t, r);
 	case -DRW_ENOTAG:
-		if (retry_wait(t, 1))
-			return true;
-		t->error = -EINTR;
-		return false;
+		return retry_tag(t, r);
 	case -DRW_ETRANSIENT:
 		return retry_transient(t, r);
 	case -ENOLINK:

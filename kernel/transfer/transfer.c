@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* transfer.c - requests, and transfers that may sleep: see transfer.h. */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "transfer/transfer.h"
@@ -100,31 +101,36 @@ static int transfer_prepare_map(struct drw_transfer *t)
 }
 
 /* One attempt of a prepared span. Waits for its end, and adds what it moved. 0 or its error. */
-static int transfer_attempt(struct drw_transfer *t, const struct drw_span *span)
+static int transfer_attempt(struct drw_transfer *t, struct drw_span *span)
 {
 	struct drw_storage *s = &t->rq.b->storage;
 	DECLARE_COMPLETION_ONSTACK(wait);
 	struct drw_attempt a = {
 		.rq = &t->rq,
 		.mode = DRW_SOME,
-		.span = *span,
 		.ended = transfer_attempt_ended,
 		.private = &wait,
 	};
 	int ret;
 
-	ret = drw_attempt_start(&a);
+	ret = span->lock ? drw_storage_lock(s, span) : 0;
 	if (ret)
 		return ret;
+	a.span = *span;
+	ret = drw_attempt_start(&a);
+	if (ret)
+		goto unlock;
 	wait_for_completion_io(&wait);
 	t->failed = a.path;
 	t->done += a.moved;
 	if (span->write && a.moved)
 		drw_storage_finish(s, span, a.moved);
-	if (span->last_page)
-		drw_storage_leave(s, span->write, true);
 	drw_attempt_free(&a);
-	return a.error;
+	ret = a.error;
+unlock:
+	if (span->lock)
+		drw_storage_unlock(s, span);
+	return ret;
 }
 
 /* Prepare and try what is left. 1 if nothing is left then, 0 if something is. */
@@ -135,6 +141,8 @@ static int transfer_step(struct drw_transfer *t)
 	u64 left;
 	int ret;
 
+	span.look_up = t->crowded && s->regular;
+	span.lock = span.look_up;
 	ret = drw_storage_check(s, &span);
 	if (ret || !span.len)
 		return ret ?: 1;
@@ -164,8 +172,13 @@ void drw_transfer_run(struct drw_transfer *t)
 		return;
 	for (;;) {
 		u64 before = t->done;
-		int ret = transfer_step(t);
+		int ret;
 
+		if (before && (fatal_signal_pending(current) || READ_ONCE(t->cancelled))) {
+			t->error = -EINTR;
+			return;
+		}
+		ret = transfer_step(t);
 		t->error = min(ret, 0);
 		if (ret > 0)
 			return;

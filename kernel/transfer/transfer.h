@@ -141,6 +141,7 @@ struct drw_attempt {
  * @done: bytes that have been moved, from its beginning
  * @error: negative errno that ended it, or of the last attempt; 0: none
  * @failed: path of the last attempt, only to be compared
+ * @crowded: others were in the way too often
  * @cancelled: nobody wants it any more
  */
 struct drw_transfer {
@@ -148,6 +149,7 @@ struct drw_transfer {
 	u64 done;
 	int error;
 	const struct drw_path *failed;
+	bool crowded;
 	bool cancelled;
 };
 
@@ -162,12 +164,13 @@ struct drw_transfer {
 struct drw_retry {
 	unsigned long deadline;
 	unsigned int nomem;
+	unsigned int notag;
 	unsigned int transient;
 	unsigned int others;
 	unsigned long others_deadline;
 };
 
-/* Inside the module: there was no tag. */
+/* Inside the module: there was no tag, or the queue is frozen. */
 #define DRW_ENOTAG	ENOBUFS
 /* And the exporter has said ENOMEM: it has no memory, or no aperture. That may pass. */
 #define DRW_ENOAPERTURE	EXFULL
@@ -277,7 +280,7 @@ static inline int drw_grip_take(struct drw_binding *b, const struct drw_span *sp
 	drw_map_release(p->map);
 leave:
 	drw_path_put(&b->paths, p);
-	drw_storage_leave(&b->storage, span->write, span->last_page);
+	drw_storage_leave(&b->storage, span->write);
 	return ret;
 }
 

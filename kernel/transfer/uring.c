@@ -6,8 +6,8 @@
  * must not block makes one attempt, all or nothing. Whatever is in its way makes it fail
  * with EAGAIN, and io_uring runs it again from a worker, where it runs to its end. So an
  * attempt that has begun here is the only one for whose end no task waits. It hands over
- * to task work; what is left to do then (another path, dropping cached pages) goes on in
- * drw_wq.
+ * to task work; what is left to do then (another path, dropping cached pages) goes on in a
+ * workqueue.
  *
  * Most transfers are one command without a list. Those keep their state in io_uring's own
  * memory ("short"); the others are a struct uring_transfer. Both go through the same checks and
@@ -15,7 +15,7 @@
  *
  * States of a long one (enum uring_state)
  *   FLIES	the attempt is in flight; only its last completion touches the transfer
- *   LANDED	it has ended, or has not begun; one worker of drw_wq or task work has the transfer
+ *   LANDED	it has ended, or has not begun; one worker or task work has the transfer
  * POLLED is FLIES on poll queues: io_uring may poll for it until it is freed.
  */
 #include <linux/slab.h>
@@ -146,7 +146,7 @@ static void uring_go_on(struct uring_transfer *ut, unsigned int issue_flags)
 	if (ut->a.mode != DRW_POLLED)
 		io_uring_cmd_mark_cancelable(ut->ucmd, issue_flags);
 	INIT_WORK(&ut->work, uring_work);
-	queue_work(drw_wq, &ut->work);
+	queue_work(ut->t.error ? drw_wait_wq : drw_wq, &ut->work);
 }
 
 static bool uring_is_unfinished(const struct drw_binding *b, bool write, int error)
@@ -230,7 +230,7 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 	sh->error = drw_rq_error(rq, status);
 	drw_map_release(path->map);
 	drw_path_put(&b->paths, path);
-	drw_storage_leave(&b->storage, sh->write, false);
+	drw_storage_leave(&b->storage, sh->write);
 	if (likely(!uring_is_unfinished(b, sh->write, sh->error)))
 		io_uring_cmd_do_in_task_lazy(ucmd, uring_short_cb);
 	else
@@ -301,7 +301,7 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct d
 	ret = drw_storage_check(&b->storage, &span);
 	if (unlikely(ret || !span.len))
 		return ret;
-	if (((span.pos | span.len) & (b->storage.lba_bytes - 1)) || span.last_page)
+	if (((span.pos | span.len) & (b->storage.lba_bytes - 1)) || span.lock)
 		return URING_TOO_LONG;
 	ret = drw_grip_take(b, &span, &path);
 	if (unlikely(ret))
@@ -311,7 +311,7 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct d
 		return -EIOCBQUEUED;
 	drw_map_release(path->map);
 	drw_path_put(&b->paths, path);
-	drw_storage_leave(&b->storage, span.write, false);
+	drw_storage_leave(&b->storage, span.write);
 	return ret == URING_TOO_LONG ? ret : -EAGAIN;
 }
 
@@ -327,7 +327,7 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	if (ret || !span.len)
 		return ret;
 	/* That one is waited for. */
-	if (span.last_page)
+	if (span.lock)
 		return -EAGAIN;
 	ut = uring_alloc(ucmd, rq, GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
 	if (!ut)

@@ -28,6 +28,7 @@
 #define MOST_BYTES	(2 * FILE_BYTES)
 #define BUF_BYTES	(2 * MiB)
 #define TAG		1
+#define GROWTHS		60
 #define LOAD_AT		MiB		/* of the buffer, what the load reads into */
 
 static struct fs fs;
@@ -953,6 +954,60 @@ static void entries_that_wait_stay_what_they_are(const void *arg)
 	fs_finish(&fs);
 }
 
+static pthread_barrier_t together;
+
+/* From within the file's last block to beyond its end. */
+static void *make_longer(void *arg)
+{
+	int direct = SYS(openat(AT_FDCWD, fs_path(&fs, "f"), O_RDWR | O_DIRECT));
+
+	for (unsigned int i = 0; i < GROWTHS; i++) {
+		pthread_barrier_wait(&together);
+		CHECK_EQ(pwrite(direct, arg, 8192, FILE_BYTES), 8192);
+		pthread_barrier_wait(&together);
+	}
+	close(direct);
+	return NULL;
+}
+
+/* A write that ends with the file writes zeros behind that, but not over what comes there. */
+static void who_makes_a_file_longer_loses_nothing(const void *kind)
+{
+	u8 *data = data_alloc(8192), *now = data_alloc(8192);
+	unsigned int served = 0;
+	pthread_t thread;
+
+	open_all(kind);
+	fd = file_make(&fs, "f", FILE_BYTES + 8192, TAG);
+	binding = OK(drw_bind(buf.fd, fd));
+	buf_fill(&buf, 0, 4096, 2, 0);
+	data_fill(data, 8192, 3, 0);
+	pthread_barrier_init(&together, NULL, 2);
+	pthread_create(&thread, NULL, make_longer, data);
+	for (unsigned int i = 0; i < GROWTHS; i++) {
+		s64 n;
+
+		SYS(ftruncate(fd, FILE_BYTES + 100));
+		SYS(fsync(fd));
+		pthread_barrier_wait(&together);
+		n = drw_write(binding, FILE_BYTES, 0, 100);
+		CHECK(n == 100 || n == -EDOM, "%lld", (long long)n);
+		served += n == 100;
+		pthread_barrier_wait(&together);
+		drop_caches();
+		CHECK_EQ(file_bytes(fd), FILE_BYTES + 8192);
+		file_get(fd, FILE_BYTES, now, 8192);
+		/* The first bytes are either's. */
+		data_check("f", now + 100, data + 100, 8192 - 100, FILE_BYTES + 100);
+	}
+	pthread_join(thread, NULL);
+	note("%u of %u were served", served, GROWTHS);
+	close(binding);
+	io_uring_queue_exit(&ring);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static volatile bool stop;
 
 static void *transfer_on_and_on(void *arg)
@@ -1065,6 +1120,7 @@ static void add(void)
 		TEST_OF_KIND(i, an_emergency_remount_ends_writes_and_no_reads);
 		TEST_OF_KIND(i, writes_wait_for_the_thaw_and_reads_do_not);
 		TEST_OF_KIND(i, entries_that_wait_stay_what_they_are);
+		TEST_OF_KIND(i, who_makes_a_file_longer_loses_nothing);
 		TEST_OF_KIND(i, the_file_system_grows_while_transfers_run);
 		TEST_OF_KIND(i, a_killed_process_keeps_nothing);
 	}

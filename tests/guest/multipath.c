@@ -254,6 +254,25 @@ static void paths_go_and_come_under_load(const void *arg)
 	close_all();
 }
 
+/* The path's disk goes, its controller stays. What is in flight then fails, as in pread(2). */
+static void namespace_leaves_a_controller(const void *arg)
+{
+	open_all("mp512");
+	check_works(1);
+	for (int i = 0; i < 4; i++) {
+		if (!disk_attach(&disk, pci[i & 1], false))
+			skip("the drive does not detach namespaces");
+		wait_kernel_paths(1);
+		check_works(2 + i);
+		CHECK_EQ(info().nvme_pci, pci_number(pci[!(i & 1)]));
+		CHECK(disk_attach(&disk, pci[i & 1], true));
+		wait_kernel_paths(2);
+	}
+	CHECK_EQ(info().errors, 0);
+	CHECK(info().failovers, "none counted");
+	close_all();
+}
+
 static void controllers_reset_under_load(const void *arg)
 {
 	pthread_t threads[LOADERS];
@@ -469,6 +488,7 @@ static void add(void)
 	test_add(path_goes_while_a_bind_lasts, &both[1], "path_goes_while_a_bind_lasts.second");
 	TEST(binding_finds_paths_that_come_later);
 	test_add(paths_go_and_come_under_load, "mp512", "paths_go_and_come_under_load.mp512");
+	TEST(namespace_leaves_a_controller);
 	TEST(controllers_reset_under_load);
 	TEST(exporter_moves_while_paths_change);
 	TEST(path_is_unplugged_under_load);

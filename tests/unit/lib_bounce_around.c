@@ -637,9 +637,9 @@ static void what_may_be_no_clone_is_bound(void **state)
 		/* Between the places that were looked at. */
 		{ CHUNK + 4096, CHUNK + 8192, 0, true, 0 },
 		{ 0, 8 * CHUNK, FIEMAP_EXTENT_UNWRITTEN, true, DMABUF_RW_REASON_NEVER_WRITTEN },
-		{ 0, 8 * CHUNK, FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN, true,
-		  DMABUF_RW_REASON_NEVER_WRITTEN },
+		{ 0, 8 * CHUNK, FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN, true, 0 },
 		{ 0, 0, 0, true, DMABUF_RW_REASON_NEVER_WRITTEN },
+		{ 0, 0, 0, false, DMABUF_RW_REASON_NEVER_WRITTEN },
 		{ 0, 8 * CHUNK, 0, false, 0 },
 	};
 	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .error = &bind_error };
@@ -662,9 +662,15 @@ static void what_may_be_no_clone_is_bound(void **state)
 		assert_int_equal(why.reason, cases[i].reason);
 		assert_int_equal(why.err, cases[i].reason ? ENXIO : 0);
 	}
-	/* Where BIND has found blocks, nobody else is asked. */
+	/* BIND looks at a few places of a file on XFS only. */
 	info.flags = DMABUF_RW_INFO_REGULAR;
+	fake.written_from = fake.written_to = 0;
+	assert_int_equal(dmabuf_rw_info_refusal(&info, fake.file_fd, &why), 1);
+	/* What the file system does not tell is not guessed. */
 	assert_int_equal(dmabuf_rw_info_refusal(&info, -1, &why), 0);
+	/* There are no bytes to be refused. */
+	info.file_bytes = 0;
+	assert_int_equal(dmabuf_rw_info_refusal(&info, fake.file_fd, &why), 0);
 }
 
 static uint32_t reason_at(uint64_t off, int err)

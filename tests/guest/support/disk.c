@@ -179,6 +179,41 @@ static int open_ctrl(const char *pci)
 	return SYS(open(node, O_RDWR | O_CLOEXEC));
 }
 
+static int admin(const char *pci, struct nvme_admin_cmd *cmd)
+{
+	int fd = open_ctrl(pci), ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
+
+	close(fd);
+	return ret;
+}
+
+/* NVM Express Base Specification 2.1: Identify Controller, bytes 78 and 79. */
+static u16 controller_id(const char *pci)
+{
+	u16 *data = data_alloc(4096);
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06, .addr = (uintptr_t)data, .data_len = 4096, .cdw10 = 1,
+	};
+
+	CHECK_EQ(admin(pci, &cmd), 0);
+	return data[39];
+}
+
+/* Same specification: Namespace Attachment, Controller List. */
+bool disk_attach(const struct disk *disk, const char *pci, bool attach)
+{
+	u16 *list = data_alloc(4096);
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x15, .addr = (uintptr_t)list, .data_len = 4096,
+		.cdw10 = !attach,
+	};
+
+	cmd.nsid = SYS(ioctl(disk->fd, NVME_IOCTL_ID));
+	list[0] = 1;
+	list[1] = controller_id(pci);
+	return !admin(pci, &cmd);
+}
+
 /* Error Recovery feature, DULBE: NVM Command Set Specification, section 4.1.3.2. */
 bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on)
 {
@@ -188,13 +223,9 @@ bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on)
 			.cdw10 = 0x05,		/* Error Recovery */
 			.cdw11 = on ? 1U << 16 : 0,
 		};
-		int fd, ret;
 
 		cmd.nsid = SYS(ioctl(disk->fd, NVME_IOCTL_ID));
-		fd = open_ctrl(machine_var(*ctrls));
-		ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
-		close(fd);
-		if (ret)
+		if (admin(machine_var(*ctrls), &cmd))
 			return false;
 	}
 	return true;

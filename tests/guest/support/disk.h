@@ -49,6 +49,8 @@ void disk_check_at(const char *file, int line, const struct disk *disk, u64 off,
  * @ctrls: variables with its controllers' PCI addresses, NULL at the end. False: it cannot.
  */
 bool disk_set_dulbe(const struct disk *disk, const char *const *ctrls, bool on);
+/* Let the controller at this PCI address have the namespace or not; false: it refuses. */
+bool disk_attach(const struct disk *disk, const char *pci, bool attach);
 
 /* Environment variable of the machine, or the test is skipped. */
 const char *machine_var(const char *name);
