@@ -6,6 +6,7 @@
  * a transfer does: times and privileges.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,6 +377,66 @@ static void a_write_takes_the_setuid_bit(const void *arg)
 	fs_finish(&fs);
 }
 
+#define NEIGHBOURS	400
+
+static bool ends;
+
+/* Writes a byte of the same page over and over, behind the LBA that transfers write. */
+static void *write_a_byte(void *arg)
+{
+	int file = fs_open(&fs, "f", O_RDWR);
+
+	for (u8 byte = 0; !__atomic_load_n(&ends, __ATOMIC_ACQUIRE); byte++)
+		CHECK_EQ(pwrite(file, &byte, 1, 3000), 1);
+	close(file);
+	return NULL;
+}
+
+static void *read_the_page(void *arg)
+{
+	int file = fs_open(&fs, "f", O_RDONLY);
+	u8 page[4096];
+
+	for (u64 i = 1; !__atomic_load_n(&ends, __ATOMIC_ACQUIRE); i++) {
+		CHECK_EQ(pread(file, page, sizeof(page), 0), (ssize_t)sizeof(page));
+		if (!(i % 4))
+			posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	close(file);
+	return NULL;
+}
+
+/* Neither is lost, in the cache and on the disk, and nobody has to try again. */
+static void a_write_of_part_of_a_page_is_not_lost_beside_others(const void *arg)
+{
+	void *(*const others[])(void *) = { write_a_byte, read_the_page };
+	pthread_t threads[ARRAY_SIZE(others)];
+
+	open_all(arg);
+	fd = file_make(&fs, "f", FILE_BYTES, 1);
+	direct = fs_open(&fs, "f", O_RDWR | O_DIRECT);
+	binding = OK(drw_bind(buf.fd, fd));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		pthread_create(&threads[i], NULL, others[i], NULL);
+	for (unsigned int i = 0; i < NEIGHBOURS; i++) {
+		data_fill(want, 512, 1000 + i, 0);
+		buf_put(&buf, 0, want, 512);
+		transfer(i & 1, DMABUF_RW_OP_WRITE, 0, 0, 512);
+		CHECK_EQ(pread(fd, got, 512, 0), 512);
+		data_check("the cache", got, want, 512, 0);
+		SYS(fdatasync(fd));
+		CHECK_EQ(pread(direct, got, 4096, 0), 4096);
+		data_check("the disk", got, want, 512, 0);
+	}
+	__atomic_store_n(&ends, true, __ATOMIC_RELEASE);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		pthread_join(threads[i], NULL);
+	close(binding);
+	close(direct);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static void add(void)
 {
 	fs_program();
@@ -388,6 +449,7 @@ static void add(void)
 		TEST_OF_KIND(i, readers_at_the_same_time_leave_no_stale_page);
 		TEST_OF_KIND(i, times_change_with_writes_and_not_with_reads);
 		TEST_OF_KIND(i, a_write_takes_the_setuid_bit);
+		TEST_OF_KIND(i, a_write_of_part_of_a_page_is_not_lost_beside_others);
 	}
 }
 

@@ -77,7 +77,11 @@ static void transfers_end_when_the_file_system_is_shut_down(const void *arg)
 	usleep(100000);
 	for (int op = DMABUF_RW_OP_READ; op <= DMABUF_RW_OP_WRITE; op++)
 		for (int use_ring = 0; use_ring <= 1; use_ring++)
-			CHECK_EQ(ask(use_ring, op, 0, 4096), -EIO, "op %d, ring %d", op, use_ring);
+			/* Where blocks are known, and where they would have to be looked up. */
+			for (u64 pos = 0; pos < FILE_BYTES; pos += FILE_BYTES / 2)
+				CHECK_EQ(ask(use_ring, op, pos, 4096), -EIO,
+					 "op %d, ring %d, at %llu", op, use_ring,
+					 (unsigned long long)pos);
 	close(binding);
 	close(fd);
 	mock_check_clean(&buf);

@@ -10,6 +10,7 @@
 #include <linux/fsverity.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -404,12 +405,59 @@ static void an_unlinked_file_has_its_blocks_until_the_last_transfer_ends(const v
 		skip("nobody got a block that was the file's");
 }
 
+/*
+ * The kernel opens files for listeners of fanotify without telling anybody: not for the first
+ * time between two transfers, and for writing.
+ */
+static void a_descriptor_that_nobody_hears_of_moves_blocks(const void *kind)
+{
+	struct fanotify_event_metadata event[4];
+	const u64 bytes = 256 * KiB;
+	int file, donor, listener, binding;
+	struct buf buf;
+	struct fs fs;
+
+	fs_make(&fs, kind, ROLE, 0, "", "");
+	buf_create(&buf, &exporter_mock_scattered, bytes);
+	/* Of so many extents that the inode does not change when they are exchanged. */
+	close(file_make_fragmented(&fs, "f", bytes, 4096, 1));
+	donor = file_make(&fs, "d", bytes, 2);
+	file = fs_open(&fs, "f", O_RDONLY);
+	binding = OK(drw_bind(buf.fd, file));
+	listener = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDWR | O_CLOEXEC);
+	if (listener < 0 && errno == ENOSYS)
+		skip("this kernel has no fanotify");
+	SYS(listener);
+	SYS(fanotify_mark(listener, FAN_MARK_ADD, FAN_CLOSE_NOWRITE, AT_FDCWD,
+			  fs_path(&fs, "f")));
+	close(fs_open(&fs, "f", O_RDONLY));
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(drw_read(binding, 0, 0, bytes), bytes);
+		buf_check(&buf, 0, bytes, 1, 0);
+		buf_fill(&buf, 0, bytes, 99, 0);
+		if (i)
+			break;
+		CHECK(SYS(read(listener, event, sizeof(event))) > 0 && event[0].fd >= 0);
+		OK(move_extents_fd(donor, event[0].fd, 0, bytes / 4096));
+		SYS(close(event[0].fd));
+		file_fill(donor, 0, bytes, 77);
+		SYS(fsync(donor));
+	}
+	close(listener);
+	close(binding);
+	close(donor);
+	close(file);
+	fs_finish(&fs);
+}
+
 static void add(void)
 {
 	fs_program();
 	test_limit(60);
 	for (size_t i = 0; i < FS_KINDS; i++)
 		TEST_OF_KIND(i, an_unlinked_file_has_its_blocks_until_the_last_transfer_ends);
+	test_add(a_descriptor_that_nobody_hears_of_moves_blocks, "ext4",
+		 "a_descriptor_that_nobody_hears_of_moves_blocks.ext4");
 	for (size_t i = 0; i < ARRAY_SIZE(movers); i++)
 		test_add(nothing_of_others_is_read_or_overwritten, &movers[i],
 			 "nothing_of_others_is_read_or_overwritten.%s.%s", movers[i].name,
