@@ -49,7 +49,8 @@ static const struct sentence reasons[] = {
 	       "/dev/udmabuf for a memfd, /dev/dma_heap for system memory, or the "
 	       "dma-buf export call of the GPU's runtime"),
 	REASON(NOT_BLOCK,
-	       "the file is not a block device, and not a regular file either",
+	       "the file is neither a block device nor a regular file: it is a directory, a "
+	       "pipe, a terminal or the like",
 	       "name an NVMe disk or partition such as /dev/nvme0n1, or a file on an ext4 "
 	       "or XFS file system on one"),
 	REASON(NOT_NVME,

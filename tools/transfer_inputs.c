@@ -140,6 +140,9 @@ static int bind_input(struct run *r, struct input *input)
 		} else {
 			report_error(r->report, text_or_excuse(what), &error);
 			status = bind_status(&error);
+			if (status == STATUS_REFUSED && !r->o.allow_bounce)
+				report_note(r->report, "or have it copied through memory, with "
+					    "--allow-bounce");
 		}
 		free(what);
 		return status;

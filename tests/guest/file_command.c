@@ -577,7 +577,7 @@ static void what_has_no_bytes_to_give_changes_nothing(const void *kind)
 	b = inherited(&buf);
 	says(run(TOOL " store %s --from fd:0 </dev/null", f), 1, "not a dma-buf");
 	says(run(TOOL " store %s --from fd:0 --allow-bounce <%s", f, f), 1, "not a dma-buf");
-	says(run(TOOL " load /dev/zero --into %s --allow-bounce", b), 3, "not a regular file");
+	says(run(TOOL " load /dev/zero --into %s --allow-bounce", b), 3, "nor a regular file");
 	says(run(TOOL " load /proc/cpuinfo --into %s --allow-bounce", b), 2, "has no bytes at the offset");
 	says(run(TOOL " store /proc/sys/kernel/hostname --in-place --from %s --allow-bounce", b), 2,
 	     "has no bytes at the offset");
@@ -740,17 +740,17 @@ static void what_cannot_be_used_is_refused_in_a_sentence(const void *kind)
 	says(run(TOOL " load %s --into %s", path("none"), b), 1, "/none cannot be opened: No such");
 	says(run(TOOL " load %s/g --into %s", f, b), 1, "/f/g cannot be opened: Not a directory");
 	RUNS(0, TOOL " load %s --into %s", path("empty"), b);
-	says(run(TOOL " load %s --into %s", fs.dir, b), 3, "not a regular file");
+	says(run(TOOL " load %s --into %s", fs.dir, b), 3, "nor a regular file");
 	says(run(TOOL " load %s --into %s --allow-bounce", fs.dir, b), 3, "a directory");
 	for (size_t i = 0; i < ARRAY_SIZE(not_files); i++)
 		says(run("true | " TOOL " load %s --into %s", not_files[i], b), 3,
-		     "not a regular file");
+		     "nor a regular file");
 	says(run(TOOL " store /tmp/pipe --from %s", b), 1, "regular file");
 	says(run(TOOL " store /dev/null --from %s", b), 1, "regular file");
 	says(run(TOOL " store %s --from %s", fs.dir, b), 1, "directory");
-	says(run(TOOL " store /tmp/pipe --in-place --from %s", b), 3, "not a regular file");
-	says(run(TOOL " store /dev/null --in-place --from %s", b), 3, "not a regular file");
-	says(run(TOOL " store %s --in-place --from %s", fs.dir, b), 3, "not a regular file");
+	says(run(TOOL " store /tmp/pipe --in-place --from %s", b), 3, "nor a regular file");
+	says(run(TOOL " store /dev/null --in-place --from %s", b), 3, "nor a regular file");
+	says(run(TOOL " store %s --in-place --from %s", fs.dir, b), 3, "nor a regular file");
 	says(run(TOOL " store %s/g --from %s", path("none"), b), 1,
 	     "/none/g: the directory that the file is to be in does not exist");
 	says(run(TOOL " load %s --into fd:99", f), 1, "fd:99");

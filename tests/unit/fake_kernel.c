@@ -742,7 +742,7 @@ static int ioctl_locked(int fd, unsigned long request, void *arg)
 
 	if (request == DMA_BUF_IOCTL_SYNC)
 		return do_sync(fd, arg);
-	if (request == FS_IOC_FIEMAP)
+	if (request == FS_IOC_FIEMAP && fd >= 0)
 		return do_fiemap(arg);
 	if (kind == FD_UDMABUF && request == UDMABUF_CREATE)
 		return give(dup(((struct udmabuf_create *)arg)->memfd), false);

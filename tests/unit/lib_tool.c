@@ -230,7 +230,7 @@ static void what_is_no_storage_is_refused_unopened(void **state)
 			snprintf(arguments, sizeof(arguments), commands[j], paths[i]);
 			assert_int_equal(run(arguments), 3);
 			assert_non_null(strstr(err, paths[i]));
-			assert_non_null(strstr(err, "not a regular file"));
+			assert_non_null(strstr(err, "neither a block device nor a regular file"));
 			assert_true(!!strstr(out, "\"reason_name\":\"NOT_BLOCK\"") ==
 				    !!strstr(commands[j], "json"));
 		}

@@ -178,8 +178,10 @@ class Run:
         self._files, self._texts = {}, {}
         for word in args.add:
             source, _, where = word.partition(":")
-            self._files[where or "root/" + os.path.basename(source)] = \
-                hostfiles.here(source)
+            source = hostfiles.here(source)
+            if not os.path.isfile(source):
+                raise SystemExit(f"--add {word}: there is no such file")
+            self._files[where or "root/" + os.path.basename(source)] = source
         if args.shell:
             self._programs = []
         elif self.free:
