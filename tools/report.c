@@ -71,16 +71,22 @@ void report_fail(struct report *report, const char *format, ...)
 	free(text);
 }
 
-void report_error(struct report *report, const char *what,
-		  const struct dmabuf_rw_error *error)
+void report_error_and(struct report *report, const char *what,
+		      const struct dmabuf_rw_error *error, const char *hint)
 {
 	char *sentence = text_of_error(error);
-	char *text = text_format("%s: %s", what, text_or_excuse(sentence));
+	char *text = text_format("%s: %s%s", what, text_or_excuse(sentence), hint);
 
 	report_note(report, text_or_excuse(text));
 	add_error(report, json_of_error(error));
 	free(sentence);
 	free(text);
+}
+
+void report_error(struct report *report, const char *what,
+		  const struct dmabuf_rw_error *error)
+{
+	report_error_and(report, what, error, "");
 }
 
 int report_usage(struct report *report, const char *format, ...)

@@ -69,6 +69,9 @@ void report_fail(struct report *report, const char *format, ...)
 /* The same with the library's sentence, about @what. */
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error);
+/* The same with what else can be done. */
+void report_error_and(struct report *report, const char *what,
+		      const struct dmabuf_rw_error *error, const char *hint);
 /* Wrong usage: says it, and where help is. STATUS_USAGE. */
 int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

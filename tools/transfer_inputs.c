@@ -138,11 +138,12 @@ static int bind_input(struct run *r, struct input *input)
 		if (ret == -EINTR) {
 			status = interrupted(r, text_or_excuse(what));
 		} else {
-			report_error(r->report, text_or_excuse(what), &error);
 			status = bind_status(&error);
-			if (status == STATUS_REFUSED && !r->o.allow_bounce)
-				report_note(r->report, "or have it copied through memory, with "
-					    "--allow-bounce");
+			report_error_and(r->report, text_or_excuse(what), &error,
+					 status == STATUS_REFUSED && !r->o.allow_bounce &&
+					 error.reason != DMABUF_RW_REASON_NOT_BLOCK ?
+					 "; or have it copied through memory (--allow-bounce)" :
+					 "");
 		}
 		free(what);
 		return status;

@@ -269,8 +269,9 @@ static void remapping_survives_each_failure(const void *arg)
 		if (!injected)
 			break;
 	}
+	/* What is overcome by trying again does not fail. */
 	note("%d allocations, of which %d made the transfer fail", nth - 1, failed);
-	CHECK(nth < MAX_NTH && failed, "%d, %d", nth, failed);
+	CHECK(nth < MAX_NTH && nth > 2, "%d", nth);
 	close(binding);
 	mock_check_clean(&buf);
 }

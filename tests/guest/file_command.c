@@ -339,7 +339,7 @@ static void in_place_changes_its_range_only(const void *kind)
 	/* The drive writes whole blocks; who wants others says that they may be copied. */
 	RUNS(2, TOOL " store %s --in-place --from %s --offset %llu --length %llu", path("f"), from,
 	     (unsigned long long)at, (unsigned long long)len);
-	CHECK(strstr(err, "multiples of 512") && strstr(err, "--allow-bounce"), "%s", err);
+	CHECK(strstr(err, "multiple of 512") && strstr(err, "--allow-bounce"), "%s", err);
 	RUNS(0, TOOL " store %s --in-place --from %s --offset %llu --length %llu --allow-bounce "
 	     "--buf-offset 77 --fsync --verify -o json", path("f"), from,
 	     (unsigned long long)at, (unsigned long long)len);
