@@ -113,6 +113,14 @@ static uint64_t bind_flags(const struct run *r)
 	       (r->o.trust_addresses ? DMABUF_RW_BIND_TRUST_ADDRESSES : 0);
 }
 
+/* Would it help to say so? Of a clone the library says it. */
+static bool may_bounce(const struct run *r, const struct dmabuf_rw_error *error)
+{
+	return !r->o.allow_bounce && dmabuf_rw_error_is_about_pair(error) &&
+	       error->reason != DMABUF_RW_REASON_NOT_BLOCK &&
+	       error->reason != DMABUF_RW_REASON_CLONE;
+}
+
 static int bind_input(struct run *r, struct input *input)
 {
 	struct dmabuf_rw_error error;
@@ -140,8 +148,7 @@ static int bind_input(struct run *r, struct input *input)
 		} else {
 			status = bind_status(&error);
 			report_error_and(r->report, text_or_excuse(what), &error,
-					 status == STATUS_REFUSED && !r->o.allow_bounce &&
-					 error.reason != DMABUF_RW_REASON_NOT_BLOCK ?
+					 may_bounce(r, &error) ?
 					 "; or have it copied through memory (--allow-bounce)" :
 					 "");
 		}
