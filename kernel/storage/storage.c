@@ -66,6 +66,14 @@ void drw_storage_exit(struct drw_storage *s)
 	fput(s->file);
 }
 
+/* Must the inode be locked for a write? See storage.h. */
+static bool storage_needs_lock(const struct drw_storage *s, u64 pos, u64 end, u64 size)
+{
+	const struct inode *inode = s->regular->inode;
+
+	return end > storage_last_page(inode, size) || ((pos | end) & (storage_page(inode) - 1));
+}
+
 /* drw_storage_check() of a write to a regular file of @size bytes. */
 int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size)
 {
@@ -73,8 +81,7 @@ int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u6
 
 	if (unlikely(end & (s->lba_bytes - 1)) && end != size)
 		return -EDOM;
-	span->lock |= end > storage_last_page(s->regular->inode, size) ||
-		      ((span->pos | end) & (storage_page(s->regular->inode) - 1));
+	span->lock |= storage_needs_lock(s, span->pos, end, size);
 	return 0;
 }
 
@@ -223,22 +230,22 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 				return ret;
 		}
 	}
+	/* The end may be another one by now. */
+	if (f && span->write)
+		span->lock |= storage_needs_lock(s, span->pos, span->pos + span->len,
+						 i_size_read(f->inode));
 	span->prepared = true;
 	return 0;
 }
 
-/* A write that ends within an LBA writes zeros where others may make the file longer. */
-static bool storage_lock_is_exclusive(const struct drw_storage *s, const struct drw_span *span)
-{
-	return s->regular->versioned && span->write &&
-	       ((span->pos + span->len) & (s->lba_bytes - 1));
-}
-
-static int storage_lock_inode(struct drw_storage *s, const struct drw_span *span)
+static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 {
 	struct inode *inode = s->regular->inode;
 
-	if (!storage_lock_is_exclusive(s, span))
+	/* What ends within an LBA writes zeros, where others may make the file longer. */
+	span->exclusive = s->regular->versioned && span->write &&
+			  ((span->pos + span->len) & (s->lba_bytes - 1));
+	if (!span->exclusive)
 		return down_read_killable(&inode->i_rwsem);
 	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
@@ -281,7 +288,7 @@ void drw_storage_unlock(struct drw_storage *s, const struct drw_span *span)
 {
 	struct inode *inode = s->regular->inode;
 
-	if (storage_lock_is_exclusive(s, span))
+	if (span->exclusive)
 		inode_unlock(inode);
 	else
 		inode_unlock_shared(inode);

@@ -86,6 +86,7 @@ struct drw_storage {
  * @write: to the file
  * @fua: the write is durable when it has ended
  * @lock: it needs drw_storage_lock()
+ * @exclusive: which has taken the inode lock exclusively
  * @look_up: which is to look up blocks, on XFS
  * @prepared: drw_storage_prepare() has dealt with cached pages, times and @fua
  */
@@ -95,6 +96,7 @@ struct drw_span {
 	bool write;
 	bool fua;
 	bool lock;
+	bool exclusive;
 	bool look_up;
 	bool prepared;
 };
