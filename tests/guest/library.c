@@ -525,7 +525,7 @@ struct refusal {
 
 static const struct refusal refusals[] = {
 	{ "character_device", NULL, "/dev/null", 0, ENOTBLK, DMABUF_RW_REASON_NOT_BLOCK,
-	  "not a block device" },
+	  "neither a block device" },
 	{ "metadata", "meta512", NULL, 0, EMEDIUMTYPE, DMABUF_RW_REASON_METADATA,
 	  "nvme format" },
 	{ "zoned", "zoned", NULL, 0, EMEDIUMTYPE, DMABUF_RW_REASON_ZONED, "conventional" },
