@@ -377,7 +377,7 @@ static void a_write_takes_the_setuid_bit(const void *arg)
 	fs_finish(&fs);
 }
 
-#define NEIGHBOURS	400
+#define NEIGHBOUR_US	10000000	/* of some hundred rounds, usually */
 
 static bool ends;
 
@@ -411,14 +411,17 @@ static void a_write_of_part_of_a_page_is_not_lost_beside_others(const void *arg)
 {
 	void *(*const others[])(void *) = { write_a_byte, read_the_page };
 	pthread_t threads[ARRAY_SIZE(others)];
+	unsigned int i = 0;
+	u64 end;
 
 	open_all(arg);
 	fd = file_make(&fs, "f", FILE_BYTES, 1);
 	direct = fs_open(&fs, "f", O_RDWR | O_DIRECT);
 	binding = OK(drw_bind(buf.fd, fd));
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		pthread_create(&threads[i], NULL, others[i], NULL);
-	for (unsigned int i = 0; i < NEIGHBOURS; i++) {
+	for (size_t t = 0; t < ARRAY_SIZE(others); t++)
+		pthread_create(&threads[t], NULL, others[t], NULL);
+	end = now_us() + NEIGHBOUR_US;
+	for (; now_us() < end; i++) {
 		data_fill(want, 512, 1000 + i, 0);
 		buf_put(&buf, 0, want, 512);
 		transfer(i & 1, DMABUF_RW_OP_WRITE, 0, 0, 512);
@@ -428,9 +431,10 @@ static void a_write_of_part_of_a_page_is_not_lost_beside_others(const void *arg)
 		CHECK_EQ(pread(direct, got, 4096, 0), 4096);
 		data_check("the disk", got, want, 512, 0);
 	}
+	note("%u rounds", i);
 	__atomic_store_n(&ends, true, __ATOMIC_RELEASE);
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		pthread_join(threads[i], NULL);
+	for (size_t t = 0; t < ARRAY_SIZE(others); t++)
+		pthread_join(threads[t], NULL);
 	close(binding);
 	close(direct);
 	close(fd);
