@@ -193,6 +193,20 @@ static int storage_prepare_write(struct drw_storage *s)
 	return ret;
 }
 
+/* Are blocks looked up by drw_storage_lock()? */
+static bool storage_looks_up_locked(const struct drw_storage *s, const struct drw_span *span)
+{
+	return span->look_up && s->regular->versioned;
+}
+
+static int storage_look_up(struct drw_storage *s, struct drw_span *span, bool locked)
+{
+	int ret = drw_blocks_look_up(s->regular, span->pos, &span->len, locked);
+
+	/* So it says, too, if the file system has shut itself down. */
+	return ret == -ENXIO ? drw_file_ask(s->regular, s->file, span->write) ?: ret : ret;
+}
+
 /**
  * drw_storage_prepare() - wait for what is in the way of a span, and look up its blocks
  * @s: storage
@@ -218,10 +232,7 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 	if (ret)
 		return ret;
 	if (f) {
-		ret = drw_blocks_look_up(f, span->pos, &span->len, false);
-		/* So it says, too, if the file system has shut itself down. */
-		if (ret == -ENXIO)
-			ret = drw_file_ask(f, s->file, span->write) ?: ret;
+		ret = storage_looks_up_locked(s, span) ? 0 : storage_look_up(s, span, false);
 		if (ret)
 			return ret;
 		if (span->fua && storage_must_commit(f, span)) {
@@ -256,7 +267,7 @@ static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 /**
  * drw_storage_lock() - keep others from the inode, for a span that needs it
  * @s: a regular file; the caller holds nothing
- * @span: prepared; if others' changes were too fast for that, blocks are looked up once more
+ * @span: prepared; if others' changes were too fast for that, blocks are looked up here
  *
  * Sleeps. Until drw_storage_unlock(), which the same task calls.
  *
@@ -265,7 +276,7 @@ static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 {
 	struct drw_file *f = s->regular;
-	bool look_up = span->look_up && f->versioned;
+	bool look_up = storage_looks_up_locked(s, span);
 	int ret = -EINTR;
 
 	/* Lock order: those who look up have this one first. */
@@ -275,7 +286,7 @@ int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 		goto unlock;
 	ret = storage_uncache(s, span);
 	if (!ret && look_up)
-		ret = drw_blocks_look_up(f, span->pos, &span->len, true);
+		ret = storage_look_up(s, span, true);
 	if (ret)
 		drw_storage_unlock(s, span);
 unlock:

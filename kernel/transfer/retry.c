@@ -27,7 +27,7 @@ MODULE_PARM_DESC(path_timeout,
 #define DRW_NOTAG_TRIES		100
 
 /* Repetitions because of others, before there is a wait between them. */
-#define DRW_OTHERS_TRIES	4
+#define DRW_OTHERS_TRIES	2
 
 #define DRW_PATH_WAIT_MS	50
 
@@ -62,7 +62,8 @@ static bool retry_others(struct drw_transfer *t, struct drw_retry *r)
 	if (!r->others++)
 		r->others_deadline = retry_deadline();
 	t->error = -EBUSY;
-	if (time_after(jiffies, r->others_deadline))
+	/* Each may take long, and the ones after that have better chances. */
+	if (r->others > DRW_OTHERS_TRIES + 1 && time_after(jiffies, r->others_deadline))
 		return false;
 	t->error = -EINTR;
 	t->crowded = r->others > DRW_OTHERS_TRIES;
