@@ -346,8 +346,10 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	/* Some files tell no size, and then none of what they have would be moved. */
 	if (!file_room && !part->len_given &&
 	    (r->write || input->identity.rdev || has_bytes(input, part->file_off))) {
-		report_fail(r->report, "%s has no bytes at the offset %llu%s", input->name,
-			    (unsigned long long)part->file_off, longer(r));
+		report_fail(r->report, "%s tells no bytes %s the offset %llu, so nothing can be "
+			    "%s%s", input->name, r->write ? "to be written over at" : "at",
+			    (unsigned long long)part->file_off, r->write ? "stored" : "loaded",
+			    longer(r));
 		return false;
 	}
 	/* Not even where a file could grow, because it is not bound, is it made to. */

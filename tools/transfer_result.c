@@ -74,7 +74,7 @@ void put_result(const struct run *r)
 
 static void print_routes(const struct run *r)
 {
-	bool described = false, could = false;
+	bool described = false;
 	unsigned int i;
 	char *text;
 
@@ -87,7 +87,6 @@ static void print_routes(const struct run *r)
 			free(text);
 			continue;
 		}
-		could = true;
 		if (r->direct_bytes && !described) {
 			text = text_of_info(&input->info);
 			say(stdout, "%s: %s", input->name, text_or_excuse(text));
@@ -95,9 +94,15 @@ static void print_routes(const struct run *r)
 			described = true;
 		}
 	}
-	if (could && r->bounced_bytes)
+	for (i = 0; i < r->o.nr_parts; i++) {
+		const struct part *part = &r->o.parts[i];
+
+		if (!part->bounced_bytes || r->o.inputs[part->input].refusal.err)
+			continue;
 		say(stdout, "bounced: what the drive cannot address (the offset, the length or "
 		    "the place in the buffer is not aligned), or what was never written");
+		break;
+	}
 }
 
 void print_result(const struct run *r)

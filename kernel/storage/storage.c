@@ -242,9 +242,11 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 		}
 	}
 	/* The end may be another one by now. */
-	if (f && span->write)
-		span->lock |= storage_needs_lock(s, span->pos, span->pos + span->len,
-						 i_size_read(f->inode));
+	if (f)
+		span->lock |= span->look_up ||
+			      (span->write && storage_needs_lock(s, span->pos,
+								 span->pos + span->len,
+								 i_size_read(f->inode)));
 	span->prepared = true;
 	return 0;
 }

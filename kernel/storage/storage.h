@@ -87,7 +87,7 @@ struct drw_storage {
  * @fua: the write is durable when it has ended
  * @lock: it needs drw_storage_lock()
  * @exclusive: which has taken the inode lock exclusively
- * @look_up: which is to look up blocks, on XFS
+ * @look_up: others are too fast: it gets that lock, and on XFS blocks are looked up under it
  * @prepared: drw_storage_prepare() has dealt with cached pages, times and @fua
  */
 struct drw_span {

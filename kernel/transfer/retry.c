@@ -26,7 +26,7 @@ MODULE_PARM_DESC(path_timeout,
 /* Repetitions for want of a tag, of a millisecond or more, before another path is looked for. */
 #define DRW_NOTAG_TRIES		100
 
-/* Repetitions because of others, before there is a wait between them. */
+/* Repetitions because of others, before the inode is locked against them (span.look_up). */
 #define DRW_OTHERS_TRIES	2
 
 #define DRW_PATH_WAIT_MS	50

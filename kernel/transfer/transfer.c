@@ -141,8 +141,7 @@ static int transfer_step(struct drw_transfer *t)
 	u64 left;
 	int ret;
 
-	span.look_up = t->crowded && s->regular;
-	span.lock = span.look_up;
+	span.look_up = t->crowded;
 	ret = drw_storage_check(s, &span);
 	if (ret || !span.len)
 		return ret ?: 1;
