@@ -53,24 +53,27 @@ void drw_info_show(struct seq_file *m, struct file *file);
 /* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */
 static inline int drw_binding_may(const struct drw_binding *b, bool write, u64 flags)
 {
-	if (flags & ~(write ? DMABUF_RW_IO_FUA : 0))
+	if (flags & ~(DMABUF_RW_IO_WHOLE | (write ? DMABUF_RW_IO_FUA : 0)))
 		return -EINVAL;
 	return (write ? b->can_write : b->can_read) ? 0 : -EACCES;
 }
 
-/* Count a transfer that has ended. */
-static inline void drw_binding_count(struct drw_binding *b, bool write, u64 bytes, int error)
+/* Count what has ended: @moved transfers of @bytes bytes together, and @errors. */
+static inline void drw_binding_count(struct drw_binding *b, bool write, u32 moved, u64 bytes,
+				     u32 errors)
 {
 	struct drw_stats __percpu *s = b->stats;
 
-	if (unlikely(error))
-		this_cpu_inc(s->errors);
-	if (bytes && !write) {
-		this_cpu_inc(s->reads);
-		this_cpu_add(s->read_bytes, bytes);
-	} else if (bytes) {
-		this_cpu_inc(s->writes);
+	if (unlikely(errors))
+		this_cpu_add(s->errors, errors);
+	if (unlikely(!moved))
+		return;
+	if (write) {
+		this_cpu_add(s->writes, moved);
 		this_cpu_add(s->write_bytes, bytes);
+	} else {
+		this_cpu_add(s->reads, moved);
+		this_cpu_add(s->read_bytes, bytes);
 	}
 }
 

@@ -13,7 +13,7 @@
 #include "binding.h"
 #include "compat.h"
 #include "ioctl.h"
-#include "transfer/transfer.h"
+#include "transfer/batch.h"
 #include "uaccess.h"
 
 static long ioctl_query(void __user *uarg)
@@ -25,7 +25,7 @@ static long ioctl_query(void __user *uarg)
 	ret = drw_get_struct(&q, uarg, &usize);
 	if (ret)
 		return ret;
-	if (q.resv0 || q.resv1)
+	if (q.resv0 || q.max_batch)
 		return -EINVAL;
 	q = (struct dmabuf_rw_query) {
 		.size = q.size,
@@ -34,8 +34,11 @@ static long ioctl_query(void __user *uarg)
 		.bind_flags = DMABUF_RW_BIND_FLAGS,
 		.io_flags = DMABUF_RW_IO_FLAGS,
 		.uring_ops = BIT_ULL(DMABUF_RW_URING_READ) | BIT_ULL(DMABUF_RW_URING_WRITE) |
-			     BIT_ULL(DMABUF_RW_URING_READV) | BIT_ULL(DMABUF_RW_URING_WRITEV),
+			     BIT_ULL(DMABUF_RW_URING_READV) | BIT_ULL(DMABUF_RW_URING_WRITEV) |
+			     BIT_ULL(DMABUF_RW_URING_READ_MANY) |
+			     BIT_ULL(DMABUF_RW_URING_WRITE_MANY),
 		.max_pieces = DMABUF_RW_MAX_PIECES,
+		.max_batch = DMABUF_RW_MAX_BATCH,
 		.max_bytes = DMABUF_RW_MAX_BYTES,
 	};
 	return drw_put_struct(uarg, &q, usize);
@@ -74,6 +77,22 @@ static long binding_io(struct drw_binding *b, void __user *uarg)
 	return ret ?: drw_put_struct(uarg, &arg, usize);
 }
 
+static long binding_batch(struct drw_binding *b, void __user *uarg)
+{
+	struct dmabuf_rw_batch arg;
+	u32 usize;
+	int ret;
+
+	ret = drw_get_struct(&arg, uarg, &usize);
+	if (ret)
+		return ret;
+	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done ||
+	    memchr_inv(arg.resv, 0, sizeof(arg.resv)))
+		return -EINVAL;
+	ret = drw_batch_sync(b, &arg);
+	return ret ?: drw_put_struct(uarg, &arg, usize);
+}
+
 static long binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct drw_binding *b = file->private_data;
@@ -82,6 +101,8 @@ static long binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	switch (cmd) {
 	case DMABUF_RW_IOC_IO:
 		return drw_restart(binding_io(b, uarg));
+	case DMABUF_RW_IOC_BATCH:
+		return drw_restart(binding_batch(b, uarg));
 	case DMABUF_RW_IOC_INFO:
 		return drw_restart(drw_info(b, uarg));
 	default:

@@ -10,6 +10,7 @@
  *		last reference unbinds
  *   LBA	logical block of the namespace, 512 or 4096 bytes
  *   piece	a byte range of the buffer: (buffer offset, length)
+ *   batch	many transfers of one binding and direction that are asked for at once
  *
  * Conventions
  *   - All offsets and lengths are bytes. File offset 0 is the first byte of the
@@ -94,7 +95,9 @@
  *   ENODEV          | BIND, I/O | the drive or namespace is gone (unbound, unplugged,
  *                   |           | removed; after BIND also: left without capacity)
  *   ESTALE          | I/O       | the exporter revoked the buffer for good
- *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits
+ *   EOVERFLOW       | I/O       | an offset plus its length does not fit in 63 bits; or a
+ *                   |           | batch, or a transfer that must be whole, has more bytes
+ *                   |           | than DMABUF_RW_MAX_BYTES
  *   ERANGE          | I/O       | a piece ends outside the buffer
  *   ENXIO           | I/O       | the file has no block here that has been written: a
  *                   |           | hole, or space that was allocated only; or, on XFS, the
@@ -102,7 +105,10 @@
  *   EDOM            | I/O       | an offset or a length is not a multiple of the
  *                   |           | alignment that DMABUF_RW_INFO reports, or the pieces
  *                   |           | cannot be expressed in whole LBAs for this drive
- *   EMSGSIZE        | I/O       | too many pieces (DMABUF_RW_MAX_PIECES)
+ *   EMSGSIZE        | I/O       | too many pieces (DMABUF_RW_MAX_PIECES), or transfers in
+ *                   |           | a batch (DMABUF_RW_MAX_BATCH)
+ *   ESPIPE          | I/O       | a transfer that must be whole (DMABUF_RW_IO_WHOLE), and
+ *                   |           | the file ends before it does
  *   ENOSPC          | I/O       | write that begins at or after the file's end, or
  *                   |           | the drive reports that its capacity is used up
  *   EOPNOTSUPP      | BIND      | the file's blocks cannot be used in place: data inside
@@ -144,10 +150,13 @@
 /* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */
 #define DMABUF_RW_MAX_PIECES	1024
 
+/* Transfers in one batch. */
+#define DMABUF_RW_MAX_BATCH	256
+
 /*
  * Bytes that one transfer moves at most: MAX_RW_COUNT (include/linux/fs.h) for
  * 4 KiB pages, the limit of read(2) and of an io_uring result. A longer request is
- * not an error; its result is short.
+ * not an error; its result is short. All of a batch has no more.
  */
 #define DMABUF_RW_MAX_BYTES	0x7ffff000U
 
@@ -161,7 +170,7 @@
  * @io_flags:	out: DMABUF_RW_IO_* known
  * @uring_ops:	out: bit n set: command n of enum dmabuf_rw_uring_op is known
  * @max_pieces:	out: pieces in a vectored transfer
- * @resv1:	must be zero
+ * @max_batch:	in: zero; out: transfers in a batch
  * @max_bytes:	out: bytes that one transfer moves at most
  */
 struct dmabuf_rw_query {
@@ -173,7 +182,7 @@ struct dmabuf_rw_query {
 	__u64 io_flags;
 	__u64 uring_ops;
 	__u32 max_pieces;
-	__u32 resv1;
+	__u32 max_batch;
 	__u64 max_bytes;
 };
 
@@ -380,7 +389,15 @@ struct dmabuf_rw_info {
  * completes. Like RWF_DSYNC. Only for writes; EINVAL on a read.
  */
 #define DMABUF_RW_IO_FUA		(1ULL << 0)
-#define DMABUF_RW_IO_FLAGS		DMABUF_RW_IO_FUA
+/*
+ * All bytes, or an errno: a transfer that would be short is an error, also if bytes were moved
+ * before. So what is linked behind it (IOSQE_IO_LINK) does not begin.
+ */
+#define DMABUF_RW_IO_WHOLE		(1ULL << 1)
+/* Only of a batch as a whole: store the result of each of its transfers. */
+#define DMABUF_RW_IO_RESULTS		(1ULL << 2)
+#define DMABUF_RW_IO_FLAGS		(DMABUF_RW_IO_FUA | DMABUF_RW_IO_WHOLE | \
+					 DMABUF_RW_IO_RESULTS)
 
 /**
  * struct dmabuf_rw_piece - one byte range of the buffer
@@ -390,6 +407,23 @@ struct dmabuf_rw_info {
 struct dmabuf_rw_piece {
 	__u64 buf_off;
 	__u64 len;
+};
+
+/**
+ * struct dmabuf_rw_range - one transfer of a batch
+ * @file_off:	where it begins in the file
+ * @buf_off:	where it begins in the buffer
+ * @len:	bytes to move
+ * @flags:	DMABUF_RW_IO_FUA, DMABUF_RW_IO_WHOLE; added to those of the batch
+ * @result:	in: anything; out, with DMABUF_RW_IO_RESULTS: bytes that were moved, without a
+ *		gap, or -errno where none was
+ */
+struct dmabuf_rw_range {
+	__u64 file_off;
+	__u64 buf_off;
+	__u32 len;
+	__u32 flags;
+	__s64 result;
 };
 
 enum dmabuf_rw_op {
@@ -433,6 +467,33 @@ struct dmabuf_rw_io {
 	__u64 resv[2];
 };
 
+/**
+ * struct dmabuf_rw_batch - many transfers in one call; on a binding
+ * @size:	in: sizeof(struct dmabuf_rw_batch)
+ * @op:		in: enum dmabuf_rw_op, of all of them
+ * @flags:	in: DMABUF_RW_IO_*, of all of them
+ * @ranges:	in: user address of @nr struct dmabuf_rw_range
+ * @nr:		in: number of transfers
+ * @error:	in: zero; out: errno, positive, of the first of them that met one
+ * @done:	in: zero; out: bytes that all of them have moved
+ * @resv:	must be zero
+ *
+ * Each transfer succeeds or fails by itself, in any order. Without DMABUF_RW_IO_RESULTS only the
+ * sum is told. The ioctl returns 0 if something was moved or nothing failed, else -1 with the
+ * errno of the first transfer, in the order of the array, that failed. With
+ * DMABUF_RW_IO_WHOLE in @flags it returns that errno also if something was moved.
+ */
+struct dmabuf_rw_batch {
+	__u32 size;
+	__u32 op;
+	__u64 flags;
+	__u64 ranges;
+	__u32 nr;
+	__s32 error;
+	__u64 done;
+	__u64 resv[2];
+};
+
 #define DMABUF_RW_IOC_MAGIC	0xDB
 
 /* On /dev/dmabuf_rw. */
@@ -441,31 +502,38 @@ struct dmabuf_rw_io {
 /* On a binding. */
 #define DMABUF_RW_IOC_INFO	_IOWR(DMABUF_RW_IOC_MAGIC, 0x10, struct dmabuf_rw_info)
 #define DMABUF_RW_IOC_IO	_IOWR(DMABUF_RW_IOC_MAGIC, 0x11, struct dmabuf_rw_io)
+#define DMABUF_RW_IOC_BATCH	_IOWR(DMABUF_RW_IOC_MAGIC, 0x12, struct dmabuf_rw_batch)
 
 /*
  * IORING_OP_URING_CMD on a binding, in a submission queue entry of 64 or 128 bytes
  * (include/uapi/linux/io_uring.h). The binding may be a registered file.
  *
- *   sqe field    | READ, WRITE                    | READV, WRITEV
- *   -------------+--------------------------------+------------------------------------
- *   fd           | the binding                    | the binding
- *   cmd_op       | enum dmabuf_rw_uring_op        | enum dmabuf_rw_uring_op
- *   addr         | file offset                    | file offset
- *   len          | bytes                          | number of pieces
- *   addr3        | buffer offset                  | user address of struct dmabuf_rw_piece[]
+ *   sqe field    | READ, WRITE         | READV, WRITEV            | READ_MANY, WRITE_MANY
+ *   -------------+---------------------+--------------------------+------------------------
+ *   fd           | the binding         | the binding              | the binding
+ *   cmd_op       | enum dmabuf_rw_uring_op
+ *   addr         | file offset         | file offset              | zero
+ *   len          | bytes               | number of pieces         | number of ranges
+ *   addr3        | buffer offset       | user address of          | user address of
+ *                |                     | struct dmabuf_rw_piece[] | struct dmabuf_rw_range[]
  *   cmd[8..15]   | DMABUF_RW_IO_* flags, 64 bits, native byte order
  *
  * The other fields that URING_CMD leaves free (ioprio, buf_index, uring_cmd_flags,
- * splice_fd_in) must be zero. A worker may read the pieces long after the submission, so they
- * stay until the completion has arrived. The completion's res is the bytes moved, or -errno if
- * none was; after a short result that is not at the end of the device, asking for
+ * splice_fd_in) must be zero. A worker may read pieces and ranges long after the submission, so
+ * they stay until the completion has arrived. The completion's res is the bytes moved, or -errno
+ * if none was; after a short result that is not at the end of the device, asking for
  * the rest gives the error.
+ *
+ * READ_MANY and WRITE_MANY are a batch: see struct dmabuf_rw_batch. They complete once, when all
+ * transfers have ended. EFAULT instead of another result: results could not be stored.
  */
 enum dmabuf_rw_uring_op {
 	DMABUF_RW_URING_READ	= 1,
 	DMABUF_RW_URING_WRITE	= 2,
 	DMABUF_RW_URING_READV	= 3,
 	DMABUF_RW_URING_WRITEV	= 4,
+	DMABUF_RW_URING_READ_MANY	= 5,
+	DMABUF_RW_URING_WRITE_MANY	= 6,
 };
 
 /* Byte offset of the flags within sqe->cmd. */

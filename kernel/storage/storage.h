@@ -85,6 +85,7 @@ struct drw_storage {
  *	drw_storage_prepare()
  * @write: to the file
  * @fua: the write is durable when it has ended
+ * @whole: it is not to be cut at the end of the file
  * @lock: it needs drw_storage_lock()
  * @exclusive: which has taken the inode lock exclusively
  * @look_up: others are too fast: it gets that lock, and on XFS blocks are looked up under it
@@ -95,6 +96,7 @@ struct drw_span {
 	u64 len;
 	bool write;
 	bool fua;
+	bool whole;
 	bool lock;
 	bool exclusive;
 	bool look_up;
@@ -209,7 +211,7 @@ static inline int drw_storage_may_write(const struct drw_storage *s)
  * Does not sleep.
  *
  * Return: 0; then span->len may have become 0, at the end of the file for a read. -ENODEV, -EPERM,
- * -ETXTBSY, -ENOSPC; -EDOM for a write that does not end with an LBA nor with a regular file.
+ * -ETXTBSY, -ENOSPC, -ESPIPE; -EDOM for a write that does not end with an LBA nor with a regular file.
  */
 static __always_inline int drw_storage_check(const struct drw_storage *s, struct drw_span *span)
 {
@@ -232,7 +234,11 @@ static __always_inline int drw_storage_check(const struct drw_storage *s, struct
 		if (unlikely(span->pos >= size))
 			return -ENOSPC;
 	}
-	span->len = span->pos < size ? min(span->len, size - span->pos) : 0;
+	if (unlikely(span->pos >= size || span->len > size - span->pos)) {
+		if (span->whole && span->len)
+			return -ESPIPE;
+		span->len = span->pos < size ? size - span->pos : 0;
+	}
 	return span->write && s->regular ? drw_storage_check_end(s, span, size) : 0;
 }
 
@@ -242,10 +248,18 @@ static inline bool drw_storage_may_end(const struct drw_storage *s, u64 end)
 	return s->regular && end >= drw_storage_bytes(s);
 }
 
+/* Are cached pages in the way of a span, which is not empty? */
+static inline bool drw_storage_is_cached(const struct drw_storage *s, const struct drw_span *span)
+{
+	return !span->prepared && drw_pagecache_in_the_way(s->mapping, span->pos, span->len,
+							   span->write);
+}
+
 /**
  * drw_storage_enter() - take all that keeps a span as it is
  * @s: storage
- * @span: checked
+ * @span: checked; or empty, for spans that are checked and looked for in the page cache
+ *	afterwards
  *
  * Does not sleep. Given back by drw_storage_leave().
  *
@@ -254,8 +268,7 @@ static inline bool drw_storage_may_end(const struct drw_storage *s, u64 end)
  */
 static inline int drw_storage_enter(struct drw_storage *s, const struct drw_span *span)
 {
-	if (!span->prepared && drw_pagecache_in_the_way(s->mapping, span->pos, span->len,
-							span->write))
+	if (span->len && drw_storage_is_cached(s, span))
 		return -EAGAIN;
 	return s->regular ? drw_storage_enter_regular(s, span) : 0;
 }

@@ -344,9 +344,7 @@ int drw_attempt_start(struct drw_attempt *a)
 	} else {
 		ret = attempt_issue_all(a, &it);
 		if (ret) {
-			drw_storage_leave(&b->storage, a->span.write);
-			drw_map_release(a->path->map);
-			drw_path_put(&b->paths, a->path);
+			drw_grip_drop(b, a->span.write, a->path);
 			a->path = NULL;
 			return ret;
 		}

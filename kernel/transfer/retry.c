@@ -36,7 +36,7 @@ static bool retry_wait(const struct drw_transfer *t, unsigned int ms)
 {
 	if (ms)
 		schedule_timeout_killable(max(msecs_to_jiffies(ms), 1UL));
-	return !fatal_signal_pending(current) && !READ_ONCE(t->cancelled);
+	return !fatal_signal_pending(current) && !drw_transfer_cancelled(t);
 }
 
 static bool retry_memory(struct drw_transfer *t, struct drw_retry *r)

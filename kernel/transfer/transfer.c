@@ -80,15 +80,18 @@ static void transfer_attempt_ended(struct drw_attempt *a)
 	complete(a->private);
 }
 
-/* Have the buffer mapped, so that the grip finds it so. Sleeps, and holds nothing then. */
-static int transfer_prepare_map(struct drw_transfer *t)
+/*
+ * Have the buffer mapped, so that the grip finds it so. Sleeps, and holds nothing then. @used: the
+ * path, only to be compared.
+ */
+int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used)
 {
-	struct drw_paths *paths = &t->rq.b->paths;
+	struct drw_paths *paths = &b->paths;
 	struct drw_path *path = drw_path_get(paths);
 	struct drw_refusal refusal;
 	int ret = 0;
 
-	t->failed = path;
+	*used = path;
 	/* Mapped already, as nearly always: no lock, whose wait a signal ends. */
 	if (drw_map_try_acquire(path->map))
 		drw_map_release(path->map);
@@ -146,7 +149,7 @@ static int transfer_step(struct drw_transfer *t)
 	if (ret || !span.len)
 		return ret ?: 1;
 	left = span.len;
-	ret = transfer_prepare_map(t);
+	ret = drw_transfer_prepare_map(t->rq.b, &t->failed);
 	if (!ret)
 		ret = drw_storage_prepare(s, &span);
 	if (!ret)
@@ -173,7 +176,7 @@ void drw_transfer_run(struct drw_transfer *t)
 		u64 before = t->done;
 		int ret;
 
-		if (before && (fatal_signal_pending(current) || READ_ONCE(t->cancelled))) {
+		if (before && (fatal_signal_pending(current) || drw_transfer_cancelled(t))) {
 			t->error = -EINTR;
 			return;
 		}
@@ -197,15 +200,12 @@ void drw_transfer_run(struct drw_transfer *t)
  * drw_transfer_result() - what a transfer came to; counts it
  * @t: transfer that has ended
  *
- * Return: bytes moved, or the negative errno if none was and there was an error.
+ * Return: bytes moved, or the negative errno if none was, or not all that had to be.
  */
 s64 drw_transfer_result(struct drw_transfer *t)
 {
-	/* To be interrupted is no error, nor are bytes that no drive holds. */
-	bool failed = t->error && t->error != -EINTR && t->error != -ENXIO;
-
-	drw_binding_count(t->rq.b, t->rq.write, t->done, failed ? t->error : 0);
-	return t->error && !t->done ? t->error : t->done;
+	drw_binding_count(t->rq.b, t->rq.write, !!t->done, t->done, drw_is_failure(t->error));
+	return drw_result(t->done, t->error, t->rq.flags);
 }
 
 /**

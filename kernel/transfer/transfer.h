@@ -142,7 +142,7 @@ struct drw_attempt {
  * @error: negative errno that ended it, or of the last attempt; 0: none
  * @failed: path of the last attempt, only to be compared
  * @crowded: others were in the way too often
- * @cancelled: nobody wants it any more
+ * @cancelled: set when nobody wants it any more; NULL: that is not told
  */
 struct drw_transfer {
 	struct drw_request rq;
@@ -150,7 +150,7 @@ struct drw_transfer {
 	int error;
 	const struct drw_path *failed;
 	bool crowded;
-	bool cancelled;
+	const bool *cancelled;
 };
 
 /**
@@ -180,6 +180,7 @@ int drw_request_set_pieces(struct drw_request *rq, u64 uaddr, u64 nr, bool nowai
 void drw_request_free(struct drw_request *rq);
 int drw_request_check_unaligned(const struct drw_request *rq);
 void drw_request_cut(struct drw_request *rq, u64 len);
+int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used);
 void drw_transfer_run(struct drw_transfer *t);
 s64 drw_transfer_result(struct drw_transfer *t);
 int drw_transfer_sync(struct drw_binding *b, struct dmabuf_rw_io *arg);
@@ -230,10 +231,32 @@ static __always_inline int drw_request_check(struct drw_request *rq)
 		if (ret)
 			return ret;
 	}
-	if (unlikely(rq->len > DMABUF_RW_MAX_BYTES - lba_mask))
-		rq->len = min_t(u64, rq->len, (DMABUF_RW_MAX_BYTES & ~lba_mask) -
-				(rq->pos & lba_mask));
+	if (unlikely(rq->len > DMABUF_RW_MAX_BYTES - lba_mask)) {
+		u64 most = (DMABUF_RW_MAX_BYTES & ~lba_mask) - (rq->pos & lba_mask);
+
+		if (rq->len > most && (rq->flags & DMABUF_RW_IO_WHOLE))
+			return -EOVERFLOW;
+		rq->len = min(rq->len, most);
+	}
 	return 0;
+}
+
+/* Does nobody want it any more? */
+static inline bool drw_transfer_cancelled(const struct drw_transfer *t)
+{
+	return t->cancelled && READ_ONCE(*t->cancelled);
+}
+
+/* To be interrupted is no error, nor are bytes that no drive holds. */
+static inline bool drw_is_failure(int error)
+{
+	return error && error != -EINTR && error != -ENXIO;
+}
+
+/* What a transfer came to: bytes, or a negative errno. */
+static inline s64 drw_result(u64 done, int error, u64 flags)
+{
+	return error && (!done || (flags & DMABUF_RW_IO_WHOLE)) ? error : done;
 }
 
 /* The span of a request from byte @done on. */
@@ -244,7 +267,16 @@ static inline struct drw_span drw_request_span(const struct drw_request *rq, u64
 		.len = rq->len - done,
 		.write = rq->write,
 		.fua = rq->flags & DMABUF_RW_IO_FUA,
+		.whole = rq->flags & DMABUF_RW_IO_WHOLE,
 	};
+}
+
+/* Give a grip up; any context. */
+static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_path *path)
+{
+	drw_map_release(path->map);
+	drw_path_put(&b->paths, path);
+	drw_storage_leave(&b->storage, write);
 }
 
 /**
@@ -261,7 +293,6 @@ static inline struct drw_span drw_request_span(const struct drw_request *rq, u64
 static inline int drw_grip_take(struct drw_binding *b, const struct drw_span *span,
 				struct drw_path **path)
 {
-	struct drw_refusal refusal;
 	struct drw_path *p;
 	int ret;
 
@@ -269,19 +300,20 @@ static inline int drw_grip_take(struct drw_binding *b, const struct drw_span *sp
 	if (unlikely(ret))
 		return ret;
 	p = drw_path_get(&b->paths);
-	ret = -EAGAIN;
-	if (unlikely(!drw_map_try_acquire(p->map)))
-		goto leave;
-	if (likely(!(p->map->mc.lacks & b->minds))) {
-		*path = p;
-		return 0;
+	if (unlikely(!drw_map_try_acquire(p->map))) {
+		drw_path_put(&b->paths, p);
+		drw_storage_leave(&b->storage, span->write);
+		return -EAGAIN;
 	}
-	ret = drw_memclass_judge(&p->map->mc, b->flags, &refusal);
-	drw_map_release(p->map);
-leave:
-	drw_path_put(&b->paths, p);
-	drw_storage_leave(&b->storage, span->write);
-	return ret;
+	if (unlikely(p->map->mc.lacks & b->minds)) {
+		struct drw_refusal refusal;
+
+		ret = drw_memclass_judge(&p->map->mc, b->flags, &refusal);
+		drw_grip_drop(b, span->write, p);
+		return ret;
+	}
+	*path = p;
+	return 0;
 }
 
 #endif /* _DRW_TRANSFER_H */

@@ -17,15 +17,20 @@
  *   FLIES	the attempt is in flight; only its last completion touches the transfer
  *   LANDED	it has ended, or has not begun; one worker or task work has the transfer
  * POLLED is FLIES on poll queues: io_uring may poll for it until it is freed.
+ *
+ * A batch (batch.h) goes the way of a long one, but for that it begins what it can, and fails with
+ * EAGAIN only if that is nothing.
  */
 #include <linux/slab.h>
 
 #include "compat.h"
-#include "transfer/transfer.h"
+#include "transfer/batch.h"
+#include "transfer/short.h"
 
 /* The operations' order, by which they are told apart. */
 static_assert(DMABUF_RW_URING_READ == 1 && DMABUF_RW_URING_WRITE == 2 &&
-	      DMABUF_RW_URING_READV == 3 && DMABUF_RW_URING_WRITEV == 4);
+	      DMABUF_RW_URING_READV == 3 && DMABUF_RW_URING_WRITEV == 4 &&
+	      DMABUF_RW_URING_READ_MANY == 5 && DMABUF_RW_URING_WRITE_MANY == 6);
 
 enum uring_state {
 	URING_FLIES,
@@ -38,6 +43,7 @@ enum uring_state {
  * @t: the transfer
  * @a: its attempt
  * @state: enum uring_state
+ * @cancelled: nobody wants it any more
  * @ucmd: io_uring's command
  * @work: what has to wait for process context
  */
@@ -45,6 +51,7 @@ struct uring_transfer {
 	struct drw_transfer t;
 	struct drw_attempt a;
 	enum uring_state state;
+	bool cancelled;
 	struct io_uring_cmd *ucmd;
 	struct work_struct work;
 };
@@ -57,7 +64,7 @@ struct uring_transfer {
  * @bytes: how many
  * @error: how the command has ended: 0 or a negative errno
  * @write: buffer to file
- * @fua: force unit access
+ * @flags: DMABUF_RW_IO_*
  */
 struct uring_short {
 	struct drw_path *path;
@@ -66,15 +73,20 @@ struct uring_short {
 	u32 bytes;
 	s16 error;
 	bool write;
-	bool fua;
+	u8 flags;
 };
 
 struct uring_long {
 	struct uring_transfer *ut;
 };
 
-/* A short attempt cannot do it, a long one may. */
-#define URING_TOO_LONG	1
+/* @state: as of a long transfer. */
+struct uring_batch {
+	struct drw_batch *batch;
+	enum uring_state state;
+};
+
+static_assert(DMABUF_RW_IO_FLAGS <= U8_MAX);
 
 static struct drw_binding *uring_binding(struct io_uring_cmd *ucmd)
 {
@@ -91,6 +103,16 @@ static struct uring_long *uring_long(struct io_uring_cmd *ucmd)
 	return io_uring_cmd_to_pdu(ucmd, struct uring_long);
 }
 
+static struct uring_batch *uring_batch(struct io_uring_cmd *ucmd)
+{
+	return io_uring_cmd_to_pdu(ucmd, struct uring_batch);
+}
+
+static bool uring_is_batch(const struct io_uring_cmd *ucmd)
+{
+	return ucmd->cmd_op >= DMABUF_RW_URING_READ_MANY;
+}
+
 static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
 					  const struct drw_request *rq, gfp_t gfp)
 {
@@ -101,6 +123,8 @@ static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
 	ut->t = (struct drw_transfer) { .rq = *rq };
 	if (rq->pc == &rq->one)
 		ut->t.rq.pc = &ut->t.rq.one;
+	ut->t.cancelled = &ut->cancelled;
+	ut->cancelled = false;
 	ut->a.rq = &ut->t.rq;
 	ut->a.mode = DRW_ALL;
 	ut->a.chain = NULL;
@@ -186,7 +210,7 @@ static void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	struct drw_request rq = {
 		.b = uring_binding(ucmd),
 		.write = sh.write,
-		.flags = sh.fua ? DMABUF_RW_IO_FUA : 0,
+		.flags = sh.flags,
 		.pos = sh.pos,
 		.len = sh.bytes,
 		.nr_pc = 1,
@@ -216,7 +240,7 @@ static DRW_URING_TASK_CB(uring_short_cb)
 		uring_lengthen(ucmd, issue_flags);
 		return;
 	}
-	drw_binding_count(b, sh->write, sh->bytes, 0);
+	drw_binding_count(b, sh->write, 1, sh->bytes, 0);
 	drw_uring_cmd_done(ucmd, sh->bytes, issue_flags);
 }
 
@@ -228,9 +252,7 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 	struct drw_path *path = sh->path;
 
 	sh->error = drw_rq_error(rq, status);
-	drw_map_release(path->map);
-	drw_path_put(&b->paths, path);
-	drw_storage_leave(&b->storage, sh->write);
+	drw_grip_drop(b, sh->write, path);
 	if (likely(!uring_is_unfinished(b, sh->write, sh->error)))
 		io_uring_cmd_do_in_task_lazy(ucmd, uring_short_cb);
 	else
@@ -238,53 +260,8 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 	return RQ_END_IO_FREE;
 }
 
-/* Under the grip: one command, if it needs no list. 0, URING_TOO_LONG or a negative errno. */
-static __always_inline int uring_issue_short(struct io_uring_cmd *ucmd,
-					     const struct drw_request *rq,
-					     const struct drw_span *span,
-					     struct drw_path *path)
-{
-	struct drw_storage *s = &rq->b->storage;
-	struct drw_map *map = path->map;
-	struct drw_rw rw __uninitialized;
-	u64 contiguous, ext_off;
-	struct request *req;
-	u32 idx;
-	int ret;
-
-	ret = drw_storage_locate(s, span->pos, &rw.sector, &contiguous);
-	if (unlikely(ret))
-		return ret;
-	idx = drw_extents_find(&map->x, rq->one.buf_off);
-	ext_off = rq->one.buf_off - map->x.ext[idx].buf_off;
-	if (span->len > contiguous || span->len > path->lim.max_bytes ||
-	    span->len > drw_extent_len(&map->x, idx) - ext_off ||
-	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr,
-			     &rw.sgl))
-		return URING_TOO_LONG;
-	rw.op = span->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ;
-	rw.fua = span->fua;
-	rw.bytes = span->len;
-	req = drw_rq_alloc(s, path->disk, rw.op, true, false);
-	if (IS_ERR(req))
-		return PTR_ERR(req);
-	drw_rq_init(req, s, &rw);
-	*uring_short(ucmd) = (struct uring_short) {
-		.path = path,
-		.pos = span->pos,
-		.buf_off = rq->one.buf_off,
-		.bytes = span->len,
-		.write = span->write,
-		.fua = span->fua,
-	};
-	req->end_io = uring_short_end_io;
-	req->end_io_data = ucmd;
-	blk_execute_rq_nowait(req, false);
-	return 0;
-}
-
 /*
- * The short way, without sleeping: -EIOCBQUEUED, URING_TOO_LONG, bytes or a negative errno;
+ * The short way, without sleeping: -EIOCBQUEUED, DRW_TOO_LONG, bytes or a negative errno;
  * -EAGAIN for whatever a worker may overcome.
  */
 static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct drw_request *rq)
@@ -292,27 +269,32 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct d
 	struct drw_binding *b = rq->b;
 	struct drw_path *path;
 	struct drw_span span __uninitialized;
+	struct request *req;
 	int ret;
 
-	ret = drw_request_check(rq);
-	if (unlikely(ret))
-		return ret;
-	span = drw_request_span(rq, 0);
-	ret = drw_storage_check(&b->storage, &span);
+	ret = drw_short_check(rq, &span);
 	if (unlikely(ret || !span.len))
 		return ret;
-	if (((span.pos | span.len) & (b->storage.lba_bytes - 1)) || span.lock)
-		return URING_TOO_LONG;
 	ret = drw_grip_take(b, &span, &path);
 	if (unlikely(ret))
 		return -EAGAIN;
-	ret = uring_issue_short(ucmd, rq, &span, path);
-	if (likely(!ret))
-		return -EIOCBQUEUED;
-	drw_map_release(path->map);
-	drw_path_put(&b->paths, path);
-	drw_storage_leave(&b->storage, span.write);
-	return ret == URING_TOO_LONG ? ret : -EAGAIN;
+	ret = drw_short_build(rq, &span, path, false, &req);
+	if (unlikely(ret)) {
+		drw_grip_drop(b, span.write, path);
+		return ret == DRW_TOO_LONG ? ret : -EAGAIN;
+	}
+	*uring_short(ucmd) = (struct uring_short) {
+		.path = path,
+		.pos = span.pos,
+		.buf_off = rq->one.buf_off,
+		.bytes = span.len,
+		.write = span.write,
+		.flags = rq->flags,
+	};
+	req->end_io = uring_short_end_io;
+	req->end_io_data = ucmd;
+	blk_execute_rq_nowait(req, false);
+	return -EIOCBQUEUED;
 }
 
 /* The long way without sleeping. Likewise. */
@@ -345,6 +327,96 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	return -EAGAIN;
 }
 
+static DRW_URING_TASK_CB(uring_batch_done_cb)
+{
+	unsigned int issue_flags;
+	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
+	struct drw_batch *batch = uring_batch(ucmd)->batch;
+	int unused;
+	s64 res = drw_batch_result(batch, &unused);
+
+	drw_batch_free(batch);
+	drw_uring_cmd_done(ucmd, res, issue_flags);
+}
+
+static void uring_batch_work(struct work_struct *work)
+{
+	struct drw_batch *batch = container_of(work, struct drw_batch, work);
+
+	drw_batch_finish(batch);
+	io_uring_cmd_do_in_task_lazy(batch->private, uring_batch_done_cb);
+}
+
+static DRW_URING_TASK_CB(uring_batch_landed_cb)
+{
+	unsigned int issue_flags;
+	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
+	struct drw_batch *batch = uring_batch(ucmd)->batch;
+
+	if (!batch->polled)
+		io_uring_cmd_mark_cancelable(ucmd, issue_flags);
+	INIT_WORK(&batch->work, uring_batch_work);
+	queue_work(drw_wait_wq, &batch->work);
+}
+
+/* The last command of a batch has ended; interrupt context, mostly. */
+static void uring_batch_ended(struct drw_batch *batch)
+{
+	struct io_uring_cmd *ucmd = batch->private;
+
+	WRITE_ONCE(uring_batch(ucmd)->state, URING_LANDED);
+	if (unlikely(drw_batch_is_unfinished(batch)))
+		io_uring_cmd_complete_in_task(ucmd, uring_batch_landed_cb);
+	else
+		io_uring_cmd_do_in_task_lazy(ucmd, uring_batch_done_cb);
+}
+
+/* A batch without sleeping: -EIOCBQUEUED, bytes or a negative errno. */
+static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch *batch,
+				    bool polled)
+{
+	int unused;
+
+	if (polled && !drw_paths_have_poll(&batch->b->paths))
+		return -EOPNOTSUPP;
+	batch->polled = polled;
+	batch->ended = uring_batch_ended;
+	batch->private = ucmd;
+	*uring_batch(ucmd) = (struct uring_batch) {
+		.batch = batch,
+		.state = polled ? URING_POLLED : URING_FLIES,
+	};
+	if (likely(drw_batch_start(batch)))
+		return -EIOCBQUEUED;
+	return drw_batch_is_unfinished(batch) ? -EAGAIN : drw_batch_result(batch, &unused);
+}
+
+/* @rq: the queue entry as it has been read */
+static int uring_start_batch(struct io_uring_cmd *ucmd, const struct drw_request *rq, bool nowait,
+			     bool polled)
+{
+	struct drw_batch *batch;
+	int ret, unused;
+
+	if (rq->pos)
+		return -EINVAL;
+	batch = drw_batch_create(rq->b, rq->write, rq->flags, rq->one.buf_off, rq->one.len,
+				 nowait);
+	if (IS_ERR(batch))
+		return PTR_ERR(batch);
+	if (nowait) {
+		ret = uring_start_batch_nowait(ucmd, batch, polled);
+		if (likely(ret == -EIOCBQUEUED))
+			return ret;
+	} else {
+		/* In a worker of io_uring, as uring_run(). */
+		drw_batch_finish(batch);
+		ret = drw_batch_result(batch, &unused);
+	}
+	drw_batch_free(batch);
+	return ret;
+}
+
 /* In a worker of io_uring: to its end, and never on poll queues, which nobody may poll then. */
 static int uring_run(const struct drw_request *rq)
 {
@@ -363,6 +435,8 @@ static noinline int uring_start(struct io_uring_cmd *ucmd, struct drw_request *r
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK, polled = issue_flags & IO_URING_F_IOPOLL;
 	int ret = 0;
 
+	if (uring_is_batch(ucmd))
+		return uring_start_batch(ucmd, rq, nowait, polled);
 	if (ucmd->cmd_op >= DMABUF_RW_URING_READV)
 		ret = drw_request_set_pieces(rq, rq->one.buf_off, rq->one.len, nowait);
 	if (!ret)
@@ -382,7 +456,7 @@ static __always_inline int uring_parse(struct io_uring_cmd *ucmd, struct drw_req
 {
 	const struct io_uring_sqe *sqe = ucmd->sqe;
 
-	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITEV)
+	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITE_MANY)
 		return -ENOTTY;
 	/* io_uring has acted on the flags already, as it read them. */
 	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
@@ -403,7 +477,8 @@ static __always_inline int uring_parse(struct io_uring_cmd *ucmd, struct drw_req
 /* Nobody waits for it any more: its process exits. */
 static int uring_cancel(struct io_uring_cmd *ucmd)
 {
-	WRITE_ONCE(uring_long(ucmd)->ut->t.cancelled, true);
+	WRITE_ONCE(*(uring_is_batch(ucmd) ? &uring_batch(ucmd)->batch->cancelled :
+					    &uring_long(ucmd)->ut->cancelled), true);
 	return 0;
 }
 
@@ -419,7 +494,7 @@ static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int i
 	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
 	    ucmd->cmd_op < DMABUF_RW_URING_READV) {
 		ret = uring_start_short(ucmd, &rq);
-		if (likely(ret != URING_TOO_LONG))
+		if (likely(ret != DRW_TOO_LONG))
 			return ret;
 	}
 	return uring_start(ucmd, &rq, issue_flags);
@@ -443,7 +518,11 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags)
 {
-	struct uring_transfer *ut = READ_ONCE(uring_long(ucmd)->ut);
+	struct uring_batch *ub = uring_batch(ucmd);
+	struct uring_transfer *ut;
 
+	if (uring_is_batch(ucmd))
+		return READ_ONCE(ub->state) == URING_POLLED ? drw_batch_poll(ub->batch, iob) : 0;
+	ut = READ_ONCE(uring_long(ucmd)->ut);
 	return READ_ONCE(ut->state) == URING_POLLED ? drw_attempt_poll(&ut->a, iob) : 0;
 }

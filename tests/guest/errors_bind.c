@@ -736,8 +736,10 @@ static void query_tells_the_abi(const void *arg)
 	CHECK_EQ(q.bind_flags, DMABUF_RW_BIND_FLAGS);
 	CHECK_EQ(q.io_flags, DMABUF_RW_IO_FLAGS);
 	CHECK_EQ(q.uring_ops, 1 << DMABUF_RW_URING_READ | 1 << DMABUF_RW_URING_WRITE |
-			      1 << DMABUF_RW_URING_READV | 1 << DMABUF_RW_URING_WRITEV);
+			      1 << DMABUF_RW_URING_READV | 1 << DMABUF_RW_URING_WRITEV |
+			      1 << DMABUF_RW_URING_READ_MANY | 1 << DMABUF_RW_URING_WRITE_MANY);
 	CHECK_EQ(q.max_pieces, DMABUF_RW_MAX_PIECES);
+	CHECK_EQ(q.max_batch, DMABUF_RW_MAX_BATCH);
 	CHECK_EQ(q.max_bytes, DMABUF_RW_MAX_BYTES);
 	q.resv0 = 1;
 	CHECK(ioctl(drw_device(), DMABUF_RW_IOC_QUERY, &q) == -1 && errno == EINVAL, "%d",

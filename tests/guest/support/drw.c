@@ -103,6 +103,31 @@ s64 drw_iov(int binding, enum dmabuf_rw_op op, u64 file_off,
 	return outcome(ret, &io, asked);
 }
 
+int drw_do_batch(int binding, struct dmabuf_rw_batch *batch)
+{
+	batch->size = sizeof(*batch);
+	return ioctl(binding, DMABUF_RW_IOC_BATCH, batch) ? -errno : 0;
+}
+
+s64 drw_many(int binding, enum dmabuf_rw_op op, struct dmabuf_rw_range *ranges, u32 nr,
+	     u64 flags)
+{
+	struct dmabuf_rw_batch batch = {
+		.op = op, .flags = flags, .ranges = (uintptr_t)ranges, .nr = nr,
+	};
+	u64 asked = 0;
+	int ret = drw_do_batch(binding, &batch);
+
+	if (ret)
+		return ret;
+	for (u32 i = 0; i < nr; i++)
+		asked += ranges[i].len;
+	CHECK(batch.done <= asked, "moved %llu of %llu", (unsigned long long)batch.done,
+	      (unsigned long long)asked);
+	CHECK(batch.error >= 0 && (!batch.error || batch.done), "%d", batch.error);
+	return batch.done;
+}
+
 static void prep(struct io_uring_sqe *sqe, int binding, u32 op, u64 file_off, u64 addr3,
 		 u32 len, u64 flags)
 {
@@ -123,6 +148,14 @@ void drw_prepv(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_uring_op op
 	       u64 file_off, const struct dmabuf_rw_piece *pieces, u32 nr, u64 flags)
 {
 	prep(sqe, binding, op, file_off, (uintptr_t)pieces, nr, flags);
+}
+
+void drw_prep_many(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_op op,
+		   struct dmabuf_rw_range *ranges, u32 nr, u64 flags)
+{
+	prep(sqe, binding, op == DMABUF_RW_OP_READ ? DMABUF_RW_URING_READ_MANY
+						   : DMABUF_RW_URING_WRITE_MANY,
+	     0, (uintptr_t)ranges, nr, flags);
 }
 
 void drw_ring(struct io_uring *ring, unsigned int entries, unsigned int flags)

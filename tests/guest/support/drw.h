@@ -30,6 +30,12 @@ s64 drw_io(int binding, enum dmabuf_rw_op op, u64 file_off, u64 buf_off, u64 len
 s64 drw_iov(int binding, enum dmabuf_rw_op op, u64 file_off,
 	    const struct dmabuf_rw_piece *pieces, u32 nr, u64 flags);
 
+/* A batch as the caller made it; 0 or -errno. Sets batch->size. */
+int drw_do_batch(int binding, struct dmabuf_rw_batch *batch);
+/* Bytes moved by all of a batch, or -errno. */
+s64 drw_many(int binding, enum dmabuf_rw_op op, struct dmabuf_rw_range *ranges, u32 nr,
+	     u64 flags);
+
 #define drw_read(b, file_off, buf_off, len) \
 	drw_io(b, DMABUF_RW_OP_READ, file_off, buf_off, len, 0)
 #define drw_write(b, file_off, buf_off, len) \
@@ -40,6 +46,8 @@ void drw_prep(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_uring_op op,
 	      u64 file_off, u64 buf_off, u32 len, u64 flags);
 void drw_prepv(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_uring_op op,
 	       u64 file_off, const struct dmabuf_rw_piece *pieces, u32 nr, u64 flags);
+void drw_prep_many(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_op op,
+		   struct dmabuf_rw_range *ranges, u32 nr, u64 flags);
 /* A ring, or the test is skipped when the kernel refuses the flags. */
 void drw_ring(struct io_uring *ring, unsigned int entries, unsigned int flags);
 /* Submit what is prepared, which is one entry, and wait for it; its result. */

@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* batch.c - many transfers of one binding and direction, under one grip: see batch.h. */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "transfer/batch.h"
+#include "transfer/short.h"
+
+/**
+ * struct drw_batch_long - an item that takes an attempt
+ * @rq: what the attempt is for
+ * @a: the attempt
+ */
+struct drw_batch_long {
+	struct drw_request rq;
+	struct drw_attempt a;
+};
+
+static bool batch_item_waits(const struct drw_batch_item *item)
+{
+	return !item->done && (item->error == -EAGAIN || item->error == -DRW_ENOTAG);
+}
+
+/* What of an item is left, as a request of its own. */
+static __always_inline void batch_request(const struct drw_batch_item *item,
+					  struct drw_request *rq)
+{
+	const struct drw_batch *batch = item->batch;
+
+	rq->b = batch->b;
+	rq->write = batch->write;
+	rq->flags = item->flags;
+	rq->pos = item->pos;
+	rq->one.buf_off = item->buf_off;
+	rq->one.len = item->len;
+	rq->pc = &rq->one;
+	rq->nr_pc = 1;
+}
+
+/* Read the ranges, once. 0, -EFAULT, or -EOVERFLOW. */
+static int batch_read_ranges(struct drw_batch *batch)
+{
+	struct dmabuf_rw_range __user *ranges = batch->ranges;
+	u64 total = 0;
+	u32 i;
+
+	if (!user_read_access_begin(ranges, batch->nr * sizeof(*ranges)))
+		return -EFAULT;
+	for (i = 0; i < batch->nr; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+
+		unsafe_get_user(item->pos, &ranges[i].file_off, fault);
+		unsafe_get_user(item->buf_off, &ranges[i].buf_off, fault);
+		unsafe_get_user(item->len, &ranges[i].len, fault);
+		unsafe_get_user(item->flags, &ranges[i].flags, fault);
+		item->batch = batch;
+		item->hctx = NULL;
+		item->attempt = NULL;
+		item->done = 0;
+		item->error = -EAGAIN;
+		total += item->len;
+	}
+	user_read_access_end();
+	return total > DMABUF_RW_MAX_BYTES ? -EOVERFLOW : 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/**
+ * drw_batch_create() - a batch as user space has asked for it; nothing begins
+ * @b: binding
+ * @write: buffer to file
+ * @flags: DMABUF_RW_IO_*
+ * @uaddr: user address of struct dmabuf_rw_range[]
+ * @nr: how many
+ * @nowait: fail with -EAGAIN rather than wait for memory
+ *
+ * The ranges are copied once; what is checked is what is used.
+ *
+ * Return: the batch, for drw_batch_free(), or an ERR_PTR: -EINVAL, -EACCES, -EMSGSIZE, -EFAULT,
+ * -EOVERFLOW, -ENOMEM, -EAGAIN.
+ */
+struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags, u64 uaddr, u32 nr,
+				   bool nowait)
+{
+	u64 of_each = flags & ~DMABUF_RW_IO_RESULTS;
+	struct drw_batch *batch;
+	u32 i;
+	int ret;
+
+	ret = drw_binding_may(b, write, of_each);
+	if (ret)
+		return ERR_PTR(ret);
+	if (nr > DMABUF_RW_MAX_BATCH)
+		return ERR_PTR(-EMSGSIZE);
+	batch = kvmalloc(struct_size(batch, items, nr),
+			 nowait ? GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT : GFP_KERNEL_ACCOUNT);
+	if (!batch)
+		return ERR_PTR(nowait ? -EAGAIN : -ENOMEM);
+	batch->b = b;
+	batch->write = write;
+	batch->flags = flags;
+	batch->ranges = u64_to_user_ptr(uaddr);
+	batch->nr = nr;
+	batch->path = NULL;
+	batch->polled = false;
+	batch->cancelled = false;
+	ret = batch_read_ranges(batch);
+	if (ret) {
+		kvfree(batch);
+		return ERR_PTR(ret);
+	}
+	for (i = 0; i < nr; i++)
+		batch->items[i].flags |= of_each;
+	return batch;
+}
+
+/* The attempts that have ended, and the path, which pollers have used until now. */
+static void batch_free_attempts(struct drw_batch *batch)
+{
+	u32 i;
+
+	for (i = 0; i < batch->nr; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+
+		if (likely(!item->attempt))
+			continue;
+		drw_attempt_free(&item->attempt->a);
+		kfree(item->attempt);
+		item->attempt = NULL;
+	}
+	if (batch->polled && batch->path)
+		drw_path_put(&batch->b->paths, batch->path);
+	batch->path = NULL;
+}
+
+/* Nothing of it is in flight. */
+void drw_batch_free(struct drw_batch *batch)
+{
+	batch_free_attempts(batch);
+	kvfree(batch);
+}
+
+static void batch_put(struct drw_batch *batch, u32 nr)
+{
+	struct drw_path *path = batch->path;
+	unsigned long flags;
+
+	if (!atomic_sub_and_test(nr, &batch->pending))
+		return;
+	if (!batch->polled) {
+		drw_grip_drop(batch->b, batch->write, path);
+	} else {
+		spin_lock_irqsave(&path->map->polled_lock, flags);
+		list_del(&batch->on_map.node);
+		spin_unlock_irqrestore(&path->map->polled_lock, flags);
+		/* A poller may look at the queues until the batch is freed. */
+		drw_map_release(path->map);
+		drw_storage_leave(&batch->b->storage, batch->write);
+	}
+	batch->ended(batch);
+}
+
+static DRW_END_IO(batch_end_io, rq, status)
+{
+	struct drw_batch_item *item = rq->end_io_data;
+	int error = drw_rq_error(rq, status);
+
+	if (likely(!error))
+		item->done = item->len;
+	item->error = error;
+	WRITE_ONCE(item->hctx, NULL);
+	batch_put(item->batch, 1);
+	return RQ_END_IO_FREE;
+}
+
+static void batch_attempt_ended(struct drw_attempt *a)
+{
+	struct drw_batch_item *item = a->private;
+
+	item->done = a->moved;
+	item->error = a->error;
+	batch_put(item->batch, 1);
+}
+
+/* Begin an item that is no short transfer. True if it flies. */
+static bool batch_start_attempt(struct drw_batch_item *item, const struct drw_span *span)
+{
+	struct drw_batch *batch = item->batch;
+	struct drw_batch_long *l;
+
+	/* That one is waited for. */
+	if (span->lock)
+		return false;
+	l = kmalloc(sizeof(*l), GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
+	if (!l)
+		return false;
+	batch_request(item, &l->rq);
+	l->rq.len = item->len;
+	l->a.rq = &l->rq;
+	l->a.mode = batch->polled ? DRW_POLLED : DRW_SOME;
+	l->a.span = *span;
+	l->a.ended = batch_attempt_ended;
+	l->a.private = item;
+	l->a.chain = NULL;
+	l->a.path = NULL;
+	item->error = 0;
+	if (likely(!drw_attempt_start(&l->a))) {
+		item->attempt = l;
+		return true;
+	}
+	/* Whatever it is, it is found again by who may sleep. */
+	item->error = -EAGAIN;
+	drw_attempt_free(&l->a);
+	kfree(l);
+	return false;
+}
+
+/* Under the grip: begin an item that waits. True if it flies. */
+static bool batch_start_item(struct drw_batch_item *item)
+{
+	struct drw_batch *batch = item->batch;
+	struct drw_request rq __uninitialized;
+	struct drw_span span __uninitialized;
+	struct request *req;
+	int ret;
+
+	batch_request(item, &rq);
+	ret = drw_short_check(&rq, &span);
+	if (unlikely(ret < 0 || !span.len)) {
+		item->error = min(ret, 0);
+		return false;
+	}
+	if (unlikely(drw_storage_is_cached(&batch->b->storage, &span)))
+		return false;
+	if (likely(!ret))
+		ret = drw_short_build(&rq, &span, batch->path, batch->polled, &req);
+	if (ret == DRW_TOO_LONG)
+		return batch_start_attempt(item, &span);
+	if (unlikely(ret)) {
+		/* As an attempt's; without poll queues there is another way. */
+		item->error = ret == -EOPNOTSUPP ? -EAGAIN : ret;
+		return false;
+	}
+	/* Cut at the end of the file. */
+	item->len = span.len;
+	item->error = 0;
+	item->hctx = req->mq_hctx;
+	req->end_io = batch_end_io;
+	req->end_io_data = item;
+	blk_execute_rq_nowait(req, false);
+	return true;
+}
+
+/* Under the grip. Returns how many fly. */
+static u32 batch_start_items(struct drw_batch *batch)
+{
+	struct blk_plug own, *plug;
+	u32 i, nr = 0;
+
+	/* io_uring has a plug of its own for several entries. */
+	blk_start_plug(&own);
+	plug = current->plug;
+	/* Requests are allocated together. */
+	plug->nr_ios = max_t(u32, plug->nr_ios, batch->nr);
+	for (i = 0; i < batch->nr; i++)
+		if (batch_item_waits(&batch->items[i]))
+			nr += batch_start_item(&batch->items[i]);
+	blk_finish_plug(&own);
+	return nr;
+}
+
+static bool batch_polled_get(struct drw_polled *p)
+{
+	return atomic_inc_not_zero(&container_of(p, struct drw_batch, on_map)->pending);
+}
+
+static void batch_polled_poll_put(struct drw_polled *p)
+{
+	struct drw_batch *batch = container_of(p, struct drw_batch, on_map);
+
+	drw_batch_poll(batch, NULL);
+	batch_put(batch, 1);
+}
+
+static const struct drw_polled_ops batch_polled_ops = {
+	.get = batch_polled_get,
+	.poll_put = batch_polled_poll_put,
+};
+
+/* A drain of the mapping must be able to poll for its commands. */
+static void batch_make_polled(struct drw_batch *batch)
+{
+	struct drw_map *map = batch->path->map;
+	unsigned long flags;
+
+	batch->on_map.ops = &batch_polled_ops;
+	spin_lock_irqsave(&map->polled_lock, flags);
+	list_add_tail(&batch->on_map.node, &map->polled);
+	spin_unlock_irqrestore(&map->polled_lock, flags);
+}
+
+/**
+ * drw_batch_start() - begin what waits and can begin without sleeping
+ * @batch: of which nothing is in flight; ended is set
+ *
+ * Does not sleep.
+ *
+ * Return: true: batch->ended() has been or will be called. False: nothing flies.
+ */
+bool drw_batch_start(struct drw_batch *batch)
+{
+	struct drw_span span = {
+		.write = batch->write,
+		.fua = batch->flags & DMABUF_RW_IO_FUA,
+	};
+	u32 i, nr;
+
+	for (i = 0; i < batch->nr; i++)
+		span.fua |= !!(batch->items[i].flags & DMABUF_RW_IO_FUA);
+	if (drw_grip_take(batch->b, &span, &batch->path)) {
+		batch->path = NULL;
+		return false;
+	}
+	/* One too many for the issuer. */
+	atomic_set(&batch->pending, batch->nr + 1);
+	nr = batch_start_items(batch);
+	if (!nr) {
+		drw_grip_drop(batch->b, batch->write, batch->path);
+		batch->path = NULL;
+		return false;
+	}
+	if (batch->polled)
+		batch_make_polled(batch);
+	batch_put(batch, batch->nr + 1 - nr);
+	return true;
+}
+
+/*
+ * Poll for a command in flight; each that ends leaves the next one to be polled. The memory of
+ * queue and hardware context is kept by the path.
+ */
+int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
+{
+	struct request_queue *q = batch->path->disk->queue;
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; i < batch->nr && !ret; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+		struct blk_mq_hw_ctx *hctx = READ_ONCE(item->hctx);
+
+		if (item->attempt) {
+			ret = drw_attempt_poll(&item->attempt->a, iob);
+		} else if (hctx) {
+			if (!percpu_ref_tryget(&q->q_usage_counter))
+				return 0;
+			ret = q->mq_ops->poll(hctx, iob);
+			percpu_ref_put(&q->q_usage_counter);
+			break;
+		}
+	}
+	return ret > 0;
+}
+
+/* Is there anything left to do for who may sleep? */
+bool drw_batch_is_unfinished(const struct drw_batch *batch)
+{
+	u32 i;
+
+	for (i = 0; i < batch->nr; i++)
+		if (batch->items[i].error)
+			return true;
+	return drw_storage_must_finish(&batch->b->storage, batch->write);
+}
+
+static void batch_wake(struct drw_batch *batch)
+{
+	complete(batch->wait);
+}
+
+static u32 batch_count_waiting(const struct drw_batch *batch)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < batch->nr; i++)
+		nr += batch_item_waits(&batch->items[i]);
+	return nr;
+}
+
+/* Does nobody want the rest any more? */
+static bool batch_is_given_up(const struct drw_batch *batch)
+{
+	return fatal_signal_pending(current) || READ_ONCE(batch->cancelled);
+}
+
+/* Wait for what is in the way of an item, and look up its blocks. */
+static void batch_prepare_item(struct drw_batch_item *item)
+{
+	struct drw_storage *s = &item->batch->b->storage;
+	struct drw_request rq;
+	struct drw_span span;
+	int ret;
+
+	batch_request(item, &rq);
+	ret = drw_request_check(&rq);
+	if (!ret) {
+		span = drw_request_span(&rq, 0);
+		ret = drw_storage_check(s, &span);
+	}
+	if (!ret && span.len)
+		ret = drw_storage_prepare(s, &span);
+	if (ret)
+		item->error = ret;
+}
+
+/* Try what waits once more, together. False if that got nowhere. */
+static bool batch_round(struct drw_batch *batch)
+{
+	DECLARE_COMPLETION_ONSTACK(wait);
+	u32 i, waiting = batch_count_waiting(batch);
+	const struct drw_path *unused;
+
+	if (waiting < 2)
+		return false;
+	/* What is wrong with the buffer comes out with the first item that is alone. */
+	drw_transfer_prepare_map(batch->b, &unused);
+	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++)
+		if (batch_item_waits(&batch->items[i]))
+			batch_prepare_item(&batch->items[i]);
+	batch->ended = batch_wake;
+	batch->wait = &wait;
+	if (drw_batch_start(batch))
+		wait_for_completion_io(&wait);
+	return batch_count_waiting(batch) < waiting && !batch_is_given_up(batch);
+}
+
+/* Bring an item to its end, as if it had been asked for alone. */
+static void batch_run_item(struct drw_batch_item *item, const struct drw_path *failed)
+{
+	struct drw_transfer t = {
+		.done = item->done,
+		.error = batch_item_waits(item) ? 0 : item->error,
+		.failed = failed,
+		.cancelled = &item->batch->cancelled,
+	};
+
+	batch_request(item, &t.rq);
+	item->error = batch_is_given_up(item->batch) ? -EINTR : drw_request_check(&t.rq);
+	if (item->error)
+		return;
+	drw_transfer_run(&t);
+	item->done = t.done;
+	item->error = t.error;
+}
+
+/**
+ * drw_batch_finish() - bring a batch to its end
+ * @batch: of which nothing is in flight, or has ever been
+ *
+ * Sleeps.
+ */
+void drw_batch_finish(struct drw_batch *batch)
+{
+	struct drw_storage *s = &batch->b->storage;
+	const struct drw_path *failed;
+	u32 i;
+
+	do {
+		/* Only compared, from here on. */
+		failed = batch->path;
+		batch_free_attempts(batch);
+		/* Nobody polls for this task. */
+		batch->polled = false;
+	} while (batch_round(batch));
+	failed = batch->path ?: failed;
+	batch_free_attempts(batch);
+
+	for (i = 0; i < batch->nr; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+		struct drw_span span = { .pos = item->pos, .len = item->len };
+
+		if (item->done && drw_storage_must_finish(s, batch->write))
+			drw_storage_finish(s, &span, item->done);
+		if (item->error)
+			batch_run_item(item, failed);
+	}
+}
+
+/* 0 or -EFAULT. */
+static int batch_store_results(struct drw_batch *batch)
+{
+	struct dmabuf_rw_range __user *ranges = batch->ranges;
+	u32 i;
+
+	/* The process ends, and a kernel thread does this in its place: nobody will look. */
+	if (!current->mm)
+		return 0;
+	if (!user_write_access_begin(ranges, batch->nr * sizeof(*ranges)))
+		return -EFAULT;
+	for (i = 0; i < batch->nr; i++) {
+		const struct drw_batch_item *item = &batch->items[i];
+
+		unsafe_put_user(item->error && (!item->done || item->flags & DMABUF_RW_IO_WHOLE) ?
+				item->error : item->done, &ranges[i].result, fault);
+	}
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+/**
+ * drw_batch_result() - what a batch came to; counts it, and stores results
+ * @batch: batch that has ended
+ * @error: set to the negative errno of the first item that met one, or 0
+ *
+ * In the task that has asked for it. May sleep.
+ *
+ * Return: bytes moved, or a negative errno: see struct dmabuf_rw_batch.
+ */
+s64 drw_batch_result(struct drw_batch *batch, int *error)
+{
+	u32 i, moved = 0, errors = 0;
+	u64 done = 0;
+
+	*error = 0;
+	for (i = 0; i < batch->nr; i++) {
+		const struct drw_batch_item *item = &batch->items[i];
+
+		moved += !!item->done;
+		done += item->done;
+		if (likely(!item->error))
+			continue;
+		errors += drw_is_failure(item->error);
+		*error = *error ?: item->error;
+	}
+	drw_binding_count(batch->b, batch->write, moved, done, errors);
+	if ((batch->flags & DMABUF_RW_IO_RESULTS) && batch_store_results(batch))
+		return -EFAULT;
+	return drw_result(done, *error, batch->flags);
+}
+
+/**
+ * drw_batch_sync() - DMABUF_RW_IOC_BATCH
+ * @b: binding
+ * @arg: checked for its form; done and error are set
+ *
+ * Return: 0 or a negative errno.
+ */
+int drw_batch_sync(struct drw_binding *b, struct dmabuf_rw_batch *arg)
+{
+	struct drw_batch *batch;
+	int error;
+	s64 ret;
+
+	batch = drw_batch_create(b, arg->op == DMABUF_RW_OP_WRITE, arg->flags, arg->ranges,
+				 arg->nr, false);
+	if (IS_ERR(batch))
+		return PTR_ERR(batch);
+	drw_batch_finish(batch);
+	ret = drw_batch_result(batch, &error);
+	drw_batch_free(batch);
+	if (ret < 0)
+		return ret;
+	arg->done = ret;
+	arg->error = -error;
+	return 0;
+}
