@@ -490,6 +490,11 @@ void drw_batch_finish(struct drw_batch *batch)
 	}
 }
 
+static s64 batch_item_result(const struct drw_batch_item *item)
+{
+	return drw_result(item->done, item->error, item->flags);
+}
+
 /* 0 or -EFAULT. */
 static int batch_store_results(struct drw_batch *batch)
 {
@@ -501,12 +506,8 @@ static int batch_store_results(struct drw_batch *batch)
 		return 0;
 	if (!user_write_access_begin(ranges, batch->nr * sizeof(*ranges)))
 		return -EFAULT;
-	for (i = 0; i < batch->nr; i++) {
-		const struct drw_batch_item *item = &batch->items[i];
-
-		unsafe_put_user(item->error && (!item->done || item->flags & DMABUF_RW_IO_WHOLE) ?
-				item->error : item->done, &ranges[i].result, fault);
-	}
+	for (i = 0; i < batch->nr; i++)
+		unsafe_put_user(batch_item_result(&batch->items[i]), &ranges[i].result, fault);
 	user_write_access_end();
 	return 0;
 

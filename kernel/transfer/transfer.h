@@ -256,7 +256,7 @@ static inline bool drw_is_failure(int error)
 /* What a transfer came to: bytes, or a negative errno. */
 static inline s64 drw_result(u64 done, int error, u64 flags)
 {
-	return error && (!done || (flags & DMABUF_RW_IO_WHOLE)) ? error : done;
+	return error && (!done || (flags & DMABUF_RW_IO_WHOLE)) ? (s64)error : (s64)done;
 }
 
 /* The span of a request from byte @done on. */
