@@ -33,6 +33,8 @@ typedef uint64_t u64;
 #define SECTOR		512
 #define MAX_DEPTH	32
 #define MAX_BLOCK	MiB
+/* Transfers of a batch. */
+#define BATCH		16
 /* What a run moves into and out of memory at most at a time. */
 #define MAX_CALL	(8 * MiB)
 #define MEM_BYTES	(MAX_DEPTH * MAX_BLOCK)
@@ -155,6 +157,7 @@ void cell_name(const struct cell *cell, char name[64]);
 
 enum lane_kind {
 	LANE_DIRECT,	/* dmabuf_rw: the drive's DMA goes to and from the target */
+	LANE_BATCH,	/* the same, BATCH of them with each entry */
 	LANE_FIXED,	/* io_uring READ_FIXED and WRITE_FIXED, O_DIRECT, host memory */
 	LANE_BOUNCE,	/* the same, and a copy between that memory and the target */
 	LANE_LIBRARY,	/* the library's bouncing, one call a transfer */
@@ -167,7 +170,7 @@ struct lane {
 	enum lane_kind kind;
 	const struct area *area;
 	struct target *target;			/* not FIXED */
-	struct dmabuf_rw_binding *binding;	/* DIRECT, LIBRARY */
+	struct dmabuf_rw_binding *binding;	/* DIRECT, BATCH, LIBRARY */
 	int floor_fd;				/* FLOOR */
 	u64 skew;				/* bytes that reads are off block boundaries */
 	struct io_uring ring;
@@ -179,6 +182,12 @@ struct lane {
 
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
 		      struct dmabuf_rw_device *device, struct target *target);
+/* Turns it into one of batches. */
+void lane_make_batch(struct lane *lane);
+/* Transfers with each entry. */
+u32 lane_batch(const struct lane *lane);
+/* Whether a binding counts what it does. */
+bool lane_is_direct(const struct lane *lane);
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
 		     struct target *target);
 /* @huge: in memory of huge pages; or of single pages, none beside its neighbour. */

@@ -99,6 +99,21 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 		meet_blocks(lane);
 }
 
+void lane_make_batch(struct lane *lane)
+{
+	lane->kind = LANE_BATCH;
+}
+
+u32 lane_batch(const struct lane *lane)
+{
+	return lane->kind == LANE_BATCH ? BATCH : 1;
+}
+
+bool lane_is_direct(const struct lane *lane)
+{
+	return lane->kind == LANE_DIRECT || lane->kind == LANE_BATCH;
+}
+
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
 		     struct target *target)
 {
@@ -171,6 +186,8 @@ bool lane_takes(const struct lane *lane, const struct cell *cell)
 	if (one_call != (cell->block > MAX_BLOCK))
 		return false;
 	if (lane->kind == LANE_FLOOR && cell->block > 4 * KiB)
+		return false;
+	if (cell->depth < lane_batch(lane))
 		return false;
 	if (cell->write && (lane->skew || lane->area->read_only))
 		return false;

@@ -4,7 +4,7 @@
  *
  * Every slot has its place in memory, @block bytes at slot * @block. A slot that
  * completes is submitted again, all completions of one wait together, until the time is
- * over. A wait ends when half of the slots have completed, so that the number of
+ * over; those of a batch with one entry. A wait ends when half of the slots have completed, so that the number of
  * wake-ups for each transfer is alike in all lanes and does not depend on how fast the
  * host emulates the drive. The blocks on the disk that a slot uses are congruent to it
  * modulo the depth, so that no two transfers in flight meet there; in sequential cells each
@@ -34,6 +34,7 @@ struct run {
 	u64 random;
 	u64 ios;
 	u64 at[MAX_DEPTH];	/* block that the slot is at, or was last */
+	struct dmabuf_rw_range ranges[MAX_DEPTH];	/* BATCH */
 	bool bounce_in, bounce_out;
 };
 
@@ -45,19 +46,46 @@ static u64 next_random(u64 *state)
 	return *state;
 }
 
-static void submit_slot(struct run *r, u32 slot)
+/* Choose the next block of a slot. Returns its place on the disk. */
+static u64 move_slot(struct run *r, u32 slot)
 {
 	const struct cell *cell = r->cell;
-	struct lane *lane = r->lane;
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
-	u64 place = slot * cell->block, off;
 
 	if (cell->random)
 		r->at[slot] = (next_random(&r->random) & (r->blocks - 1) &
 			       ~(u64)(cell->depth - 1)) + slot;
 	else
 		r->at[slot] = (r->at[slot] + cell->depth) & (r->blocks - 1);
-	off = r->origin + r->at[slot] * cell->block + lane->skew;
+	return r->origin + r->at[slot] * cell->block + r->lane->skew;
+}
+
+/* An entry of a batch is for its slots. */
+static void prep_batch(struct run *r, struct io_uring_sqe *sqe, u32 entry)
+{
+	const struct cell *cell = r->cell;
+	struct dmabuf_rw_range *ranges = &r->ranges[entry * BATCH];
+	u32 i;
+
+	for (i = 0; i < BATCH; i++) {
+		u32 slot = entry * BATCH + i;
+
+		ranges[i].file_off = move_slot(r, slot);
+		ranges[i].buf_off = slot * cell->block;
+		ranges[i].len = cell->block;
+	}
+	if (cell->write)
+		dmabuf_rw_prep_write_many(sqe, r->lane->binding, ranges, BATCH, 0);
+	else
+		dmabuf_rw_prep_read_many(sqe, r->lane->binding, ranges, BATCH, 0);
+	dmabuf_rw_sqe_set_fixed_file(sqe, 0);
+}
+
+static void prep_slot(struct run *r, struct io_uring_sqe *sqe, u32 slot)
+{
+	const struct cell *cell = r->cell;
+	struct lane *lane = r->lane;
+	u64 place = slot * cell->block, off = move_slot(r, slot);
+
 	if (r->bounce_out)
 		lane->copy_out(lane->stage + place, lane->target->map + place, cell->block);
 
@@ -82,22 +110,32 @@ static void submit_slot(struct run *r, u32 slot)
 						 off, 0);
 		sqe->flags |= IOSQE_FIXED_FILE;
 	}
-	sqe->user_data = slot;
 }
 
-static void complete_slot(struct run *r, const struct io_uring_cqe *cqe)
+static void submit(struct run *r, u32 entry)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->lane->ring);
+
+	if (r->lane->kind == LANE_BATCH)
+		prep_batch(r, sqe, entry);
+	else
+		prep_slot(r, sqe, entry);
+	sqe->user_data = entry;
+}
+
+static void complete(struct run *r, const struct io_uring_cqe *cqe)
 {
 	struct lane *lane = r->lane;
 	u64 place = cqe->user_data * r->cell->block;
 
-	if (cqe->res != (int)r->cell->block) {
+	if (cqe->res != (int)(r->cell->block * lane_batch(lane))) {
 		char name[64];
 
 		cell_name(r->cell, name);
 		die("%s, %s: a transfer gave %d (%s)", lane->name, name, cqe->res,
 		    cqe->res < 0 ? strerror(-cqe->res) : "short");
 	}
-	r->ios++;
+	r->ios += lane_batch(lane);
 	if (r->bounce_in)
 		lane->copy_in(lane->target->map + place, lane->stage + place,
 			      r->cell->block);
@@ -107,24 +145,25 @@ static void turn(struct run *r, double seconds)
 {
 	struct io_uring *ring = &r->lane->ring;
 	double end = clock_seconds() + seconds;
-	u32 batch = (r->cell->depth + 1) / 2, inflight = r->cell->depth, slot;
+	u32 entries = r->cell->depth / lane_batch(r->lane), inflight = entries, entry;
+	u32 half = (entries + 1) / 2;
 	bool more = true;
 
-	for (slot = 0; slot < r->cell->depth; slot++)
-		submit_slot(r, slot);
+	for (entry = 0; entry < entries; entry++)
+		submit(r, entry);
 	while (inflight) {
 		unsigned int n = 0, head;
 		struct io_uring_cqe *cqe;
-		int ret = io_uring_submit_and_wait(ring, inflight < batch ? inflight : batch);
+		int ret = io_uring_submit_and_wait(ring, inflight < half ? inflight : half);
 
 		if (ret < 0 && ret != -EINTR)
 			die("%s: io_uring_enter: %s", r->lane->name, strerror(-ret));
 		if (more)
 			more = clock_seconds() < end;
 		io_uring_for_each_cqe(ring, head, cqe) {
-			complete_slot(r, cqe);
+			complete(r, cqe);
 			if (more)
-				submit_slot(r, cqe->user_data);
+				submit(r, cqe->user_data);
 			else
 				inflight--;
 			n++;
@@ -240,7 +279,7 @@ static void counters(const struct run *r, u64 *ios, u64 *bytes)
 	*bytes = 0;
 	if (r->lane->kind == LANE_FLOOR)
 		return;
-	if (r->lane->kind != LANE_DIRECT) {
+	if (!lane_is_direct(r->lane)) {
 		*bytes = area_sectors(r->lane->area, r->cell->write) * SECTOR;
 		return;
 	}
@@ -289,12 +328,12 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 
 	counters(&r, &ios_after, &bytes_after);
 	/* What a file system writes for itself is counted, too. */
-	if (lane->area->file && cell->write && lane->kind != LANE_DIRECT &&
+	if (lane->area->file && cell->write && !lane_is_direct(lane) &&
 	    bytes_after - bytes_before > r.ios * cell->block)
 		bytes_after = bytes_before + r.ios * cell->block;
 	if (lane->kind != LANE_FLOOR &&
 	    (bytes_after - bytes_before != r.ios * cell->block ||
-	     (lane->kind == LANE_DIRECT && ios_after - ios_before != r.ios)))
+	     (lane_is_direct(lane) && ios_after - ios_before != r.ios)))
 		die("%s, %s: %llu transfers of %llu bytes were done, and %llu bytes counted",
 		    lane->name, name, (unsigned long long)r.ios,
 		    (unsigned long long)cell->block,

@@ -79,7 +79,7 @@ static void report_machine(const struct area *area)
 static void report_lane(const struct lane *lane)
 {
 	static const char *const kinds[] = {
-		[LANE_DIRECT] = "direct", [LANE_FIXED] = "fixed", [LANE_BOUNCE] = "bounce",
+		[LANE_DIRECT] = "direct", [LANE_BATCH] = "batch", [LANE_FIXED] = "fixed", [LANE_BOUNCE] = "bounce",
 		[LANE_FLOOR] = "floor", [LANE_LIBRARY] = "library", [LANE_NAIVE] = "naive",
 	};
 	struct dmabuf_rw_info info;
@@ -89,7 +89,7 @@ static void report_lane(const struct lane *lane)
 	if (lane->target)
 		printf(", \"exporter\": \"%s\", \"buffer_bytes\": %llu",
 		       lane->target->exporter, (unsigned long long)lane->target->bytes);
-	if (lane->kind == LANE_DIRECT) {
+	if (lane_is_direct(lane)) {
 		lane_info(lane, &info);
 		printf(", \"class\": \"%s\", \"iommu\": \"%s\", \"extents\": %llu, "
 		       "\"metadata_bytes\": %llu", dmabuf_rw_class_name(info.mem_class),
@@ -252,6 +252,10 @@ int main(void)
 		lane_open_direct(&lanes[nr++], "direct-bar", &area, device, &bar);
 	if (wanted("direct-udmabuf"))
 		lane_open_direct(&lanes[nr++], "direct-udmabuf", &area, device, &udmabuf);
+	if (wanted("batch-udmabuf")) {
+		lane_open_direct(&lanes[nr], "batch-udmabuf", &area, device, &udmabuf);
+		lane_make_batch(&lanes[nr++]);
+	}
 	if (wanted("direct-heap"))
 		lane_open_direct(&lanes[nr++], "direct-heap", &area, device, &heap);
 	if (wanted("fixed"))
@@ -266,6 +270,10 @@ int main(void)
 		lane_open_floor(&lanes[nr++], "floor-udmabuf", &area, &udmabuf);
 	if (wanted("file-udmabuf"))
 		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf);
+	if (wanted("file-batch-udmabuf")) {
+		lane_open_direct(&lanes[nr], "file-batch-udmabuf", &file, device, &udmabuf);
+		lane_make_batch(&lanes[nr++]);
+	}
 	if (wanted("file-ro-udmabuf"))
 		lane_open_direct(&lanes[nr++], "file-ro-udmabuf", &read_only, device,
 				 &udmabuf);

@@ -30,11 +30,13 @@ SMALLEST = 0.05
 REFERENCES = {
     "direct-bar": ("fixed",),
     "direct-udmabuf": ("fixed-pages", "fixed"),
+    "batch-udmabuf": ("fixed-pages", "fixed"),
     "direct-heap": ("fixed",),
     "floor-udmabuf": ("fixed",),
     "bounce-bar": ("fixed",),
     "bounce-udmabuf": ("fixed",),
     "file-udmabuf": ("file-fixed",),
+    "file-batch-udmabuf": ("file-fixed",),
     "file-ro-udmabuf": ("file-fixed",),
     "odd-udmabuf": ("direct-udmabuf",),
     "library": ("naive-udmabuf",),

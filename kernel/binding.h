@@ -28,8 +28,7 @@ struct drw_stats {
  * @dmabuf: the buffer; reference held; constant
  * @flags: DMABUF_RW_BIND_*; constant
  * @minds: what follows from @flags, drw_memclass_minds(); constant
- * @can_read: file to buffer is allowed; constant
- * @can_write: buffer to file is allowed; constant
+ * @can: by enum dmabuf_rw_op: that direction is allowed; constant
  * @paths: between them
  * @stats: counters of each CPU
  * @failovers: transfers that moved to another path
@@ -39,8 +38,7 @@ struct drw_binding {
 	struct dma_buf *dmabuf;
 	u64 flags;
 	u32 minds;
-	bool can_read;
-	bool can_write;
+	bool can[2];
 	struct drw_paths paths;
 	struct drw_stats __percpu *stats;
 	atomic64_t failovers;
@@ -53,9 +51,9 @@ void drw_info_show(struct seq_file *m, struct file *file);
 /* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */
 static inline int drw_binding_may(const struct drw_binding *b, bool write, u64 flags)
 {
-	if (flags & ~(DMABUF_RW_IO_WHOLE | (write ? DMABUF_RW_IO_FUA : 0)))
+	if (unlikely(flags & ~(DMABUF_RW_IO_WHOLE | (write ? DMABUF_RW_IO_FUA : 0))))
 		return -EINVAL;
-	return (write ? b->can_write : b->can_read) ? 0 : -EACCES;
+	return likely(b->can[write]) ? 0 : -EACCES;
 }
 
 /* Count what has ended: @moved transfers of @bytes bytes together, and @errors. */

@@ -60,8 +60,8 @@ static int info_fill(struct drw_binding *b, struct dmabuf_rw_info *info)
 	struct drw_path *path;
 	int ret;
 
-	info->flags = (b->can_read ? DMABUF_RW_INFO_CAN_READ : 0) |
-		      (b->can_write ? DMABUF_RW_INFO_CAN_WRITE : 0);
+	info->flags = (b->can[DMABUF_RW_OP_READ] ? DMABUF_RW_INFO_CAN_READ : 0) |
+		      (b->can[DMABUF_RW_OP_WRITE] ? DMABUF_RW_INFO_CAN_WRITE : 0);
 	info->buf_bytes = b->dmabuf->size;
 	info->metadata_bytes = sizeof(*b) + num_possible_cpus() * sizeof(struct drw_stats);
 	drw_storage_describe(&b->storage, info);

@@ -141,12 +141,12 @@ static int bind_rights(struct drw_binding *b, const struct file *file, struct dr
 {
 	fmode_t mode = file->f_mode, buf_mode = b->dmabuf->file->f_mode;
 
-	b->can_read = (mode & FMODE_READ) && (buf_mode & FMODE_WRITE);
+	b->can[DMABUF_RW_OP_READ] = (mode & FMODE_READ) && (buf_mode & FMODE_WRITE);
 	/* Where write(2) could only append, a transfer cannot write: the file does not grow. */
-	b->can_write = (mode & FMODE_WRITE) && (buf_mode & FMODE_READ) &&
+	b->can[DMABUF_RW_OP_WRITE] = (mode & FMODE_WRITE) && (buf_mode & FMODE_READ) &&
 		       !(S_ISREG(file_inode(file)->i_mode) &&
 			 (file->f_flags & O_APPEND || IS_APPEND(file_inode(file))));
-	if (b->can_read || b->can_write)
+	if (b->can[DMABUF_RW_OP_READ] || b->can[DMABUF_RW_OP_WRITE])
 		return 0;
 	refusal->reason = DMABUF_RW_REASON_ACCESS;
 	return -EACCES;

@@ -765,6 +765,16 @@ void dmabuf_rw_prep_writev(struct io_uring_sqe *sqe,
 			   uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 			   uint32_t nr, uint64_t flags);
 /*
+ * A batch: many transfers, one entry and one completion, at a fraction of the cost. @ranges stay
+ * until the completion. With DMABUF_RW_IO_RESULTS in @flags each gets its result.
+ */
+void dmabuf_rw_prep_read_many(struct io_uring_sqe *sqe,
+			      const struct dmabuf_rw_binding *binding,
+			      struct dmabuf_rw_range *ranges, uint32_t nr, uint64_t flags);
+void dmabuf_rw_prep_write_many(struct io_uring_sqe *sqe,
+			       const struct dmabuf_rw_binding *binding,
+			       struct dmabuf_rw_range *ranges, uint32_t nr, uint64_t flags);
+/*
  * Points a prepared entry at slot @index of the ring's registered files, where the
  * caller has put the binding's descriptor. Saves the kernel a lookup per transfer.
  */

@@ -75,6 +75,24 @@ DMABUF_RW_API void dmabuf_rw_prep_writev(struct io_uring_sqe *sqe,
 			   (uintptr_t)pieces, nr, flags);
 }
 
+DMABUF_RW_API void dmabuf_rw_prep_read_many(struct io_uring_sqe *sqe,
+					    const struct dmabuf_rw_binding *binding,
+					    struct dmabuf_rw_range *ranges, uint32_t nr,
+					    uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_READ_MANY, 0,
+			   (uintptr_t)ranges, nr, flags);
+}
+
+DMABUF_RW_API void dmabuf_rw_prep_write_many(struct io_uring_sqe *sqe,
+					     const struct dmabuf_rw_binding *binding,
+					     struct dmabuf_rw_range *ranges, uint32_t nr,
+					     uint64_t flags)
+{
+	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_WRITE_MANY, 0,
+			   (uintptr_t)ranges, nr, flags);
+}
+
 DMABUF_RW_API void dmabuf_rw_sqe_set_fixed_file(struct io_uring_sqe *sqe,
 						unsigned int index)
 {

@@ -203,6 +203,38 @@ static inline int drw_storage_may_write(const struct drw_storage *s)
 	       (s->regular && sb_rdonly(inode->i_sb)) ? -EPERM : 0;
 }
 
+/* drw_storage_check() of what is the same for all spans of a direction. */
+static __always_inline int drw_storage_check_state(const struct drw_storage *s, bool write)
+{
+	struct gendisk *disk = s->bdev->bd_disk;
+
+	/*
+	 * Removal takes the capacity before it marks the disk dead; a read must not take that
+	 * for the end of the disk.
+	 */
+	if (unlikely(!drw_disk_alive(disk) || !get_capacity(disk)))
+		return -ENODEV;
+	if (unlikely(IS_SWAPFILE(s->mapping->host)) && (write || s->regular))
+		return -ETXTBSY;
+	return write ? drw_storage_may_write(s) : 0;
+}
+
+/* drw_storage_check() of a span of a file of @size bytes. */
+static __always_inline int drw_storage_check_span(const struct drw_storage *s,
+						  struct drw_span *span, u64 size)
+{
+	if (unlikely(span->pos >= size || span->len > size - span->pos)) {
+		if (!span->len)
+			return 0;
+		if (span->write && span->pos >= size)
+			return -ENOSPC;
+		if (span->whole)
+			return -ESPIPE;
+		span->len = span->pos < size ? size - span->pos : 0;
+	}
+	return span->write && s->regular && span->len ? drw_storage_check_end(s, span, size) : 0;
+}
+
 /**
  * drw_storage_check() - refuse what can be refused, cut a span at the end
  * @s: storage
@@ -211,35 +243,14 @@ static inline int drw_storage_may_write(const struct drw_storage *s)
  * Does not sleep.
  *
  * Return: 0; then span->len may have become 0, at the end of the file for a read. -ENODEV, -EPERM,
- * -ETXTBSY, -ENOSPC, -ESPIPE; -EDOM for a write that does not end with an LBA nor with a regular file.
+ * -ETXTBSY, -ENOSPC, -ESPIPE; -EDOM for a write that does not end with an LBA nor with a regular
+ * file.
  */
 static __always_inline int drw_storage_check(const struct drw_storage *s, struct drw_span *span)
 {
-	struct gendisk *disk = s->bdev->bd_disk;
-	u64 size = drw_storage_bytes(s);
-	int ret;
+	int ret = drw_storage_check_state(s, span->write);
 
-	/*
-	 * Removal takes the capacity before it marks the disk dead; a read must not take that
-	 * for the end of the disk.
-	 */
-	if (unlikely(!drw_disk_alive(disk) || !get_capacity(disk)))
-		return -ENODEV;
-	if (unlikely(IS_SWAPFILE(s->mapping->host)) && (span->write || s->regular))
-		return -ETXTBSY;
-	if (span->write) {
-		ret = drw_storage_may_write(s);
-		if (unlikely(ret || !span->len))
-			return ret;
-		if (unlikely(span->pos >= size))
-			return -ENOSPC;
-	}
-	if (unlikely(span->pos >= size || span->len > size - span->pos)) {
-		if (span->whole && span->len)
-			return -ESPIPE;
-		span->len = span->pos < size ? size - span->pos : 0;
-	}
-	return span->write && s->regular ? drw_storage_check_end(s, span, size) : 0;
+	return unlikely(ret) ? ret : drw_storage_check_span(s, span, drw_storage_bytes(s));
 }
 
 /* May a transfer end at @end, wherever that is in an LBA? */

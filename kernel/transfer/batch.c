@@ -22,24 +22,33 @@ static bool batch_item_waits(const struct drw_batch_item *item)
 	return !item->done && (item->error == -EAGAIN || item->error == -DRW_ENOTAG);
 }
 
-/* What of an item is left, as a request of its own. */
-static __always_inline void batch_request(const struct drw_batch_item *item,
-					  struct drw_request *rq)
+/* Nothing more comes of an item without sleeping. */
+static bool batch_item_failed(struct drw_batch_item *item, int error)
+{
+	item->error = error;
+	WRITE_ONCE(item->batch->failed, true);
+	return false;
+}
+
+/* An item as a request of its own. */
+static void batch_request(const struct drw_batch_item *item, struct drw_request *rq)
 {
 	const struct drw_batch *batch = item->batch;
 
-	rq->b = batch->b;
-	rq->write = batch->write;
-	rq->flags = item->flags;
-	rq->pos = item->pos;
-	rq->one.buf_off = item->buf_off;
-	rq->one.len = item->len;
-	rq->pc = &rq->one;
-	rq->nr_pc = 1;
+	*rq = (struct drw_request) {
+		.b = batch->b,
+		.write = batch->write,
+		.flags = item->flags,
+		.pos = item->pos,
+		.len = item->len,
+		.pc = &rq->one,
+		.nr_pc = 1,
+		.one = { .buf_off = item->buf_off, .len = item->len },
+	};
 }
 
-/* Read the ranges, once. 0, -EFAULT, or -EOVERFLOW. */
-static int batch_read_ranges(struct drw_batch *batch)
+/* Read the ranges, once. @flags: of each. 0, -EFAULT, or -EOVERFLOW. */
+static int batch_read_ranges(struct drw_batch *batch, u32 flags)
 {
 	struct dmabuf_rw_range __user *ranges = batch->ranges;
 	u64 total = 0;
@@ -54,12 +63,14 @@ static int batch_read_ranges(struct drw_batch *batch)
 		unsafe_get_user(item->buf_off, &ranges[i].buf_off, fault);
 		unsafe_get_user(item->len, &ranges[i].len, fault);
 		unsafe_get_user(item->flags, &ranges[i].flags, fault);
+		item->flags |= flags;
 		item->batch = batch;
 		item->hctx = NULL;
 		item->attempt = NULL;
 		item->done = 0;
 		item->error = -EAGAIN;
 		total += item->len;
+		batch->any_flags |= item->flags;
 	}
 	user_read_access_end();
 	return total > DMABUF_RW_MAX_BYTES ? -EOVERFLOW : 0;
@@ -88,7 +99,6 @@ struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags,
 {
 	u64 of_each = flags & ~DMABUF_RW_IO_RESULTS;
 	struct drw_batch *batch;
-	u32 i;
 	int ret;
 
 	ret = drw_binding_may(b, write, of_each);
@@ -101,20 +111,21 @@ struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags,
 	if (!batch)
 		return ERR_PTR(nowait ? -EAGAIN : -ENOMEM);
 	batch->b = b;
-	batch->write = write;
 	batch->flags = flags;
 	batch->ranges = u64_to_user_ptr(uaddr);
 	batch->nr = nr;
 	batch->path = NULL;
+	batch->any_flags = 0;
+	batch->write = write;
 	batch->polled = false;
 	batch->cancelled = false;
-	ret = batch_read_ranges(batch);
+	batch->attempts = false;
+	batch->failed = false;
+	ret = batch_read_ranges(batch, of_each);
 	if (ret) {
 		kvfree(batch);
 		return ERR_PTR(ret);
 	}
-	for (i = 0; i < nr; i++)
-		batch->items[i].flags |= of_each;
 	return batch;
 }
 
@@ -123,15 +134,16 @@ static void batch_free_attempts(struct drw_batch *batch)
 {
 	u32 i;
 
-	for (i = 0; i < batch->nr; i++) {
+	for (i = 0; batch->attempts && i < batch->nr; i++) {
 		struct drw_batch_item *item = &batch->items[i];
 
-		if (likely(!item->attempt))
+		if (!item->attempt)
 			continue;
 		drw_attempt_free(&item->attempt->a);
 		kfree(item->attempt);
 		item->attempt = NULL;
 	}
+	batch->attempts = false;
 	if (batch->polled && batch->path)
 		drw_path_put(&batch->b->paths, batch->path);
 	batch->path = NULL;
@@ -169,9 +181,10 @@ static DRW_END_IO(batch_end_io, rq, status)
 	struct drw_batch_item *item = rq->end_io_data;
 	int error = drw_rq_error(rq, status);
 
-	if (likely(!error))
-		item->done = item->len;
-	item->error = error;
+	if (unlikely(error)) {
+		item->done = 0;
+		batch_item_failed(item, error);
+	}
 	WRITE_ONCE(item->hctx, NULL);
 	batch_put(item->batch, 1);
 	return RQ_END_IO_FREE;
@@ -181,25 +194,33 @@ static void batch_attempt_ended(struct drw_attempt *a)
 {
 	struct drw_batch_item *item = a->private;
 
-	item->done = a->moved;
-	item->error = a->error;
+	if (unlikely(a->moved < item->done || a->error)) {
+		item->done = a->moved;
+		batch_item_failed(item, a->error);
+	}
 	batch_put(item->batch, 1);
 }
 
+/* It flies; what it moves is taken for granted. Before its commands are given away. */
+static __always_inline void batch_item_flies(struct drw_batch_item *item, u64 len)
+{
+	item->done = len;
+	item->error = 0;
+}
+
 /* Begin an item that is no short transfer. True if it flies. */
-static bool batch_start_attempt(struct drw_batch_item *item, const struct drw_span *span)
+static noinline bool batch_start_attempt(struct drw_batch_item *item, const struct drw_span *span)
 {
 	struct drw_batch *batch = item->batch;
 	struct drw_batch_long *l;
 
 	/* That one is waited for. */
 	if (span->lock)
-		return false;
+		return batch_item_failed(item, -EAGAIN);
 	l = kmalloc(sizeof(*l), GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
 	if (!l)
-		return false;
+		return batch_item_failed(item, -EAGAIN);
 	batch_request(item, &l->rq);
-	l->rq.len = item->len;
 	l->a.rq = &l->rq;
 	l->a.mode = batch->polled ? DRW_POLLED : DRW_SOME;
 	l->a.span = *span;
@@ -207,47 +228,48 @@ static bool batch_start_attempt(struct drw_batch_item *item, const struct drw_sp
 	l->a.private = item;
 	l->a.chain = NULL;
 	l->a.path = NULL;
-	item->error = 0;
+	batch_item_flies(item, span->len);
 	if (likely(!drw_attempt_start(&l->a))) {
 		item->attempt = l;
+		batch->attempts = true;
 		return true;
 	}
 	/* Whatever it is, it is found again by who may sleep. */
-	item->error = -EAGAIN;
+	item->done = 0;
 	drw_attempt_free(&l->a);
 	kfree(l);
-	return false;
+	return batch_item_failed(item, -EAGAIN);
 }
 
-/* Under the grip: begin an item that waits. True if it flies. */
-static bool batch_start_item(struct drw_batch_item *item)
+/* Under the grip: begin an item that waits. @size: of the file. True if it flies. */
+static __always_inline bool batch_start_item(struct drw_batch_item *item, struct drw_batch *batch,
+					     u64 size)
 {
-	struct drw_batch *batch = item->batch;
-	struct drw_request rq __uninitialized;
+	struct drw_binding *b = batch->b;
 	struct drw_span span __uninitialized;
 	struct request *req;
 	int ret;
 
-	batch_request(item, &rq);
-	ret = drw_short_check(&rq, &span);
-	if (unlikely(ret < 0 || !span.len)) {
-		item->error = min(ret, 0);
+	ret = drw_short_check(b, item->flags, item->pos, item->buf_off, item->len, batch->write,
+			      &span);
+	if (likely(!ret))
+		ret = drw_storage_check_span(&b->storage, &span, size);
+	if (unlikely(ret))
+		return batch_item_failed(item, ret);
+	if (unlikely(!span.len)) {
+		item->error = 0;
 		return false;
 	}
-	if (unlikely(drw_storage_is_cached(&batch->b->storage, &span)))
-		return false;
-	if (likely(!ret))
-		ret = drw_short_build(&rq, &span, batch->path, batch->polled, &req);
+	if (unlikely(drw_storage_is_cached(&b->storage, &span)))
+		return batch_item_failed(item, -EAGAIN);
+	ret = drw_short_unfit(&b->storage, &span) ? DRW_TOO_LONG :
+	      drw_short_build(b, &span, item->buf_off, batch->path, batch->polled, &req);
 	if (ret == DRW_TOO_LONG)
 		return batch_start_attempt(item, &span);
-	if (unlikely(ret)) {
-		/* As an attempt's; without poll queues there is another way. */
-		item->error = ret == -EOPNOTSUPP ? -EAGAIN : ret;
-		return false;
-	}
-	/* Cut at the end of the file. */
-	item->len = span.len;
-	item->error = 0;
+	if (unlikely(ret))
+		/* Without poll queues there is another way. */
+		return batch_item_failed(item, ret == -EOPNOTSUPP ? -EAGAIN : ret);
+	batch_item_flies(item, span.len);
 	item->hctx = req->mq_hctx;
 	req->end_io = batch_end_io;
 	req->end_io_data = item;
@@ -258,6 +280,7 @@ static bool batch_start_item(struct drw_batch_item *item)
 /* Under the grip. Returns how many fly. */
 static u32 batch_start_items(struct drw_batch *batch)
 {
+	u64 size = drw_storage_bytes(&batch->b->storage);
 	struct blk_plug own, *plug;
 	u32 i, nr = 0;
 
@@ -268,7 +291,7 @@ static u32 batch_start_items(struct drw_batch *batch)
 	plug->nr_ios = max_t(u32, plug->nr_ios, batch->nr);
 	for (i = 0; i < batch->nr; i++)
 		if (batch_item_waits(&batch->items[i]))
-			nr += batch_start_item(&batch->items[i]);
+			nr += batch_start_item(&batch->items[i], batch, size);
 	blk_finish_plug(&own);
 	return nr;
 }
@@ -315,14 +338,14 @@ bool drw_batch_start(struct drw_batch *batch)
 {
 	struct drw_span span = {
 		.write = batch->write,
-		.fua = batch->flags & DMABUF_RW_IO_FUA,
+		.fua = batch->any_flags & DMABUF_RW_IO_FUA,
 	};
-	u32 i, nr;
+	u32 nr;
 
-	for (i = 0; i < batch->nr; i++)
-		span.fua |= !!(batch->items[i].flags & DMABUF_RW_IO_FUA);
-	if (drw_grip_take(batch->b, &span, &batch->path)) {
+	if (drw_storage_check_state(&batch->b->storage, batch->write) ||
+	    drw_grip_take(batch->b, &span, &batch->path)) {
 		batch->path = NULL;
+		batch->failed = true;
 		return false;
 	}
 	/* One too many for the issuer. */
@@ -369,12 +392,7 @@ int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
 /* Is there anything left to do for who may sleep? */
 bool drw_batch_is_unfinished(const struct drw_batch *batch)
 {
-	u32 i;
-
-	for (i = 0; i < batch->nr; i++)
-		if (batch->items[i].error)
-			return true;
-	return drw_storage_must_finish(&batch->b->storage, batch->write);
+	return READ_ONCE(batch->failed) || drw_storage_must_finish(&batch->b->storage, batch->write);
 }
 
 static void batch_wake(struct drw_batch *batch)

@@ -12,7 +12,8 @@
  *
  * State of an item
  *   waits	item.error is -EAGAIN or -DRW_ENOTAG, and nothing of it has been moved
- *   flies	one of batch.pending; its completion writes item.done and item.error
+ *   flies	one of batch.pending; item.done and item.error are as if it ended well, and its
+ *		completion corrects them
  *   ended	else
  * A batch is its task's, but from drw_batch_start() until batch.ended().
  */
@@ -60,9 +61,12 @@ struct drw_batch_item {
  * @path: the grip's, while anything is in flight; if @polled until the batch is freed
  * @pending: items in flight, and one for the issuer
  * @nr: items
+ * @any_flags: flags of the items, or-ed together
  * @write: buffer to file
  * @polled: on poll queues
  * @cancelled: nobody wants it any more
+ * @attempts: an item has one
+ * @failed: there is an item that has not ended well, or may not have been tried
  * @on_map: while it is @polled and in flight
  * @items: the transfers
  */
@@ -77,9 +81,12 @@ struct drw_batch {
 	struct drw_path *path;
 	atomic_t pending;
 	u32 nr;
+	u32 any_flags;
 	bool write;
 	bool polled;
 	bool cancelled;
+	bool attempts;
+	bool failed;
 	struct drw_polled on_map;
 	struct drw_batch_item items[] __counted_by(nr);
 };

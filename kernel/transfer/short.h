@@ -14,32 +14,53 @@
 #define DRW_TOO_LONG	1
 
 /**
- * drw_short_check() - refuse what can be refused
- * @rq: as for drw_request_check()
- * @span: filled
+ * drw_short_check() - refuse what can be refused for what was asked, as drw_request_check()
+ * @b: binding
+ * @flags: DMABUF_RW_IO_*
+ * @pos: file offset
+ * @buf_off: buffer offset
+ * @len: bytes
+ * @write: buffer to file
+ * @span: set on success, for drw_storage_check()
  *
- * Return: 0; then span->len is 0 if there is nothing to do. DRW_TOO_LONG or a negative errno.
+ * Return: 0 or a negative errno.
  */
-static __always_inline int drw_short_check(struct drw_request *rq, struct drw_span *span)
+static __always_inline int drw_short_check(struct drw_binding *b, u64 flags, u64 pos, u64 buf_off,
+					   u64 len, bool write, struct drw_span *span)
 {
-	struct drw_binding *b = rq->b;
+	const struct dmabuf_rw_piece pc = { .buf_off = buf_off, .len = len };
 	int ret;
 
-	ret = drw_request_check(rq);
+	ret = drw_binding_may(b, write, flags);
 	if (unlikely(ret))
 		return ret;
-	*span = drw_request_span(rq, 0);
-	ret = drw_storage_check(&b->storage, span);
-	if (unlikely(ret || !span->len))
+	ret = drw_pieces_check(&pc, 1, b->dmabuf->size, &len);
+	if (unlikely(ret))
 		return ret;
-	return ((span->pos | span->len) & (b->storage.lba_bytes - 1)) || span->lock ?
-	       DRW_TOO_LONG : 0;
+	ret = drw_check_amount(b, write, flags, pos, &len, buf_off);
+	if (unlikely(ret))
+		return ret;
+	*span = (struct drw_span) {
+		.pos = pos,
+		.len = len,
+		.write = write,
+		.fua = flags & DMABUF_RW_IO_FUA,
+		.whole = flags & DMABUF_RW_IO_WHOLE,
+	};
+	return 0;
+}
+
+/* Is a span that has been checked, and is not empty, more than a command, for all it shows? */
+static inline bool drw_short_unfit(const struct drw_storage *s, const struct drw_span *span)
+{
+	return ((span->pos | span->len) & (s->lba_bytes - 1)) || span->lock;
 }
 
 /**
  * drw_short_build() - the command of a short transfer, ready but for its end
- * @rq: checked
- * @span: likewise; the caller has its grip
+ * @b: binding
+ * @span: checked, and not unfit; the caller has its grip
+ * @buf_off: buffer offset
  * @path: the grip's
  * @polled: on a poll queue
  * @req: set on success
@@ -48,12 +69,12 @@ static __always_inline int drw_short_check(struct drw_request *rq, struct drw_sp
  *
  * Return: 0, DRW_TOO_LONG, or a negative errno; -DRW_ENOTAG if there was no tag.
  */
-static __always_inline int drw_short_build(const struct drw_request *rq,
-					   const struct drw_span *span, struct drw_path *path,
-					   bool polled, struct request **req)
+static __always_inline int drw_short_build(struct drw_binding *b, const struct drw_span *span,
+					   u64 buf_off, struct drw_path *path, bool polled,
+					   struct request **req)
 {
-	struct drw_storage *s = &rq->b->storage;
-	struct drw_map *map = path->map;
+	const struct drw_extents *x = &path->map->x;
+	struct drw_storage *s = &b->storage;
 	struct drw_rw rw __uninitialized;
 	u64 contiguous, ext_off;
 	u32 idx;
@@ -62,12 +83,11 @@ static __always_inline int drw_short_build(const struct drw_request *rq,
 	ret = drw_storage_locate(s, span->pos, &rw.sector, &contiguous);
 	if (unlikely(ret))
 		return ret;
-	idx = drw_extents_find(&map->x, rq->one.buf_off);
-	ext_off = rq->one.buf_off - map->x.ext[idx].buf_off;
+	idx = drw_extents_find(x, buf_off);
+	ext_off = buf_off - x->ext[idx].buf_off;
 	if (span->len > contiguous || span->len > path->lim.max_bytes ||
-	    span->len > drw_extent_len(&map->x, idx) - ext_off ||
-	    !drw_dptr_inline(map->x.ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr,
-			     &rw.sgl))
+	    span->len > drw_extent_len(x, idx) - ext_off ||
+	    !drw_dptr_inline(x->ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr, &rw.sgl))
 		return DRW_TOO_LONG;
 	rw.op = span->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ;
 	rw.fua = span->fua;

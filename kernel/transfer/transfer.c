@@ -56,23 +56,18 @@ void drw_request_cut(struct drw_request *rq, u64 len)
 	}
 }
 
-/* Offsets and lengths that are not of whole LBAs, or of dwords in the buffer. 0 or -EDOM. */
-int drw_request_check_unaligned(const struct drw_request *rq)
+/* drw_check_amount() of what is not of whole LBAs, or of dwords in the buffer. 0 or -EDOM. */
+int drw_check_unaligned(struct drw_binding *b, bool write, u64 pos, u64 len, u64 buf_offs)
 {
-	struct drw_binding *b = rq->b;
 	enum drw_sgl_support sgl = drw_paths_sgl(&b->paths);
-	u32 lba_bytes = b->storage.lba_bytes, i;
-	u32 file_mask = (rq->write ? lba_bytes : drw_read_align(sgl, lba_bytes)) - 1;
-	u32 buf_mask = drw_buf_align(sgl) - 1;
+	u32 lba_bytes = b->storage.lba_bytes;
+	u32 file_mask = (write ? lba_bytes : drw_read_align(sgl, lba_bytes)) - 1;
 
 	/* The last LBA of a regular file may be the file's in part only. */
-	if ((rq->pos & file_mask) ||
-	    ((rq->len & file_mask) && !drw_storage_may_end(&b->storage, rq->pos + rq->len)))
+	if ((pos & file_mask) ||
+	    ((len & file_mask) && !drw_storage_may_end(&b->storage, pos + len)))
 		return -EDOM;
-	for (i = 0; i < rq->nr_pc; i++)
-		if (rq->pc[i].buf_off & buf_mask)
-			return -EDOM;
-	return 0;
+	return buf_offs & (drw_buf_align(sgl) - 1) ? -EDOM : 0;
 }
 
 static void transfer_attempt_ended(struct drw_attempt *a)

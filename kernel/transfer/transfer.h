@@ -178,7 +178,7 @@ struct drw_retry {
 /* transfer.c */
 int drw_request_set_pieces(struct drw_request *rq, u64 uaddr, u64 nr, bool nowait);
 void drw_request_free(struct drw_request *rq);
-int drw_request_check_unaligned(const struct drw_request *rq);
+int drw_check_unaligned(struct drw_binding *b, bool write, u64 pos, u64 len, u64 buf_offs);
 void drw_request_cut(struct drw_request *rq, u64 len);
 int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used);
 void drw_transfer_run(struct drw_transfer *t);
@@ -201,6 +201,37 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags);
 
 /**
+ * drw_check_amount() - refuse what can be refused for where and how much
+ * @b: binding
+ * @write: buffer to file
+ * @flags: DMABUF_RW_IO_*
+ * @pos: file offset
+ * @len: sum of the pieces; cut to the largest transfer
+ * @buf_offs: their buffer offsets, or-ed together
+ *
+ * Return: 0, -EOVERFLOW, -EDOM.
+ */
+static __always_inline int drw_check_amount(struct drw_binding *b, bool write, u64 flags, u64 pos,
+					    u64 *len, u64 buf_offs)
+{
+	u32 lba_mask = b->storage.lba_bytes - 1;
+	u64 end, most;
+
+	if (check_add_overflow(pos, *len, &end) || end > LLONG_MAX)
+		return -EOVERFLOW;
+	if (unlikely(((pos | *len) & lba_mask) || (buf_offs & 3)) &&
+	    drw_check_unaligned(b, write, pos, *len, buf_offs))
+		return -EDOM;
+	if (unlikely(*len > DMABUF_RW_MAX_BYTES - lba_mask)) {
+		most = (DMABUF_RW_MAX_BYTES & ~lba_mask) - (pos & lba_mask);
+		if (*len > most && (flags & DMABUF_RW_IO_WHOLE))
+			return -EOVERFLOW;
+		*len = min(*len, most);
+	}
+	return 0;
+}
+
+/**
  * drw_request_check() - everything that can be refused for what was asked
  * @rq: all but len is set; len is set to the sum of the pieces, cut to the largest transfer
  *
@@ -208,37 +239,21 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
  *
  * Return: 0 or a negative errno of the ABI header.
  */
-static __always_inline int drw_request_check(struct drw_request *rq)
+static inline int drw_request_check(struct drw_request *rq)
 {
 	struct drw_binding *b = rq->b;
-	u32 lba_mask = b->storage.lba_bytes - 1, i;
-	u64 unaligned, end;
+	u64 buf_offs = 0;
+	u32 i;
 	int ret;
 
 	ret = drw_binding_may(b, rq->write, rq->flags);
+	if (!ret)
+		ret = drw_pieces_check(rq->pc, rq->nr_pc, b->dmabuf->size, &rq->len);
 	if (ret)
 		return ret;
-	ret = drw_pieces_check(rq->pc, rq->nr_pc, b->dmabuf->size, &rq->len);
-	if (ret)
-		return ret;
-	if (check_add_overflow(rq->pos, rq->len, &end) || end > LLONG_MAX)
-		return -EOVERFLOW;
-	unaligned = (rq->pos | rq->len) & lba_mask;
 	for (i = 0; i < rq->nr_pc; i++)
-		unaligned |= rq->pc[i].buf_off & 3;
-	if (unlikely(unaligned)) {
-		ret = drw_request_check_unaligned(rq);
-		if (ret)
-			return ret;
-	}
-	if (unlikely(rq->len > DMABUF_RW_MAX_BYTES - lba_mask)) {
-		u64 most = (DMABUF_RW_MAX_BYTES & ~lba_mask) - (rq->pos & lba_mask);
-
-		if (rq->len > most && (rq->flags & DMABUF_RW_IO_WHOLE))
-			return -EOVERFLOW;
-		rq->len = min(rq->len, most);
-	}
-	return 0;
+		buf_offs |= rq->pc[i].buf_off;
+	return drw_check_amount(b, rq->write, rq->flags, rq->pos, &rq->len, buf_offs);
 }
 
 /* Does nobody want it any more? */

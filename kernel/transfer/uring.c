@@ -113,6 +113,11 @@ static bool uring_is_batch(const struct io_uring_cmd *ucmd)
 	return ucmd->cmd_op >= DMABUF_RW_URING_READ_MANY;
 }
 
+static bool uring_writes(const struct io_uring_cmd *ucmd)
+{
+	return !(ucmd->cmd_op & 1);
+}
+
 static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
 					  const struct drw_request *rq, gfp_t gfp)
 {
@@ -264,32 +269,36 @@ static DRW_END_IO(uring_short_end_io, rq, status)
  * The short way, without sleeping: -EIOCBQUEUED, DRW_TOO_LONG, bytes or a negative errno;
  * -EAGAIN for whatever a worker may overcome.
  */
-static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, struct drw_request *rq)
+static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flags, u64 pos,
+					     u64 buf_off, u32 len, bool write)
 {
-	struct drw_binding *b = rq->b;
-	struct drw_path *path;
+	struct drw_binding *b = uring_binding(ucmd);
 	struct drw_span span __uninitialized;
+	struct drw_path *path;
 	struct request *req;
 	int ret;
 
-	ret = drw_short_check(rq, &span);
+	ret = drw_short_check(b, flags, pos, buf_off, len, write, &span);
+	if (likely(!ret))
+		ret = drw_storage_check(&b->storage, &span);
 	if (unlikely(ret || !span.len))
 		return ret;
-	ret = drw_grip_take(b, &span, &path);
-	if (unlikely(ret))
+	if (drw_short_unfit(&b->storage, &span))
+		return DRW_TOO_LONG;
+	if (unlikely(drw_grip_take(b, &span, &path)))
 		return -EAGAIN;
-	ret = drw_short_build(rq, &span, path, false, &req);
+	ret = drw_short_build(b, &span, buf_off, path, false, &req);
 	if (unlikely(ret)) {
-		drw_grip_drop(b, span.write, path);
+		drw_grip_drop(b, write, path);
 		return ret == DRW_TOO_LONG ? ret : -EAGAIN;
 	}
 	*uring_short(ucmd) = (struct uring_short) {
 		.path = path,
-		.pos = span.pos,
-		.buf_off = rq->one.buf_off,
+		.pos = pos,
+		.buf_off = buf_off,
 		.bytes = span.len,
-		.write = span.write,
-		.flags = rq->flags,
+		.write = write,
+		.flags = flags,
 	};
 	req->end_io = uring_short_end_io;
 	req->end_io_data = ucmd;
@@ -391,16 +400,13 @@ static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch 
 	return drw_batch_is_unfinished(batch) ? -EAGAIN : drw_batch_result(batch, &unused);
 }
 
-/* @rq: the queue entry as it has been read */
-static int uring_start_batch(struct io_uring_cmd *ucmd, const struct drw_request *rq, bool nowait,
+static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u32 nr, bool nowait,
 			     bool polled)
 {
 	struct drw_batch *batch;
 	int ret, unused;
 
-	if (rq->pos)
-		return -EINVAL;
-	batch = drw_batch_create(rq->b, rq->write, rq->flags, rq->one.buf_off, rq->one.len,
+	batch = drw_batch_create(uring_binding(ucmd), uring_writes(ucmd), flags, ranges, nr,
 				 nowait);
 	if (IS_ERR(batch))
 		return PTR_ERR(batch);
@@ -428,50 +434,37 @@ static int uring_run(const struct drw_request *rq)
 	return drw_transfer_result(&t);
 }
 
-/* All but the short way. */
-static noinline int uring_start(struct io_uring_cmd *ucmd, struct drw_request *rq,
-				unsigned int issue_flags)
+/* All but the short way, for an entry as it was read. */
+static noinline int uring_start(struct io_uring_cmd *ucmd, unsigned int issue_flags, u64 flags,
+				u64 pos, u64 addr3, u32 len)
 {
 	bool nowait = issue_flags & IO_URING_F_NONBLOCK, polled = issue_flags & IO_URING_F_IOPOLL;
+	struct drw_request rq = {
+		.b = uring_binding(ucmd),
+		.write = uring_writes(ucmd),
+		.flags = flags,
+		.pos = pos,
+		.nr_pc = 1,
+		.one = { .buf_off = addr3, .len = len },
+	};
 	int ret = 0;
 
 	if (uring_is_batch(ucmd))
-		return uring_start_batch(ucmd, rq, nowait, polled);
+		return pos ? -EINVAL :
+			     uring_start_batch(ucmd, flags, addr3, len, nowait, polled);
+	rq.pc = &rq.one;
 	if (ucmd->cmd_op >= DMABUF_RW_URING_READV)
-		ret = drw_request_set_pieces(rq, rq->one.buf_off, rq->one.len, nowait);
+		ret = drw_request_set_pieces(&rq, addr3, len, nowait);
 	if (!ret)
-		ret = drw_request_check(rq);
-	if (!ret && polled && !drw_paths_have_poll(&rq->b->paths))
+		ret = drw_request_check(&rq);
+	if (!ret && polled && !drw_paths_have_poll(&rq.b->paths))
 		ret = -EOPNOTSUPP;
 	if (!ret)
-		ret = nowait ? uring_start_long(ucmd, rq, polled) : uring_run(rq);
+		ret = nowait ? uring_start_long(ucmd, &rq, polled) : uring_run(&rq);
 	/* A long transfer has taken over the pieces. */
 	if (ret != -EIOCBQUEUED)
-		drw_request_free(rq);
+		drw_request_free(&rq);
 	return ret;
-}
-
-/* Read the queue entry; pieces are left where they are. 0 or a negative errno. */
-static __always_inline int uring_parse(struct io_uring_cmd *ucmd, struct drw_request *rq)
-{
-	const struct io_uring_sqe *sqe = ucmd->sqe;
-
-	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITE_MANY)
-		return -ENOTTY;
-	/* io_uring has acted on the flags already, as it read them. */
-	if (READ_ONCE(sqe->ioprio) || READ_ONCE(sqe->buf_index) ||
-	    READ_ONCE(sqe->uring_cmd_flags) || READ_ONCE(sqe->splice_fd_in) ||
-	    (ucmd->flags & IORING_URING_CMD_MASK))
-		return -EINVAL;
-	rq->b = uring_binding(ucmd);
-	rq->write = !(ucmd->cmd_op & 1);
-	rq->flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
-	rq->pos = READ_ONCE(sqe->addr);
-	rq->one.buf_off = READ_ONCE(sqe->addr3);
-	rq->one.len = READ_ONCE(sqe->len);
-	rq->pc = &rq->one;
-	rq->nr_pc = 1;
-	return 0;
 }
 
 /* Nobody waits for it any more: its process exits. */
@@ -482,22 +475,32 @@ static int uring_cancel(struct io_uring_cmd *ucmd)
 	return 0;
 }
 
+/* Read the queue entry, and begin. Pieces and ranges are left where they are. */
 static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
-	/* uring_parse() sets it as a whole; to clear it before that takes longer. */
-	struct drw_request rq __uninitialized;
+	const struct io_uring_sqe *sqe = ucmd->sqe;
+	u64 flags, pos, addr3;
+	u32 len;
 	int ret;
 
-	ret = uring_parse(ucmd, &rq);
-	if (unlikely(ret))
-		return ret;
+	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITE_MANY)
+		return -ENOTTY;
+	/* io_uring has acted on the flags already, as it read them. */
+	if (unlikely(READ_ONCE(sqe->ioprio) | READ_ONCE(sqe->buf_index) |
+		     READ_ONCE(sqe->uring_cmd_flags) | READ_ONCE(sqe->splice_fd_in) |
+		     (ucmd->flags & IORING_URING_CMD_MASK)))
+		return -EINVAL;
+	flags = READ_ONCE(*(const u64 *)(sqe->cmd + DMABUF_RW_URING_FLAGS_OFFSET));
+	pos = READ_ONCE(sqe->addr);
+	addr3 = READ_ONCE(sqe->addr3);
+	len = READ_ONCE(sqe->len);
 	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
 	    ucmd->cmd_op < DMABUF_RW_URING_READV) {
-		ret = uring_start_short(ucmd, &rq);
+		ret = uring_start_short(ucmd, flags, pos, addr3, len, uring_writes(ucmd));
 		if (likely(ret != DRW_TOO_LONG))
 			return ret;
 	}
-	return uring_start(ucmd, &rq, issue_flags);
+	return uring_start(ucmd, issue_flags, flags, pos, addr3, len);
 }
 
 int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)

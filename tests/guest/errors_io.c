@@ -195,7 +195,8 @@ static void ends_beyond_63_bits_are_EOVERFLOW(const void *arg)
 static void unknown_flags_are_EINVAL(const void *arg)
 {
 	open_all("priv512");
-	both("flag 1", DMABUF_RW_OP_READ, WINDOW, 0, 512, 1ULL << 1, -EINVAL);
+	both("flag 3", DMABUF_RW_OP_READ, WINDOW, 0, 512, 1ULL << 3, -EINVAL);
+	both("RESULTS", DMABUF_RW_OP_READ, WINDOW, 0, 512, DMABUF_RW_IO_RESULTS, -EINVAL);
 	both("flag 63", DMABUF_RW_OP_WRITE, WINDOW, 0, 512, 1ULL << 63, -EINVAL);
 	both("flag 33 with FUA", DMABUF_RW_OP_WRITE, WINDOW, 0, 512,
 	     1ULL << 33 | DMABUF_RW_IO_FUA, -EINVAL);
@@ -282,7 +283,7 @@ static void malformed_sqes_are_refused(const void *arg)
 	res = drw_ring_one(&ring);
 	CHECK(res == -EINVAL || res == -EFAULT, "%lld", (long long)res);
 	SPOILED(sqe->cmd_op = 0, ENOTTY);
-	SPOILED(sqe->cmd_op = 5, ENOTTY);
+	SPOILED(sqe->cmd_op = DMABUF_RW_URING_WRITE_MANY + 1, ENOTTY);
 	SPOILED(sqe->cmd_op = 0xffffffff, ENOTTY);
 #undef SPOILED
 	check_untouched();

@@ -34,8 +34,11 @@ TOLERANCE = 0.01
 # By how much a huge file may exceed a small one, for what else the kernel does meanwhile.
 BIND_MARGIN = 1.1
 
-CELLS = ("4k-random-read-qd32", "4k-random-write-qd32", "128k-sequential-read-qd32")
-ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(CELLS)})", "BENCH_LANES": "direct-udmabuf",
+LANES = {"direct-udmabuf": "", "batch-udmabuf": "batch-"}
+RUN = ("4k-random-read-qd32", "4k-random-write-qd32", "128k-sequential-read-qd32")
+# What is judged: the cells of single transfers, and of batches.
+CELLS = (*RUN, "batch-4k-random-read-qd32", "batch-4k-random-write-qd32")
+ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(RUN)})", "BENCH_LANES": f"@({'|'.join(LANES)})",
                "BENCH_ROUNDS": 5, "BENCH_MS": 150}
 PROGRAMS = ("measure", "binds", "exact")
 LIMIT = 200
@@ -94,7 +97,9 @@ def of_cells(runs, windows):
     is done for each transfer of a host that is busy enough."""
     rounds = collections.defaultdict(list)
     for run in runs:
-        rounds[run["cell"]].append(own(windows[run["window"]], run["ios"]))
+        name = LANES[run["lane"]] + run["cell"]
+        if name in CELLS:
+            rounds[name].append(own(windows[run["window"]], run["ios"]))
     return {cell: min(found, key=lambda f: sum(f.values())) for cell, found in rounds.items()}
 
 
