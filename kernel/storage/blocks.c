@@ -271,7 +271,8 @@ static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 	int ret;
 
 	ret = blocks_walk_range(l, block, last, end);
-	if (ret || *end <= last)
+	/* Of a file that has dirty pages, ->bmap() writes all of them for each block (ext4). */
+	if (ret || *end <= last || mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
 		return ret;
 	/* Nobody has asked for these, so nobody hears of it if they cannot be had. */
 	if (first < block && blocks_walk_range(l, first, block - 1, &unused))
