@@ -666,7 +666,7 @@ int dmabuf_rw_bounce_check(const struct dmabuf_rw_bounce *bounce,
 	uint64_t end;
 	unsigned int i;
 
-	if (t->flags & ~DMABUF_RW_IO_FLAGS || (t->flags && t->op == DMABUF_RW_OP_READ))
+	if (t->flags & ~DMABUF_RW_IO_FUA || (t->flags && t->op == DMABUF_RW_OP_READ))
 		return EINVAL;
 	if (!(t->op == DMABUF_RW_OP_READ ? bounce->can_read : bounce->can_write))
 		return EACCES;

@@ -10,9 +10,11 @@
 #include "private.h"
 
 /* @result is null or long enough; a longer one's tail is not ours to touch. */
-static ssize_t finish(const struct dmabuf_rw_progress *p, int err,
-		      struct dmabuf_rw_result *result)
+static ssize_t finish(const struct dmabuf_rw_transfer *t, const struct dmabuf_rw_progress *p,
+		      int err, struct dmabuf_rw_result *result)
 {
+	ssize_t ret = dmabuf_rw_outcome(p, t->len, t->whole, &err);
+
 	if (result) {
 		result->error = err;
 		result->path = dmabuf_rw_path_of(p);
@@ -20,7 +22,7 @@ static ssize_t finish(const struct dmabuf_rw_progress *p, int err,
 		result->bounced_bytes = p->bounced;
 		result->kernel_bytes = 0;
 	}
-	return p->done ? (ssize_t)p->done : -err;
+	return ret;
 }
 
 static bool too_short(const struct dmabuf_rw_result *result)
@@ -28,16 +30,18 @@ static bool too_short(const struct dmabuf_rw_result *result)
 	return result && result->size < sizeof(*result);
 }
 
-static ssize_t transfer(const struct dmabuf_rw_binding *binding,
-			const struct dmabuf_rw_transfer *t,
+static ssize_t transfer(const struct dmabuf_rw_binding *binding, struct dmabuf_rw_transfer *t,
 			struct dmabuf_rw_result *result)
 {
 	struct dmabuf_rw_progress p = { 0 };
 	DMABUF_RW_NO_CANCEL;
-	int err = dmabuf_rw_run(binding, t, &p);
+	int err;
 
+	t->whole = t->flags & DMABUF_RW_IO_WHOLE;
+	t->flags &= ~(uint64_t)DMABUF_RW_IO_WHOLE;
+	err = dmabuf_rw_run(binding, t, &p);
 	dmabuf_rw_count(binding, &p);
-	return finish(&p, err, result);
+	return finish(t, &p, err, result);
 }
 
 static ssize_t transfer_range(const struct dmabuf_rw_binding *binding, uint32_t op,
@@ -45,7 +49,7 @@ static ssize_t transfer_range(const struct dmabuf_rw_binding *binding, uint32_t 
 			      uint64_t flags, struct dmabuf_rw_result *result)
 {
 	const struct dmabuf_rw_piece piece = { buf_off, len };
-	const struct dmabuf_rw_transfer t = {
+	struct dmabuf_rw_transfer t = {
 		.op = op,
 		.plain = true,
 		.nr = 1,
@@ -64,7 +68,7 @@ static ssize_t transfer_pieces(const struct dmabuf_rw_binding *binding, uint32_t
 			       struct dmabuf_rw_result *result)
 {
 	const struct dmabuf_rw_progress none = { 0 };
-	const struct dmabuf_rw_transfer t = {
+	struct dmabuf_rw_transfer t = {
 		.op = op,
 		.nr = nr,
 		.file_off = file_off,
@@ -76,9 +80,9 @@ static ssize_t transfer_pieces(const struct dmabuf_rw_binding *binding, uint32_t
 	if (too_short(result))
 		return -EINVAL;
 	if (nr > DMABUF_RW_MAX_PIECES)
-		return finish(&none, EMSGSIZE, result);
+		return finish(&t, &none, EMSGSIZE, result);
 	if (nr && !pieces)
-		return finish(&none, EFAULT, result);
+		return finish(&t, &none, EFAULT, result);
 	/* Without pieces, the kernel's plain form with a length of zero says the same. */
 	if (!nr)
 		return transfer_range(binding, op, file_off, 0, 0, flags, result);
@@ -120,4 +124,38 @@ DMABUF_RW_API ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding,
 {
 	return transfer_pieces(binding, DMABUF_RW_OP_WRITE, file_off, pieces, nr,
 			       flags, result);
+}
+
+static ssize_t transfer_many(const struct dmabuf_rw_binding *binding, uint32_t op,
+			     struct dmabuf_rw_range *ranges, unsigned int nr, uint64_t flags,
+			     struct dmabuf_rw_result *result)
+{
+	const struct dmabuf_rw_progress none = { 0 };
+	struct dmabuf_rw_transfer t = {
+		.op = op,
+		.nr = nr,
+		.len = dmabuf_rw_sum_ranges(ranges, ranges ? nr : 0),
+		.flags = flags & ~(uint64_t)DMABUF_RW_IO_RESULTS,
+		.ranges = ranges,
+	};
+
+	if (too_short(result))
+		return -EINVAL;
+	if (nr && !ranges)
+		return finish(&t, &none, EFAULT, result);
+	return nr ? transfer(binding, &t, result) : finish(&t, &none, 0, result);
+}
+
+DMABUF_RW_API ssize_t dmabuf_rw_read_many(const struct dmabuf_rw_binding *binding,
+					  struct dmabuf_rw_range *ranges, unsigned int nr,
+					  uint64_t flags, struct dmabuf_rw_result *result)
+{
+	return transfer_many(binding, DMABUF_RW_OP_READ, ranges, nr, flags, result);
+}
+
+DMABUF_RW_API ssize_t dmabuf_rw_write_many(const struct dmabuf_rw_binding *binding,
+					   struct dmabuf_rw_range *ranges, unsigned int nr,
+					   uint64_t flags, struct dmabuf_rw_result *result)
+{
+	return transfer_many(binding, DMABUF_RW_OP_WRITE, ranges, nr, flags, result);
 }

@@ -479,6 +479,24 @@ ssize_t dmabuf_rw_writev(const struct dmabuf_rw_binding *binding, uint64_t file_
 			 const struct dmabuf_rw_piece *pieces, unsigned int nr,
 			 uint64_t flags, struct dmabuf_rw_result *result);
 
+/*
+ * A batch: @nr transfers of one direction, each with a place in the file and in the buffer of its
+ * own, for a fraction of what they cost one by one. Any number; DMABUF_RW_MAX_BATCH of them go
+ * to the kernel at a time. They run side by side, in any order, and each succeeds or fails by
+ * itself: its @result is the bytes that were moved, without a gap, or -errno where none was. What
+ * the module cannot do bounces, where that is allowed.
+ *
+ * Returns the bytes that all have moved, or -errno of the first that failed where none was.
+ * @result->error: errno of the first that met one. @flags are added to those of each range;
+ * with DMABUF_RW_IO_WHOLE in @flags an error of any of them is returned.
+ */
+ssize_t dmabuf_rw_read_many(const struct dmabuf_rw_binding *binding,
+			    struct dmabuf_rw_range *ranges, unsigned int nr, uint64_t flags,
+			    struct dmabuf_rw_result *result);
+ssize_t dmabuf_rw_write_many(const struct dmabuf_rw_binding *binding,
+			     struct dmabuf_rw_range *ranges, unsigned int nr, uint64_t flags,
+			     struct dmabuf_rw_result *result);
+
 /* ---- Queue --------------------------------------------------------------------- */
 
 /*
@@ -587,6 +605,21 @@ int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 			   const struct dmabuf_rw_binding *binding,
 			   uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 			   unsigned int nr, uint64_t flags, uint64_t user_data);
+
+/*
+ * Queue a batch, as dmabuf_rw_read_many(): it takes one place in the queue, and has one
+ * completion, whose @bytes and @error are those of all. Each range has its result by then.
+ * @ranges must stay until the completion is reaped. -EINVAL: no range; -EMSGSIZE: more than
+ * DMABUF_RW_MAX_BATCH; -EOVERFLOW: more than DMABUF_RW_MAX_BYTES.
+ */
+int dmabuf_rw_queue_read_many(struct dmabuf_rw_queue *queue,
+			      const struct dmabuf_rw_binding *binding,
+			      struct dmabuf_rw_range *ranges, unsigned int nr,
+			      uint64_t flags, uint64_t user_data);
+int dmabuf_rw_queue_write_many(struct dmabuf_rw_queue *queue,
+			       const struct dmabuf_rw_binding *binding,
+			       struct dmabuf_rw_range *ranges, unsigned int nr,
+			       uint64_t flags, uint64_t user_data);
 
 /* Hands all that was queued to the kernel. 0, or -errno: some may not have been. */
 int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue);

@@ -34,6 +34,17 @@ unsigned int dmabuf_rw_trim_pieces(struct dmabuf_rw_piece *dst,
 	return dmabuf_rw_cut_pieces(dst, pieces, nr, done, UINT64_MAX);
 }
 
+uint64_t dmabuf_rw_sum_ranges(const struct dmabuf_rw_range *ranges, unsigned int nr)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	/* Of 32 bits each, and not as many as that. */
+	for (i = 0; i < nr; i++)
+		sum += ranges[i].len;
+	return sum;
+}
+
 uint64_t dmabuf_rw_sum_pieces(const struct dmabuf_rw_piece *pieces, unsigned int nr)
 {
 	uint64_t sum = 0;

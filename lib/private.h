@@ -11,6 +11,7 @@
  *   queue.c, io.c	transfers as callers see them
  *   binding.c		what a binding is; which refusals may be bounced
  *   transfer.c		one transfer, direct where possible and bounced elsewhere
+ *   many.c		many at once: what the module leaves of them goes to transfer.c
  *   bounce.c		the pipeline through memory
  *   scratch.c		LBAs that a write changes in part
  *   pool.c		the memory of all pipelines of the process
@@ -24,6 +25,7 @@
 #ifndef DMABUF_RW_PRIVATE_H
 #define DMABUF_RW_PRIVATE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -185,6 +187,8 @@ unsigned int dmabuf_rw_cut_pieces(struct dmabuf_rw_piece *dst,
 /* Sum of the lengths, saturating. */
 uint64_t dmabuf_rw_sum_pieces(const struct dmabuf_rw_piece *pieces, unsigned int nr);
 
+uint64_t dmabuf_rw_sum_ranges(const struct dmabuf_rw_range *ranges, unsigned int nr);
+
 /* ---- one transfer: transfer.c -------------------------------------------------------- */
 
 /*
@@ -194,11 +198,15 @@ uint64_t dmabuf_rw_sum_pieces(const struct dmabuf_rw_piece *pieces, unsigned int
 struct dmabuf_rw_transfer {
 	uint32_t op;		/* enum dmabuf_rw_op */
 	bool plain;
+	bool whole;		/* to be short is an error; in place of DMABUF_RW_IO_WHOLE */
+	bool asked;		/* of a batch: the module has answered */
+	bool through;		/* of a batch: no signal ends it */
 	unsigned int nr;
 	uint64_t file_off;
 	uint64_t len;		/* sum of the pieces, saturating */
 	uint64_t flags;
 	const struct dmabuf_rw_piece *pieces;
+	struct dmabuf_rw_range *ranges;	/* not null: a batch (many.c), of @nr; no pieces */
 	const _Atomic bool *cancelled;	/* null: it cannot be cancelled */
 };
 
@@ -212,6 +220,7 @@ struct dmabuf_rw_progress {
 	uint64_t done;
 	uint64_t direct;
 	uint64_t bounced;
+	uint32_t by_path[4];	/* of a batch: transfers, by enum dmabuf_rw_path */
 };
 
 /* enum dmabuf_rw_path of what was moved. */
@@ -219,6 +228,18 @@ static inline uint32_t dmabuf_rw_path_of(const struct dmabuf_rw_progress *p)
 {
 	return (p->direct ? DMABUF_RW_PATH_MODULE : 0) |
 	       (p->bounced ? DMABUF_RW_PATH_BOUNCED : 0);
+}
+
+/*
+ * What a transfer of @len bytes that has ended with *@err came to: bytes or -errno. Where it
+ * must be @whole, *@err is set if it is not.
+ */
+static inline int64_t dmabuf_rw_outcome(const struct dmabuf_rw_progress *p, uint64_t len,
+					bool whole, int *err)
+{
+	if (whole && p->done < len && !*err)
+		*err = ESPIPE;
+	return p->done && !(whole && *err) ? (int64_t)p->done : -*err;
 }
 
 /*
@@ -233,6 +254,23 @@ int dmabuf_rw_run(const struct dmabuf_rw_binding *binding,
  * which interrupt system calls of threads that have all signals blocked, too.
  */
 int dmabuf_rw_run_through(const struct dmabuf_rw_binding *binding,
+			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
+
+/* ---- batches: many.c; called by those above, and by queue_reap.c ------------------------- */
+
+/* The whole of a batch, as dmabuf_rw_run(). */
+int dmabuf_rw_run_many(const struct dmabuf_rw_binding *binding,
+		       const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
+/* Before the module is asked. */
+void dmabuf_rw_many_reset(const struct dmabuf_rw_transfer *t);
+/*
+ * It has answered, with @err (positive) where it refused the batch as a whole. Adds results that
+ * are final to @p, and returns how many are not.
+ */
+int dmabuf_rw_many_take(const struct dmabuf_rw_binding *binding,
+			const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p, int err);
+/* Does the others. Returns the errno (positive) of the first range that has one. */
+int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *binding,
 			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
 /* True if @err from the module may be made good by bouncing. */

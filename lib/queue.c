@@ -195,7 +195,10 @@ int dmabuf_rw_queue_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 
 	if (!sqe)
 		return -EAGAIN;
-	if (slot->pieces)
+	if (t->ranges)
+		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, 0, (uintptr_t)t->ranges, t->nr,
+				   t->flags | DMABUF_RW_IO_RESULTS);
+	else if (slot->pieces)
 		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, t->file_off + done,
 				   (uintptr_t)slot->pieces, slot->nr_pieces, t->flags);
 	else
@@ -326,6 +329,8 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 		.fd = index >= 0 ? index : binding->fd,
 	};
 	slot->job.transfer.cancelled = &slot->job.cancelled;
+	slot->job.transfer.whole = t->flags & DMABUF_RW_IO_WHOLE;
+	slot->job.transfer.flags &= ~(uint64_t)DMABUF_RW_IO_WHOLE;
 	if (t->plain) {
 		slot->range = t->pieces[0];
 		slot->job.transfer.pieces = &slot->range;
@@ -435,6 +440,49 @@ DMABUF_RW_API int dmabuf_rw_queue_writev(struct dmabuf_rw_queue *queue,
 {
 	return queue_pieces(queue, binding, DMABUF_RW_URING_WRITEV, file_off, pieces,
 			    nr, flags, user_data);
+}
+
+static int queue_many(struct dmabuf_rw_queue *q, const struct dmabuf_rw_binding *binding,
+		      uint32_t uring_op, struct dmabuf_rw_range *ranges, unsigned int nr,
+		      uint64_t flags, uint64_t user_data)
+{
+	struct dmabuf_rw_transfer t = {
+		.op = uring_op == DMABUF_RW_URING_WRITE_MANY ? DMABUF_RW_OP_WRITE :
+							       DMABUF_RW_OP_READ,
+		.nr = nr,
+		.flags = flags & ~(uint64_t)DMABUF_RW_IO_RESULTS,
+		.ranges = ranges,
+	};
+
+	if (nr > DMABUF_RW_MAX_BATCH)
+		return -EMSGSIZE;
+	if (!nr)
+		return -EINVAL;
+	if (!ranges)
+		return -EFAULT;
+	t.len = dmabuf_rw_sum_ranges(ranges, nr);
+	if (t.len > DMABUF_RW_MAX_BYTES)
+		return -EOVERFLOW;
+	dmabuf_rw_many_reset(&t);
+	return queue_transfer(q, binding, &t, uring_op, user_data);
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_read_many(struct dmabuf_rw_queue *queue,
+					    const struct dmabuf_rw_binding *binding,
+					    struct dmabuf_rw_range *ranges, unsigned int nr,
+					    uint64_t flags, uint64_t user_data)
+{
+	return queue_many(queue, binding, DMABUF_RW_URING_READ_MANY, ranges, nr, flags,
+			  user_data);
+}
+
+DMABUF_RW_API int dmabuf_rw_queue_write_many(struct dmabuf_rw_queue *queue,
+					     const struct dmabuf_rw_binding *binding,
+					     struct dmabuf_rw_range *ranges, unsigned int nr,
+					     uint64_t flags, uint64_t user_data)
+{
+	return queue_many(queue, binding, DMABUF_RW_URING_WRITE_MANY, ranges, nr, flags,
+			  user_data);
 }
 
 int dmabuf_rw_queue_submit_ring(struct dmabuf_rw_queue *q)
@@ -642,7 +690,11 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, 
 	struct dmabuf_rw_job *job = &slot->job;
 	bool rest;
 
-	if (res > 0) {
+	if (job->transfer.ranges) {
+		job->transfer.asked = true;
+		rest = dmabuf_rw_many_take(job->binding, &job->transfer, &job->progress,
+					   res < 0 ? -res : EPROTO);
+	} else if (res > 0) {
 		rest = (uint32_t)res < slot->left;
 		job->progress.done += MIN((uint32_t)res, slot->left);
 		job->progress.direct += MIN((uint32_t)res, slot->left);

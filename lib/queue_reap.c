@@ -36,6 +36,20 @@ static int queue_rest(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, ui
 	return dmabuf_rw_queue_slot(q, slot);
 }
 
+/* slot_result() of a batch. What is left of it is the workers', whether it is cancelled or not. */
+static int batch_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int refused,
+			int *err)
+{
+	struct dmabuf_rw_job *job = &slot->job;
+
+	job->transfer.asked = true;
+	if (dmabuf_rw_many_take(job->binding, &job->transfer, &job->progress, refused) &&
+	    !dmabuf_rw_queue_give(q, slot))
+		return 0;
+	*err = dmabuf_rw_many_finish(job->binding, &job->transfer, &job->progress);
+	return 1;
+}
+
 /*
  * Takes an entry's result into its slot. Returns 0 if the rest was queued again or given
  * to the workers, else 1 with the errno that ended the transfer in @err.
@@ -47,6 +61,8 @@ static int slot_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, i
 	int ret;
 
 	*err = slot->taken_back ? ECANCELED : 0;
+	if (slot->job.transfer.ranges)
+		return batch_result(q, slot, *err ? *err : res < 0 ? -res : EPROTO, err);
 	if (*err)
 		return 1;
 	if (res <= 0) {
@@ -80,11 +96,19 @@ static void complete(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int
 		     struct array *array)
 {
 	char *to = (char *)array->first + array->nr++ * array->size;
-	const struct dmabuf_rw_progress *p = &slot->job.progress;
+	const struct dmabuf_rw_transfer *t = &slot->job.transfer;
+	struct dmabuf_rw_progress *p = &slot->job.progress;
+	int64_t bytes;
+
+	/* It has never come to the module. */
+	if (t->ranges && err == ECANCELED && !t->asked)
+		dmabuf_rw_many_take(slot->job.binding, t, p, err);
+	bytes = dmabuf_rw_outcome(p, t->len, t->whole, &err);
+
 	const struct dmabuf_rw_completion completion = {
 		.size = array->size,
 		.user_data = slot->user_data,
-		.bytes = p->done ? (int64_t)p->done : -err,
+		.bytes = bytes,
 		.error = err,
 		.path = dmabuf_rw_path_of(p),
 		.direct_bytes = p->direct,

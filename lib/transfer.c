@@ -39,8 +39,13 @@ void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
 {
 	/* The one part of a binding that changes. */
 	struct dmabuf_rw_totals *totals = (struct dmabuf_rw_totals *)&binding->totals;
+	unsigned int i;
 
-	add(&totals->transfers[dmabuf_rw_path_of(p)], 1);
+	if (p->by_path[0] | p->by_path[1] | p->by_path[2] | p->by_path[3])
+		for (i = 0; i < ARRAY_SIZE(p->by_path); i++)
+			add(&totals->transfers[i], p->by_path[i]);
+	else
+		add(&totals->transfers[dmabuf_rw_path_of(p)], 1);
 	add(&totals->direct_bytes, p->direct);
 	add(&totals->bounced_bytes, p->bounced);
 }
@@ -133,6 +138,8 @@ int dmabuf_rw_run(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_tran
 	bool split = false;
 	int err;
 
+	if (t->ranges)
+		return t->asked ? dmabuf_rw_many_finish(b, t, p) : dmabuf_rw_run_many(b, t, p);
 	if (b->fd < 0) {
 		err = dmabuf_rw_bounce_check(b->bounce, t);
 		return err ? err : dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
@@ -172,6 +179,12 @@ int dmabuf_rw_run_through(const struct dmabuf_rw_binding *b,
 {
 	int err;
 
+	if (t->ranges) {
+		struct dmabuf_rw_transfer through = *t;
+
+		through.through = true;
+		return dmabuf_rw_run(b, &through, p);
+	}
 	do {
 		err = dmabuf_rw_run(b, t, p);
 	} while (err == EINTR);

@@ -634,6 +634,59 @@ static int do_io(int fd, struct dmabuf_rw_io *io)
 	return 0;
 }
 
+int64_t fake_batch(int binding, bool write, struct dmabuf_rw_range *ranges, unsigned int nr,
+		   uint64_t flags)
+{
+	int64_t done = 0;
+	int first = 0;
+	unsigned int i;
+
+	assert_in_range(nr, 1, DMABUF_RW_MAX_BATCH);
+	assert_true(flags & DMABUF_RW_IO_RESULTS);
+	flags &= ~(uint64_t)DMABUF_RW_IO_RESULTS;
+	fake_lock();
+	fake.batches++;
+	fake_unlock();
+	if (fake.batch_errno)
+		return -fake.batch_errno;
+	if (flags & ~DMABUF_RW_IO_FUA || (flags && !write))
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		struct dmabuf_rw_piece piece = { ranges[i].buf_off, ranges[i].len };
+		bool whole = ranges[i].flags & DMABUF_RW_IO_WHOLE;
+		uint64_t moved;
+		int err;
+
+		moved = fake_move(binding, write, ranges[i].file_off, &piece, 1,
+				  flags | (ranges[i].flags & ~DMABUF_RW_IO_WHOLE), &err);
+		if (whole && moved < ranges[i].len && !err)
+			err = ESPIPE;
+		ranges[i].result = err && (!moved || whole) ? -err : (int64_t)moved;
+		done += moved;
+		if (err && !first)
+			first = err;
+	}
+	return first && !done ? -first : done;
+}
+
+static int do_batch(int fd, struct dmabuf_rw_batch *batch)
+{
+	int64_t ret;
+
+	assert_int_equal(batch->size, sizeof(*batch));
+	assert_int_equal(batch->error, 0);
+	assert_int_equal(batch->done, 0);
+	assert_int_equal(batch->resv[0] | batch->resv[1], 0);
+	ret = fake_batch(fd, batch->op == DMABUF_RW_OP_WRITE, (void *)(uintptr_t)batch->ranges,
+			 batch->nr, batch->flags);
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	batch->done = ret;
+	return 0;
+}
+
 static int do_query(struct dmabuf_rw_query *query)
 {
 	assert_int_equal(query->size, sizeof(*query));
@@ -644,6 +697,7 @@ static int do_query(struct dmabuf_rw_query *query)
 	query->abi_major = fake.abi_major;
 	query->abi_minor = 7;
 	query->max_pieces = DMABUF_RW_MAX_PIECES;
+	query->max_batch = DMABUF_RW_MAX_BATCH;
 	query->max_bytes = DMABUF_RW_MAX_BYTES;
 	return 0;
 }
@@ -754,6 +808,8 @@ static int ioctl_locked(int fd, unsigned long request, void *arg)
 		return do_info(arg);
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_IO)
 		return do_io(fd, arg);
+	if (kind == FD_BINDING && request == DMABUF_RW_IOC_BATCH)
+		return do_batch(fd, arg);
 	return fail_with(kind == FD_FREE ? EBADF : ENOTTY);
 }
 

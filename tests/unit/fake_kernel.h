@@ -47,6 +47,7 @@ struct fake_kernel {
 	uint64_t bad_from, bad_to;	/* range of the file that cannot be moved */
 	int bad_errno;
 	unsigned int interrupts;	/* so many transfers fail with EINTR first */
+	int batch_errno;		/* batches are refused as a whole */
 	bool reads_nothing;		/* as at the end of a file */
 	bool lie;			/* report more bytes than were asked for */
 	uint32_t read_align, write_align;	/* EDOM, also for lengths; 0: 1 */
@@ -112,6 +113,7 @@ struct fake_kernel {
 	int last_rw_flags;
 	unsigned int maps;		/* mappings of the library's */
 	unsigned int transfers;		/* tried */
+	unsigned int batches;		/* asked for */
 	uint64_t moved;
 	uint64_t last_flags;
 	unsigned int ring_flags;
@@ -152,6 +154,9 @@ void fake_unlock(void);
  * One transfer as the module does it. Returns the bytes moved; @err gets the errno that
  * ended it, or 0.
  */
+/* A batch as the module takes it: bytes, or -errno. */
+int64_t fake_batch(int binding, bool write, struct dmabuf_rw_range *ranges, unsigned int nr,
+		   uint64_t flags);
 uint64_t fake_move(int binding, bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
 		   unsigned int nr, uint64_t flags, int *err);
 

@@ -238,6 +238,11 @@ static int command(const struct io_uring_sqe *sqe)
 	assert_true(fake_is_binding(fd));
 	assert_int_equal(sqe->ioprio | sqe->buf_index | sqe->uring_cmd_flags, 0);
 	memcpy(&flags, (const char *)sqe + 56, sizeof(flags));
+	if (sqe->cmd_op >= DMABUF_RW_URING_READ_MANY) {
+		assert_int_equal(sqe->addr, 0);
+		return fake_batch(fd, sqe->cmd_op == DMABUF_RW_URING_WRITE_MANY,
+				  (void *)(uintptr_t)sqe->addr3, sqe->len, flags);
+	}
 	if (sqe->cmd_op >= DMABUF_RW_URING_READV) {
 		pieces = (const void *)(uintptr_t)sqe->addr3;
 		nr = sqe->len;
