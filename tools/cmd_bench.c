@@ -34,6 +34,7 @@ struct options {
 	const char *rw;
 	uint64_t block;
 	uint32_t depth;
+	uint32_t batch;		/* transfers that are asked for at once; divides @depth */
 	uint32_t jobs;
 	uint32_t runtime_s;
 	uint64_t count;		/* transfers of each job at most; 0: by time alone */
@@ -64,6 +65,7 @@ struct job {
 	uint64_t latency_sum_ns;
 	uint64_t latency_max_ns;
 	uint64_t *cells;
+	struct dmabuf_rw_range *ranges;	/* of each slot's batch */
 	struct dmabuf_rw_error error;
 };
 
@@ -110,9 +112,30 @@ static uint64_t pick_block(struct job *job)
 	return block;
 }
 
+static int queue_batch(struct job *job, struct dmabuf_rw_queue *queue, uint32_t slot)
+{
+	const struct options *o = job->o;
+	struct dmabuf_rw_range *ranges = &job->ranges[slot * o->batch];
+	uint32_t i;
+
+	for (i = 0; i < o->batch; i++)
+		ranges[i] = (struct dmabuf_rw_range){
+			.file_off = o->file_off + pick_block(job) * o->block,
+			.buf_off = (job->buf_base + slot * o->batch + i) % job->buf_blocks *
+				   o->block,
+			.len = o->block,
+		};
+	return (o->write ? dmabuf_rw_queue_write_many : dmabuf_rw_queue_read_many)(queue,
+			job->binding, ranges, o->batch, o->io_flags, slot);
+}
+
 static int queue_one(struct job *job, struct dmabuf_rw_queue *queue, uint32_t slot)
 {
 	const struct options *o = job->o;
+
+	if (o->batch > 1)
+		return queue_batch(job, queue, slot);
+
 	uint64_t file_off = o->file_off + pick_block(job) * o->block;
 	uint64_t buf_off = (job->buf_base + slot) % job->buf_blocks * o->block;
 
@@ -122,21 +145,23 @@ static int queue_one(struct job *job, struct dmabuf_rw_queue *queue, uint32_t sl
 
 static void count(struct job *job, const struct dmabuf_rw_completion *c, uint64_t ns)
 {
-	if (c->bytes < 0 || (uint64_t)c->bytes != job->o->block) {
+	uint32_t batch = job->o->batch;
+
+	if (c->bytes < 0 || (uint64_t)c->bytes != job->o->block * batch) {
 		if (!job->error.err) {
 			job->error.call = DMABUF_RW_CALL_IO;
 			job->error.err = c->error ? c->error : ENOSPC;
 		}
 		return;
 	}
-	job->transfers++;
+	job->transfers += batch;
 	job->bytes += c->bytes;
 	job->direct_bytes += c->direct_bytes;
 	job->path |= c->path;
-	job->latency_sum_ns += ns;
+	job->latency_sum_ns += ns * batch;
 	if (ns > job->latency_max_ns)
 		job->latency_max_ns = ns;
-	job->cells[cell_of(ns)]++;
+	job->cells[cell_of(ns)] += batch;
 }
 
 static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *begun)
@@ -148,12 +173,12 @@ static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *be
 	uint32_t slot;
 	int ret, i;
 
-	for (slot = 0; slot < o->depth && (!o->count || submitted < o->count); slot++) {
+	for (slot = 0; slot < o->depth / o->batch && (!o->count || submitted < o->count); slot++) {
 		begun[slot] = now;
 		ret = queue_one(job, queue, slot);
 		if (ret)
 			return ret;
-		submitted++;
+		submitted += o->batch;
 	}
 	while (dmabuf_rw_queue_pending(queue)) {
 		ret = dmabuf_rw_queue_reap(queue, done, REAP_MAX, 1, NULL);
@@ -171,7 +196,7 @@ static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *be
 			begun[slot] = now;
 			if (queue_one(job, queue, slot))
 				return -EAGAIN;
-			submitted++;
+			submitted += o->batch;
 		}
 	}
 	return 0;
@@ -183,7 +208,7 @@ static void *run_job(void *arg)
 	struct dmabuf_rw_queue_opts opts = {
 		.size = sizeof(opts),
 		.flags = DMABUF_RW_QUEUE_SINGLE_THREAD,
-		.depth = job->o->depth,
+		.depth = job->o->depth / job->o->batch,
 		.error = &job->error,
 	};
 	struct dmabuf_rw_queue *queue;
@@ -191,9 +216,10 @@ static void *run_job(void *arg)
 	int ret;
 
 	begun = calloc(job->o->depth, sizeof(*begun));
-	if (!begun) {
+	job->ranges = calloc(job->o->depth, sizeof(*job->ranges));
+	if (!begun || !job->ranges) {
 		job->error.err = ENOMEM;
-		return NULL;
+		goto out;
 	}
 	if (!dmabuf_rw_queue_create(&opts, &queue)) {
 		/* Without it all works, at a little more cost. */
@@ -205,6 +231,8 @@ static void *run_job(void *arg)
 			job->error.err = -ret;
 		}
 	}
+out:
+	free(job->ranges);
 	free(begun);
 	return NULL;
 }
@@ -232,13 +260,14 @@ static void show_result(struct report *report, const struct options *o,
 	double p50 = percentile_us(sum->cells, sum->transfers, 0.50);
 	double p99 = percentile_us(sum->cells, sum->transfers, 0.99);
 	double max = sum->latency_max_ns / 1000.0;
-	char rate[24], block[24], *text;
+	char rate[24], block[24], batch[40] = "", *text;
 
 	json_put_string(root, "file", o->file);
 	json_put_string(root, "buffer", o->buffer);
 	json_put_string(root, "rw", o->rw);
 	json_put_u64(root, "block_size", o->block);
 	json_put_u64(root, "depth", o->depth);
+	json_put_u64(root, "batch", o->batch);
 	json_put_u64(root, "jobs", o->jobs);
 	json_put_u64(root, "seed", o->seed);
 	json_put_double(root, "seconds", seconds);
@@ -260,8 +289,10 @@ static void show_result(struct report *report, const struct options *o,
 	if (report->json)
 		return;
 
-	say(stdout, "%s, %s blocks, depth %u, %u %s, %.2f s, %s", o->rw,
-	    size_format(o->block, block, sizeof(block)), o->depth, o->jobs,
+	if (o->batch > 1)
+		snprintf(batch, sizeof(batch), " in batches of %u", o->batch);
+	say(stdout, "%s, %s blocks, depth %u%s, %u %s, %.2f s, %s", o->rw,
+	    size_format(o->block, block, sizeof(block)), o->depth, batch, o->jobs,
 	    o->jobs == 1 ? "job" : "jobs", seconds, dmabuf_rw_path_name(sum->path));
 	say(stdout, "  %.0f IOPS, %.1f MB/s (%s/s), %llu transfers", sum->transfers / seconds,
 	    sum->bytes / seconds / 1e6, size_format(sum->bytes / seconds, rate, sizeof(rate)),
@@ -388,7 +419,7 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 
 enum {
 	OPT_RW = 256, OPT_BS, OPT_QD, OPT_RUNTIME, OPT_JOBS, OPT_COUNT, OPT_OFFSET,
-	OPT_LENGTH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY, OPT_TRUST,
+	OPT_LENGTH, OPT_BATCH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY, OPT_TRUST,
 };
 
 static const struct option long_options[] = {
@@ -400,6 +431,7 @@ static const struct option long_options[] = {
 	{ "count", required_argument, NULL, OPT_COUNT },
 	{ "offset", required_argument, NULL, OPT_OFFSET },
 	{ "length", required_argument, NULL, OPT_LENGTH },
+	{ "batch", required_argument, NULL, OPT_BATCH },
 	{ "fua", no_argument, NULL, OPT_FUA },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
@@ -458,6 +490,9 @@ static void set_number(struct options *o, int option, uint64_t value)
 	case OPT_LENGTH:
 		o->file_len = value;
 		break;
+	case OPT_BATCH:
+		o->batch = value;
+		break;
 	default:
 		o->seed = value;
 		break;
@@ -478,6 +513,7 @@ static int parse_number(struct report *report, struct options *o, int option)
 		{ OPT_COUNT, 1, INT64_MAX },
 		{ OPT_OFFSET, 0, INT64_MAX },
 		{ OPT_LENGTH, 1, INT64_MAX },
+		{ OPT_BATCH, 1, DMABUF_RW_MAX_BATCH },
 		{ OPT_SEED, 0, INT64_MAX },
 	};
 	uint64_t value;
@@ -505,7 +541,7 @@ static int parse_option(const struct command *command, struct options *o,
 	if (status >= 0)
 		return status;
 	switch (c) {
-	case OPT_BS ... OPT_LENGTH:
+	case OPT_BS ... OPT_BATCH:
 	case OPT_SEED:
 		break;
 	case 1:
@@ -550,6 +586,7 @@ static int parse_arguments(const struct command *command, struct options *o,
 		.random = true,
 		.block = 4096,
 		.depth = 32,
+		.batch = 1,
 		.jobs = 1,
 		.runtime_s = 5,
 		.seed = 1,
@@ -566,6 +603,12 @@ static int parse_arguments(const struct command *command, struct options *o,
 	}
 	if (!o->buffer)
 		return report_usage(report, "a file and a buffer are needed");
+	if (o->depth % o->batch || o->count % o->batch)
+		return report_usage(report, "--qd and --count must be multiples of --batch %u",
+				    o->batch);
+	if (o->batch * o->block > DMABUF_RW_MAX_BYTES)
+		return report_usage(report, "a batch moves less than 2 GiB: %u times %llu bytes is "
+				    "more", o->batch, (unsigned long long)o->block);
 	if (o->io_flags && !o->write)
 		return report_usage(report, "--fua goes with writes only");
 	if (o->write && !o->overwrite)
@@ -608,6 +651,7 @@ const struct command cmd_bench = {
 		"  --rw KIND                read, write, randread (default) or randwrite\n"
 		"  --bs SIZE                bytes of one transfer (4K)\n"
 		"  --qd N                   transfers in flight per job (32)\n"
+		"  --batch N                ask for so many of them at once (1)\n"
 		"  --jobs N                 threads (1)\n"
 		"  --runtime SECONDS        how long (5)\n"
 		"  --count N                transfers of each job at most\n"

@@ -67,7 +67,11 @@ static char *flag_names(const struct names *names, size_t nr, uint64_t flags)
 
 static int show_module(struct report *report, struct session *s)
 {
-	static const struct names io[] = { { DMABUF_RW_IO_FUA, "fua" } };
+	static const struct names io[] = {
+		{ DMABUF_RW_IO_FUA, "fua" },
+		{ DMABUF_RW_IO_WHOLE, "whole" },
+		{ DMABUF_RW_IO_RESULTS, "results" },
+	};
 	static const struct names bind[] = {
 		{ DMABUF_RW_BIND_DEVICE_MEMORY, "device-memory" },
 		{ DMABUF_RW_BIND_TRUST_ADDRESSES, "trust-addresses" },
@@ -77,6 +81,8 @@ static int show_module(struct report *report, struct session *s)
 		{ 1ULL << DMABUF_RW_URING_WRITE, "write" },
 		{ 1ULL << DMABUF_RW_URING_READV, "readv" },
 		{ 1ULL << DMABUF_RW_URING_WRITEV, "writev" },
+		{ 1ULL << DMABUF_RW_URING_READ_MANY, "read_many" },
+		{ 1ULL << DMABUF_RW_URING_WRITE_MANY, "write_many" },
 	};
 	struct dmabuf_rw_query query = { .size = sizeof(query) };
 	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_QUERY };
