@@ -73,8 +73,8 @@ int dmabuf_rw_many_take(const struct dmabuf_rw_binding *b, const struct dmabuf_r
 	return unfinished;
 }
 
-/* Does what is left of a range, alone. */
-static void finish_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+/* Does what is left of a range, alone. Returns the errno that ended it, also after a part. */
+static int finish_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 			 struct dmabuf_rw_range *r, struct dmabuf_rw_progress *p)
 {
 	const struct dmabuf_rw_piece piece = { r->buf_off, r->len };
@@ -96,23 +96,25 @@ static void finish_range(const struct dmabuf_rw_binding *b, const struct dmabuf_
 	err = t->through ? dmabuf_rw_run_through(b, &one, &done) : dmabuf_rw_run(b, &one, &done);
 	r->result = dmabuf_rw_outcome(&done, r->len, must_be_whole(t, r), &err);
 	count(p, done.direct, done.bounced);
+	return err;
 }
 
 int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 			  struct dmabuf_rw_progress *p)
 {
-	int err = 0;
+	int first = 0, err;
 	unsigned int i;
 
 	for (i = 0; i < t->nr; i++) {
 		struct dmabuf_rw_range *r = &t->ranges[i];
 
 		if (is_unfinished(b, r, t->through))
-			finish_range(b, t, r, p);
-		if (r->result < 0 && !err)
-			err = -r->result;
+			err = finish_range(b, t, r, p);
+		else
+			err = r->result < 0 ? -r->result : 0;
+		first = first ? first : err;
 	}
-	return err;
+	return first;
 }
 
 /* Asks the module for as many ranges as it takes in a call. Returns how many. */

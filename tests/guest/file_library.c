@@ -37,9 +37,12 @@
 #define FALLOC_FL_WRITE_ZEROES	0x80
 #endif
 
-enum how { CALL, VECTOR, QUEUE, QUEUE_VECTOR, NR_HOWS };
+enum how { CALL, VECTOR, QUEUE, QUEUE_VECTOR, BATCH, QUEUE_BATCH, NR_HOWS };
+/* Those that have no gap in what they move. */
+#define NR_GAPLESS BATCH
 
-static const char *const how_names[] = { "call", "vector", "queue", "queued vector" };
+static const char *const how_names[] = { "call", "vector", "queue", "queued vector", "batch",
+					 "queued batch" };
 
 static struct fs fs;
 static struct buf buf;
@@ -182,9 +185,34 @@ static void copy(const struct transfer *t, u8 *buffer, u8 *file, u64 len)
 	}
 }
 
+/* The pieces as transfers of their own. */
+static void make_batch(const struct transfer *t, struct dmabuf_rw_range *ranges)
+{
+	u64 pos = t->pos;
+
+	for (u32 i = 0; i < t->nr; i++) {
+		ranges[i] = (struct dmabuf_rw_range){ .file_off = pos,
+						      .buf_off = t->pieces[i].buf_off,
+						      .len = t->pieces[i].len };
+		pos += ranges[i].len;
+	}
+}
+
+static void check_batch(const struct dmabuf_rw_range *ranges, u32 nr, s64 got)
+{
+	s64 sum = 0;
+
+	for (u32 i = 0; i < nr; i++)
+		sum += MAX(ranges[i].result, (s64)0);
+	CHECK(got < 0 ? !sum : sum == got, "%lld, and the results give %lld", (long long)got,
+	      (long long)sum);
+}
+
 static s64 ask(const struct transfer *t, struct dmabuf_rw_result *result)
 {
 	struct dmabuf_rw_completion done = { .size = sizeof(done) };
+	struct dmabuf_rw_range ranges[3];
+	s64 got;
 
 	*result = (struct dmabuf_rw_result){ .size = sizeof(*result) };
 	switch (t->how) {
@@ -194,6 +222,17 @@ static s64 ask(const struct transfer *t, struct dmabuf_rw_result *result)
 	case VECTOR:
 		return (t->write ? dmabuf_rw_writev : dmabuf_rw_readv)
 			(binding, t->pos, t->pieces, t->nr, 0, result);
+	case BATCH:
+		make_batch(t, ranges);
+		got = (t->write ? dmabuf_rw_write_many : dmabuf_rw_read_many)
+			(binding, ranges, t->nr, 0, result);
+		check_batch(ranges, t->nr, got);
+		return got;
+	case QUEUE_BATCH:
+		make_batch(t, ranges);
+		OK((t->write ? dmabuf_rw_queue_write_many : dmabuf_rw_queue_read_many)
+			(queue, binding, ranges, t->nr, 0, 7));
+		break;
 	case QUEUE:
 		OK((t->write ? dmabuf_rw_queue_write : dmabuf_rw_queue_read)
 			(queue, binding, t->pos, t->off, t->len, 0, 7));
@@ -209,6 +248,8 @@ static s64 ask(const struct transfer *t, struct dmabuf_rw_result *result)
 	result->direct_bytes = done.direct_bytes;
 	result->bounced_bytes = done.bounced_bytes;
 	result->kernel_bytes = done.kernel_bytes;
+	if (t->how == QUEUE_BATCH)
+		check_batch(ranges, t->nr, done.bytes);
 	return done.bytes;
 }
 
@@ -416,7 +457,8 @@ static void write_and_check(enum how how, u64 pos, u64 off, u64 len, u64 tag, s6
 static void write_by_layout(enum how how, u64 pos, u64 off, u64 len, u64 tag)
 {
 	struct transfer t = { .how = how, .write = true, .pos = pos, .off = off, .len = len };
-	bool simple = how == CALL || how == QUEUE || info.flags & DMABUF_RW_INFO_SGL;
+	bool simple = how == CALL || how == QUEUE ||
+		      (how < NR_GAPLESS && info.flags & DMABUF_RW_INFO_SGL);
 
 	write_and_check(how, pos, off, len, tag, simple ? (s64)direct_bytes(&t) : -1);
 }
@@ -613,7 +655,7 @@ static void without_permission_nothing_bounces(const void *arg)
 
 	open_all(arg, "");
 	for (int i = 0; i < 2 * ROUNDS; i++) {
-		struct transfer t = { .how = i % NR_HOWS, .pos = rng_below(&rng, BYTES),
+		struct transfer t = { .how = i % NR_GAPLESS, .pos = rng_below(&rng, BYTES),
 				      .off = i, .len = 1 + rng_below(&rng, 500000) };
 		u64 all = MIN(t.len, BYTES - t.pos), there;
 		struct dmabuf_rw_result r;

@@ -147,6 +147,27 @@ static void a_range_that_fails_leaves_the_others_alone(void **state)
 	}
 }
 
+static void an_error_after_a_part_is_told(void **state)
+{
+	int by;
+
+	(void)state;
+	for (by = 0; by < NR_BY; by++) {
+		mixed_binding(16 * BLOCK, 16 * BLOCK, 512, 1);
+		make_ranges(16);
+		fake.bad_from = 4 * BLOCK + 1024;
+		fake.bad_to = fake.bad_from + 512;
+		fake.bad_errno = ENODATA;
+		assert_int_equal(ask(by, false, 16, 0), 15 * BLOCK + 1024);
+		assert_int_equal(ranges[4].result, 1024);
+		assert_int_equal(result.error, ENODATA);
+		assert_int_equal(result.direct_bytes, 15 * BLOCK + 1024);
+		assert_int_equal(ask(by, false, 16, DMABUF_RW_IO_WHOLE), -ENODATA);
+		assert_int_equal(ranges[4].result, -ENODATA);
+		fake.bad_errno = 0;
+	}
+}
+
 static void ranges_bounce_where_they_must_and_may(void **state)
 {
 	struct dmabuf_rw_stats stats = { .size = sizeof(stats) };
@@ -302,6 +323,7 @@ int main(void)
 		BOUNCE_TEST(more_than_a_batch_is_several),
 		BOUNCE_TEST(ranges_of_two_gib_and_more_are_moved),
 		BOUNCE_TEST(a_range_that_fails_leaves_the_others_alone),
+		BOUNCE_TEST(an_error_after_a_part_is_told),
 		BOUNCE_TEST(ranges_bounce_where_they_must_and_may),
 		BOUNCE_TEST(a_bounce_only_binding_bounces_all),
 		BOUNCE_TEST(a_batch_that_is_refused_gives_that_result_to_all),
