@@ -131,6 +131,28 @@ static inline bool drw_map_try_acquire(struct drw_map *map)
 	return true;
 }
 
+/* The mapping is acquired, and a drain of it must be able to poll for @p from now on. */
+static inline void drw_map_add_polled(struct drw_map *map, struct drw_polled *p,
+				      const struct drw_polled_ops *ops)
+{
+	unsigned long flags;
+
+	p->ops = ops;
+	spin_lock_irqsave(&map->polled_lock, flags);
+	list_add_tail(&p->node, &map->polled);
+	spin_unlock_irqrestore(&map->polled_lock, flags);
+}
+
+/* Before it is released. Any context. */
+static inline void drw_map_remove_polled(struct drw_map *map, struct drw_polled *p)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&map->polled_lock, flags);
+	list_del(&p->node);
+	spin_unlock_irqrestore(&map->polled_lock, flags);
+}
+
 /* End the use of the extents; callable in any context. */
 static inline void drw_map_release(struct drw_map *map)
 {

@@ -78,14 +78,8 @@ static void attempt_put(struct drw_attempt *a)
 
 	if (!atomic_dec_and_test(&a->pending))
 		return;
-	if (a->mode == DRW_POLLED) {
-		struct drw_map *map = a->path->map;
-		unsigned long flags;
-
-		spin_lock_irqsave(&map->polled_lock, flags);
-		list_del(&a->on_map.node);
-		spin_unlock_irqrestore(&map->polled_lock, flags);
-	}
+	if (a->mode == DRW_POLLED)
+		drw_map_remove_polled(a->path->map, &a->on_map);
 	end = min(a->issued, a->fail_off);
 	a->moved = end > a->head ? min(end - a->head, a->span.len) : 0;
 	attempt_drop_grip(a);
@@ -109,18 +103,6 @@ static const struct drw_polled_ops attempt_polled_ops = {
 	.get = attempt_polled_get,
 	.poll_put = attempt_polled_poll_put,
 };
-
-/* A drain of the mapping must be able to poll for this attempt. */
-static void attempt_make_polled(struct drw_attempt *a)
-{
-	struct drw_map *map = a->path->map;
-	unsigned long flags;
-
-	a->on_map.ops = &attempt_polled_ops;
-	spin_lock_irqsave(&map->polled_lock, flags);
-	list_add_tail(&a->on_map.node, &map->polled);
-	spin_unlock_irqrestore(&map->polled_lock, flags);
-}
 
 static DRW_END_IO(attempt_end_io, rq, status)
 {
@@ -262,7 +244,7 @@ static int attempt_issue_all(struct drw_attempt *a, struct drw_iter *it)
 		attempt_execute(a, cmds[i]);
 	blk_finish_plug(&plug);
 	if (a->mode == DRW_POLLED)
-		attempt_make_polled(a);
+		drw_map_add_polled(a->path->map, &a->on_map, &attempt_polled_ops);
 	return 0;
 }
 

@@ -159,16 +159,13 @@ void drw_batch_free(struct drw_batch *batch)
 static void batch_put(struct drw_batch *batch, u32 nr)
 {
 	struct drw_path *path = batch->path;
-	unsigned long flags;
 
 	if (!atomic_sub_and_test(nr, &batch->pending))
 		return;
 	if (!batch->polled) {
 		drw_grip_drop(batch->b, batch->write, path);
 	} else {
-		spin_lock_irqsave(&path->map->polled_lock, flags);
-		list_del(&batch->on_map.node);
-		spin_unlock_irqrestore(&path->map->polled_lock, flags);
+		drw_map_remove_polled(path->map, &batch->on_map);
 		/* A poller may look at the queues until the batch is freed. */
 		drw_map_release(path->map);
 		drw_storage_leave(&batch->b->storage, batch->write);
@@ -282,16 +279,19 @@ static u32 batch_start_items(struct drw_batch *batch)
 {
 	u64 size = drw_storage_bytes(&batch->b->storage);
 	struct blk_plug own, *plug;
+	unsigned short others;
 	u32 i, nr = 0;
 
 	/* io_uring has a plug of its own for several entries. */
 	blk_start_plug(&own);
 	plug = current->plug;
 	/* Requests are allocated together. */
-	plug->nr_ios = max_t(u32, plug->nr_ios, batch->nr);
+	others = plug->nr_ios;
+	plug->nr_ios = max_t(u32, others, batch->nr);
 	for (i = 0; i < batch->nr; i++)
 		if (batch_item_waits(&batch->items[i]))
 			nr += batch_start_item(&batch->items[i], batch, size);
+	plug->nr_ios = min(plug->nr_ios, others);
 	blk_finish_plug(&own);
 	return nr;
 }
@@ -313,18 +313,6 @@ static const struct drw_polled_ops batch_polled_ops = {
 	.get = batch_polled_get,
 	.poll_put = batch_polled_poll_put,
 };
-
-/* A drain of the mapping must be able to poll for its commands. */
-static void batch_make_polled(struct drw_batch *batch)
-{
-	struct drw_map *map = batch->path->map;
-	unsigned long flags;
-
-	batch->on_map.ops = &batch_polled_ops;
-	spin_lock_irqsave(&map->polled_lock, flags);
-	list_add_tail(&batch->on_map.node, &map->polled);
-	spin_unlock_irqrestore(&map->polled_lock, flags);
-}
 
 /**
  * drw_batch_start() - begin what waits and can begin without sleeping
@@ -357,7 +345,7 @@ bool drw_batch_start(struct drw_batch *batch)
 		return false;
 	}
 	if (batch->polled)
-		batch_make_polled(batch);
+		drw_map_add_polled(batch->path->map, &batch->on_map, &batch_polled_ops);
 	batch_put(batch, batch->nr + 1 - nr);
 	return true;
 }
@@ -392,7 +380,8 @@ int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
 /* Is there anything left to do for who may sleep? */
 bool drw_batch_is_unfinished(const struct drw_batch *batch)
 {
-	return READ_ONCE(batch->failed) || drw_storage_must_finish(&batch->b->storage, batch->write);
+	return READ_ONCE(batch->failed) ||
+	       drw_storage_must_finish(&batch->b->storage, batch->write);
 }
 
 static void batch_wake(struct drw_batch *batch)
@@ -415,8 +404,8 @@ static bool batch_is_given_up(const struct drw_batch *batch)
 	return fatal_signal_pending(current) || READ_ONCE(batch->cancelled);
 }
 
-/* Wait for what is in the way of an item, and look up its blocks. */
-static void batch_prepare_item(struct drw_batch_item *item)
+/* Wait for what is in the way of an item, and look up its blocks. @fua: and make them durable. */
+static void batch_prepare_item(struct drw_batch_item *item, bool fua)
 {
 	struct drw_storage *s = &item->batch->b->storage;
 	struct drw_request rq;
@@ -427,6 +416,7 @@ static void batch_prepare_item(struct drw_batch_item *item)
 	ret = drw_request_check(&rq);
 	if (!ret) {
 		span = drw_request_span(&rq, 0);
+		span.fua = fua;
 		ret = drw_storage_check(s, &span);
 	}
 	if (!ret && span.len)
@@ -440,15 +430,23 @@ static bool batch_round(struct drw_batch *batch)
 {
 	DECLARE_COMPLETION_ONSTACK(wait);
 	u32 i, waiting = batch_count_waiting(batch);
+	struct drw_batch_item *last = NULL;
 	const struct drw_path *unused;
 
 	if (waiting < 2)
 		return false;
 	/* What is wrong with the buffer comes out with the first item that is alone. */
 	drw_transfer_prepare_map(batch->b, &unused);
-	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++)
-		if (batch_item_waits(&batch->items[i]))
-			batch_prepare_item(&batch->items[i]);
+	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++) {
+		if (!batch_item_waits(&batch->items[i]))
+			continue;
+		last = &batch->items[i];
+		batch_prepare_item(last, false);
+	}
+	/* Once for what all of them have looked up. */
+	if (batch->write && last && batch_item_waits(last) &&
+	    (batch->any_flags & DMABUF_RW_IO_FUA))
+		batch_prepare_item(last, true);
 	batch->ended = batch_wake;
 	batch->wait = &wait;
 	if (drw_batch_start(batch))

@@ -460,26 +460,13 @@ static void more_than_tags_all_arrive(const void *arg)
 	CHECK_EQ(info.errors, 0);
 }
 
-static void wait_clean(void)
-{
-	struct mock_query q;
-
-	for (int i = 0; i < 500; i++) {
-		mock_query(&buf, &q);
-		if (!q.attached)
-			break;
-		usleep(20000);
-	}
-	mock_check_clean(&buf);
-}
-
 static void ring_may_end_before_its_batches(const void *arg)
 {
 	open_all("priv512", arg);
 	prep_reads(8, 128, 4096, RESULTS);
 	io_uring_queue_exit(&ring);
 	close(binding);
-	wait_clean();
+	mock_wait_clean(&buf);
 }
 
 static void process_may_end_before_its_batches(const void *arg)
@@ -508,7 +495,7 @@ static void process_may_end_before_its_batches(const void *arg)
 		}
 		SYS(waitpid(pid, &status, 0));
 		CHECK(i & 2 ? status == 0 : WIFSIGNALED(status), "status %#x", status);
-		wait_clean();
+		mock_wait_clean(&buf);
 	}
 }
 

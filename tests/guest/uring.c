@@ -348,19 +348,6 @@ static void many_in_flight_all_arrive(const void *arg)
 	CHECK_EQ(info.reads, nr);
 }
 
-static void wait_clean(void)
-{
-	struct mock_query q;
-
-	for (int i = 0; i < 500; i++) {
-		mock_query(&buf, &q);
-		if (!q.attached)
-			break;
-		usleep(20000);
-	}
-	mock_check_clean(&buf);
-}
-
 static void fill_ring(unsigned int sqe_flags)
 {
 	for (int i = 0; i < 64; i++) {
@@ -383,7 +370,7 @@ static void ring_may_end_before_its_transfers(const void *arg)
 	fill_ring(k->sqe_flags);
 	io_uring_queue_exit(&ring);
 	close(binding);
-	wait_clean();
+	mock_wait_clean(&buf);
 }
 
 static void process_may_end_before_its_transfers(const void *arg)
@@ -407,7 +394,7 @@ static void process_may_end_before_its_transfers(const void *arg)
 		SYS(waitpid(pid, &status, 0));
 		CHECK(i ? status == 0 : WIFSIGNALED(status), "status %#x", status);
 	}
-	wait_clean();
+	mock_wait_clean(&buf);
 }
 
 /* A cancelled transfer completes once, as done or as cancelled, and never corrupts. */

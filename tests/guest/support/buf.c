@@ -336,3 +336,16 @@ struct mock_create mock_bar_args(u64 bytes)
 	return (struct mock_create){ .kind = MOCK_BAR, .bytes = bytes, .bar = 2,
 				     .pci = pci_number(pci) };
 }
+
+void mock_wait_clean(const struct buf *buf)
+{
+	struct mock_query q;
+
+	for (int i = 0; i < 500; i++) {
+		mock_query(buf, &q);
+		if (!q.attached)
+			break;
+		usleep(20000);
+	}
+	mock_check_clean(buf);
+}

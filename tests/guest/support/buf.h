@@ -80,6 +80,8 @@ int mock_storm(const struct buf *buf, u32 flags, u32 period_us);
 void mock_query(const struct buf *buf, struct mock_query *query);
 /* All counters must say that nobody holds or has spoilt anything. */
 void mock_check_clean(const struct buf *buf);
+/* The same, after up to ten seconds for what is on its way to an end. */
+void mock_wait_clean(const struct buf *buf);
 /* Arguments for a buffer in the machine's BAR; skips where there is none. */
 struct mock_create mock_bar_args(u64 bytes);
 
