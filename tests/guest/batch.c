@@ -509,7 +509,7 @@ static void buffer_moves_and_batches_go_on(const void *arg)
 	buf_create_mock(&buf, &args);
 	binding = OK(drw_bind(buf.fd, disk.fd));
 	OK(mock_storm(&buf, MOCK_INV_MOVE | MOCK_INV_FORCE, 3000));
-	for (int round = 0; round < 12; round++) {
+	for (int round = 0; round < 6; round++) {
 		u64 sum = draw(100, AT, 512, 40000);
 
 		CHECK_EQ(transfer(DMABUF_RW_OP_READ, 100, RESULTS), sum);
