@@ -7,6 +7,9 @@
 #include "transfer/batch.h"
 #include "transfer/short.h"
 
+/* Requests that are allocated together: BLK_MAX_REQUEST_COUNT of block/blk.h. */
+#define BATCH_ALLOC	32U
+
 /**
  * struct drw_batch_long - an item that takes an attempt
  * @rq: what the attempt is for
@@ -285,12 +288,13 @@ static u32 batch_start_items(struct drw_batch *batch)
 	/* io_uring has a plug of its own for several entries. */
 	blk_start_plug(&own);
 	plug = current->plug;
-	/* Requests are allocated together. */
 	others = plug->nr_ios;
-	plug->nr_ios = max_t(u32, others, batch->nr);
-	for (i = 0; i < batch->nr; i++)
+	for (i = 0; i < batch->nr; i++) {
+		if (!(i % BATCH_ALLOC))
+			plug->nr_ios = min(batch->nr - i, BATCH_ALLOC);
 		if (batch_item_waits(&batch->items[i]))
 			nr += batch_start_item(&batch->items[i], batch, size);
+	}
 	plug->nr_ios = min(plug->nr_ios, others);
 	blk_finish_plug(&own);
 	return nr;
