@@ -180,8 +180,10 @@ struct lane {
 	const char *copy_in_name, *copy_out_name;
 };
 
+/* @flags: of its ring, in addition: IORING_SETUP_IOPOLL */
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
-		      struct dmabuf_rw_device *device, struct target *target);
+		      struct dmabuf_rw_device *device, struct target *target,
+		      unsigned int flags);
 /* Turns it into one of batches. */
 void lane_make_batch(struct lane *lane);
 /* Transfers with each entry. */
@@ -191,7 +193,8 @@ bool lane_is_direct(const struct lane *lane);
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
 		     struct target *target);
 /* @huge: in memory of huge pages; or of single pages, none beside its neighbour. */
-void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge);
+void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge,
+		     unsigned int flags);
 void lane_open_bounce(struct lane *lane, const char *name, const struct area *area,
 		      struct target *target);
 /*

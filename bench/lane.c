@@ -28,10 +28,11 @@ void cell_name(const struct cell *cell, char name[64])
 		 cell->write ? "write" : "read", cell->depth);
 }
 
-static void open_ring(struct lane *lane, int fd)
+/* @flags: of io_uring_setup(2), in addition. */
+static void open_ring(struct lane *lane, int fd, unsigned int flags)
 {
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | flags,
 	};
 	int ret;
 
@@ -80,7 +81,8 @@ static void meet_blocks(const struct lane *lane)
 }
 
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
-		      struct dmabuf_rw_device *device, struct target *target)
+		      struct dmabuf_rw_device *device, struct target *target,
+		      unsigned int flags)
 {
 	struct dmabuf_rw_error error = { 0 };
 	struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .error = &error };
@@ -94,7 +96,7 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 		dmabuf_rw_error_format(&error, why, sizeof(why));
 		die("%s: bind: %s", name, why);
 	}
-	open_ring(lane, dmabuf_rw_binding_fd(lane->binding));
+	open_ring(lane, dmabuf_rw_binding_fd(lane->binding), flags);
 	if (area->file)
 		meet_blocks(lane);
 }
@@ -132,13 +134,14 @@ void lane_open_floor(struct lane *lane, const char *name, const struct area *are
 	join.nsid = nsid;
 	if (ioctl(lane->floor_fd, FLOOR_IOC_JOIN, &join))
 		die("%s: %m", name);
-	open_ring(lane, lane->floor_fd);
+	open_ring(lane, lane->floor_fd, 0);
 }
 
-void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge)
+void lane_open_fixed(struct lane *lane, const char *name, const struct area *area, bool huge,
+		     unsigned int flags)
 {
 	*lane = (struct lane){ .name = name, .kind = LANE_FIXED, .area = area };
-	open_ring(lane, area->fd);
+	open_ring(lane, area->fd, flags);
 	open_stage(lane, huge);
 }
 
@@ -147,7 +150,7 @@ void lane_open_bounce(struct lane *lane, const char *name, const struct area *ar
 {
 	*lane = (struct lane){ .name = name, .kind = LANE_BOUNCE, .area = area,
 			       .target = target };
-	open_ring(lane, area->fd);
+	open_ring(lane, area->fd, 0);
 	open_stage(lane, true);
 	lane->copy_in = copy_choose(target->map, lane->stage, MAX_BLOCK,
 				    &lane->copy_in_name);

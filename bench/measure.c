@@ -193,6 +193,19 @@ static void measure(struct lane *lanes, unsigned int nr)
 			}
 }
 
+static bool has_poll_queue(struct dmabuf_rw_device *device, const struct target *target,
+			   const struct area *area)
+{
+	struct dmabuf_rw_info info = { .size = sizeof(info) };
+	struct dmabuf_rw_binding *binding;
+
+	if (dmabuf_rw_binding_create(device, target->fd, area->fd, NULL, &binding) ||
+	    dmabuf_rw_binding_info(binding, &info))
+		die("the info of a binding cannot be had");
+	dmabuf_rw_binding_destroy(binding);
+	return info.flags & DMABUF_RW_INFO_POLL;
+}
+
 static bool wanted(const char *lane)
 {
 	return !fnmatch(setting("BENCH_LANES", "*"), lane, FNM_EXTMATCH);
@@ -225,6 +238,7 @@ int main(void)
 	struct dmabuf_rw_device *device;
 	unsigned int nr = 0, i;
 	struct area area, file, read_only, unbound;
+	bool poll;
 	int ret;
 
 	take_standard_descriptors();
@@ -249,19 +263,19 @@ int main(void)
 	report_metadata(device, &bar, &area, bar.bytes);
 
 	if (wanted("direct-bar"))
-		lane_open_direct(&lanes[nr++], "direct-bar", &area, device, &bar);
+		lane_open_direct(&lanes[nr++], "direct-bar", &area, device, &bar, 0);
 	if (wanted("direct-udmabuf"))
-		lane_open_direct(&lanes[nr++], "direct-udmabuf", &area, device, &udmabuf);
+		lane_open_direct(&lanes[nr++], "direct-udmabuf", &area, device, &udmabuf, 0);
 	if (wanted("batch-udmabuf")) {
-		lane_open_direct(&lanes[nr], "batch-udmabuf", &area, device, &udmabuf);
+		lane_open_direct(&lanes[nr], "batch-udmabuf", &area, device, &udmabuf, 0);
 		lane_make_batch(&lanes[nr++]);
 	}
 	if (wanted("direct-heap"))
-		lane_open_direct(&lanes[nr++], "direct-heap", &area, device, &heap);
+		lane_open_direct(&lanes[nr++], "direct-heap", &area, device, &heap, 0);
 	if (wanted("fixed"))
-		lane_open_fixed(&lanes[nr++], "fixed", &area, true);
+		lane_open_fixed(&lanes[nr++], "fixed", &area, true, 0);
 	if (wanted("fixed-pages"))
-		lane_open_fixed(&lanes[nr++], "fixed-pages", &area, false);
+		lane_open_fixed(&lanes[nr++], "fixed-pages", &area, false, 0);
 	if (wanted("bounce-bar"))
 		lane_open_bounce(&lanes[nr++], "bounce-bar", &area, &bar);
 	if (wanted("bounce-udmabuf"))
@@ -269,20 +283,31 @@ int main(void)
 	if (wanted("floor-udmabuf"))
 		lane_open_floor(&lanes[nr++], "floor-udmabuf", &area, &udmabuf);
 	if (wanted("file-udmabuf"))
-		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf);
+		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf, 0);
 	if (wanted("file-batch-udmabuf")) {
-		lane_open_direct(&lanes[nr], "file-batch-udmabuf", &file, device, &udmabuf);
+		lane_open_direct(&lanes[nr], "file-batch-udmabuf", &file, device, &udmabuf, 0);
 		lane_make_batch(&lanes[nr++]);
 	}
 	if (wanted("file-ro-udmabuf"))
 		lane_open_direct(&lanes[nr++], "file-ro-udmabuf", &read_only, device,
-				 &udmabuf);
+				 &udmabuf, 0);
 	if (wanted("file-fixed"))
-		lane_open_fixed(&lanes[nr++], "file-fixed", &unbound, true);
+		lane_open_fixed(&lanes[nr++], "file-fixed", &unbound, true, 0);
 	if (wanted("odd-udmabuf")) {
-		lane_open_direct(&lanes[nr], "odd-udmabuf", &area, device, &udmabuf);
+		lane_open_direct(&lanes[nr], "odd-udmabuf", &area, device, &udmabuf, 0);
 		lanes[nr++].skew = SKEW;
 	}
+	poll = has_poll_queue(device, &udmabuf, &area);
+	if (poll && wanted("poll-udmabuf"))
+		lane_open_direct(&lanes[nr++], "poll-udmabuf", &area, device, &udmabuf,
+				 IORING_SETUP_IOPOLL);
+	if (poll && wanted("poll-batch-udmabuf")) {
+		lane_open_direct(&lanes[nr], "poll-batch-udmabuf", &area, device, &udmabuf,
+				 IORING_SETUP_IOPOLL);
+		lane_make_batch(&lanes[nr++]);
+	}
+	if (poll && wanted("poll-fixed"))
+		lane_open_fixed(&lanes[nr++], "poll-fixed", &area, true, IORING_SETUP_IOPOLL);
 	if (wanted("library-udmabuf"))
 		lane_open_library(&lanes[nr++], "library-udmabuf", &area, &udmabuf, 0, 0);
 	nr += open_bounces(lanes + nr, MAX_LANES - 1 - nr, &area, &udmabuf);

@@ -35,6 +35,8 @@ REFERENCES = {
     "floor-udmabuf": ("fixed",),
     "bounce-bar": ("fixed",),
     "bounce-udmabuf": ("fixed",),
+    "poll-udmabuf": ("poll-fixed",),
+    "poll-batch-udmabuf": ("poll-fixed",),
     "file-udmabuf": ("file-fixed",),
     "file-batch-udmabuf": ("file-fixed",),
     "file-ro-udmabuf": ("file-fixed",),
