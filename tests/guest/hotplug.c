@@ -19,7 +19,7 @@
 
 #define BUF_BYTES	(1 * MiB)
 #define AT		(8 * MiB)
-#define LOADERS		3
+#define LOADERS		4
 
 static struct disk disk;
 static struct buf buf;
@@ -63,9 +63,8 @@ static void *load(void *arg)
 	if (use_ring)
 		drw_ring(&ring, 4, 0);
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		s64 n = use_ring ? drw_ring_io(&ring, binding, DMABUF_RW_OP_WRITE,
-					       AT + off, off, 256 * KiB, 0)
-				 : drw_write(binding, AT + off, off, 256 * KiB);
+		s64 n = drw_slice(use_ring ? &ring : NULL, index & 2, binding, DMABUF_RW_OP_WRITE,
+				  AT + off, off, 256 * KiB);
 
 		if (n > 0) {
 			__atomic_add_fetch(&good, 1, __ATOMIC_RELAXED);

@@ -122,32 +122,6 @@ static void check_works(u64 tag)
 	disk_check(&disk, AT + 64 * MiB, SLICE, tag, 0);
 }
 
-/* A slice as a batch, of what takes a command and what takes a list of them. */
-static s64 transfer_batch(struct io_uring *ring, enum dmabuf_rw_op op, u64 at, u64 off)
-{
-	const u32 sizes[] = { 4096, 4096, 56 * KiB, 64 * KiB, 128 * KiB };
-	struct dmabuf_rw_range ranges[ARRAY_SIZE(sizes)];
-	u64 done = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		ranges[i] = (struct dmabuf_rw_range){ .file_off = at + done,
-						      .buf_off = off + done, .len = sizes[i] };
-		done += sizes[i];
-	}
-	if (!ring)
-		return drw_many(binding, op, ranges, ARRAY_SIZE(ranges), DMABUF_RW_IO_WHOLE);
-	drw_prep_many(io_uring_get_sqe(ring), binding, op, ranges, ARRAY_SIZE(ranges), 0);
-	return drw_ring_one(ring);
-}
-
-static s64 transfer_slice(struct io_uring *ring, bool batch, enum dmabuf_rw_op op, u64 at, u64 off)
-{
-	if (batch)
-		return transfer_batch(ring, op, at, off);
-	return ring ? drw_ring_io(ring, binding, op, at, off, SLICE, 0)
-		    : drw_io(binding, op, at, off, SLICE, 0);
-}
-
 /*
  * Write, scrub the buffer, read back, compare; each loader in its own slices, and in a way of its
  * own.
@@ -166,7 +140,8 @@ static void *load(void *arg)
 		data_fill(want, SLICE, tag++, 0);
 		buf_put(&buf, off, want, SLICE);
 		for (int op = DMABUF_RW_OP_WRITE; op >= DMABUF_RW_OP_READ; op--) {
-			s64 n = transfer_slice(use_ring ? &ring : NULL, index & 2, op, at, off);
+			s64 n = drw_slice(use_ring ? &ring : NULL, index & 2, binding, op, at, off,
+					  SLICE);
 
 			CHECK_EQ(n, SLICE, "%s", op ? "write" : "read");
 			if (op == DMABUF_RW_OP_WRITE) {

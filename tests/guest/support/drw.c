@@ -190,6 +190,28 @@ s64 drw_ring_io(struct io_uring *ring, int binding, enum dmabuf_rw_op op, u64 fi
 	return drw_ring_one(ring);
 }
 
+s64 drw_slice(struct io_uring *ring, bool batch, int binding, enum dmabuf_rw_op op, u64 at,
+	      u64 off, u64 len)
+{
+	const u64 sizes[] = { 4096, 4096, len / 4 - 8192, len / 4, len - len / 2 };
+	struct dmabuf_rw_range ranges[ARRAY_SIZE(sizes)];
+	u64 done = 0;
+
+	if (!batch)
+		return ring ? drw_ring_io(ring, binding, op, at, off, len, DMABUF_RW_IO_WHOLE)
+			    : drw_io(binding, op, at, off, len, DMABUF_RW_IO_WHOLE);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		ranges[i] = (struct dmabuf_rw_range){ .file_off = at + done,
+						      .buf_off = off + done, .len = sizes[i] };
+		done += sizes[i];
+	}
+	if (!ring)
+		return drw_many(binding, op, ranges, ARRAY_SIZE(ranges), DMABUF_RW_IO_WHOLE);
+	drw_prep_many(io_uring_get_sqe(ring), binding, op, ranges, ARRAY_SIZE(ranges),
+		      DMABUF_RW_IO_WHOLE);
+	return drw_ring_one(ring);
+}
+
 bool drw_fdinfo(int binding, const char *name, char *value, size_t size)
 {
 	char path[64], line[512];

@@ -57,6 +57,13 @@ s64 drw_ring_io(struct io_uring *ring, int binding, enum dmabuf_rw_op op, u64 fi
 		u64 buf_off, u64 len, u64 flags);
 
 /*
+ * All of @len bytes, by the ring or, if that is NULL, by ioctl: as one transfer, or as a batch of
+ * what takes a command and what takes a list.
+ */
+s64 drw_slice(struct io_uring *ring, bool batch, int binding, enum dmabuf_rw_op op, u64 at,
+	      u64 off, u64 len);
+
+/*
  * Run @fn(@arg) in a process of its own, with the module loaded anew with @parameters, and
  * load it again without them whatever becomes of it. The caller must not hold the device,
  * so this comes before everything else.
