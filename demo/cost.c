@@ -63,7 +63,7 @@ void show_cost(void)
 		die("the module: %s", strerror(-ret));
 	area_open(&area, "plug512", 0, AREA_HALF);
 	target_open_bar(&bar);
-	lane_open_direct(&direct, "direct", &area, device, &bar);
+	lane_open_direct(&direct, "direct", &area, device, &bar, 0);
 	lane_info(&direct, &info);
 	pages = info.buf_bytes / 4096 * STRUCT_PAGE;
 	if (!info.metadata_bytes || info.metadata_bytes >= pages)
