@@ -32,6 +32,8 @@ struct drw_stats {
  * @paths: between them
  * @stats: counters of each CPU
  * @failovers: transfers that moved to another path
+ * @totals: its drive's; constant while @totals_node is in a list
+ * @totals_node: in drw_totals.bindings; see totals.c
  */
 struct drw_binding {
 	struct drw_storage storage;
@@ -42,9 +44,18 @@ struct drw_binding {
 	struct drw_paths paths;
 	struct drw_stats __percpu *stats;
 	atomic64_t failovers;
+	struct drw_totals *totals;
+	struct list_head totals_node;
 };
 
+/* totals.c */
+extern const struct attribute_group *drw_totals_groups[];
+int drw_totals_add(struct drw_binding *b);
+void drw_totals_remove(struct drw_binding *b);
+void drw_totals_exit(void);
+
 /* info.c */
+void drw_binding_sum(const struct drw_binding *b, struct drw_stats *sum);
 long drw_info(struct drw_binding *b, void __user *uarg);
 void drw_info_show(struct seq_file *m, struct file *file);
 

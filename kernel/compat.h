@@ -26,6 +26,11 @@
 #error "dmabuf_rw needs a 64-bit kernel"
 #endif
 
+/* Ranges in xarrays: huge pages of any kind select it. */
+#ifndef CONFIG_XARRAY_MULTI
+#error "dmabuf_rw needs a kernel with huge pages (CONFIG_XARRAY_MULTI)"
+#endif
+
 /*
  * Exported by nvme-core (EXPORT_SYMBOL_GPL), declared only in drivers/nvme/host/nvme.h:
  * copies @cmd into the request's private area and sets REQ_FAILFAST_DRIVER. The same
@@ -79,6 +84,14 @@ struct drw_fileattr {
 	struct fileattr attr;
 #endif
 };
+
+/* Not in the first releases of 6.12: 6.12.95 lacks it, 6.12.117 has it. */
+#ifndef DRW_HAVE_INODE_LOCK_KILLABLE
+static inline int inode_lock_killable(struct inode *inode)
+{
+	return down_write_killable(&inode->i_rwsem);
+}
+#endif
 
 /* Files that a daemon fills when they are read (fanotify's pre-content events) came in 6.14. */
 static inline bool drw_file_on_demand(const struct file *file)

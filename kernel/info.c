@@ -6,19 +6,32 @@
 #include "binding.h"
 #include "uaccess.h"
 
-static void info_stats(struct drw_binding *b, struct dmabuf_rw_info *info)
+/* Add a binding's counters to @sum. */
+void drw_binding_sum(const struct drw_binding *b, struct drw_stats *sum)
 {
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		const struct drw_stats *s = per_cpu_ptr(b->stats, cpu);
 
-		info->reads += READ_ONCE(s->reads);
-		info->writes += READ_ONCE(s->writes);
-		info->read_bytes += READ_ONCE(s->read_bytes);
-		info->write_bytes += READ_ONCE(s->write_bytes);
-		info->errors += READ_ONCE(s->errors);
+		sum->reads += READ_ONCE(s->reads);
+		sum->writes += READ_ONCE(s->writes);
+		sum->read_bytes += READ_ONCE(s->read_bytes);
+		sum->write_bytes += READ_ONCE(s->write_bytes);
+		sum->errors += READ_ONCE(s->errors);
 	}
+}
+
+static void info_stats(struct drw_binding *b, struct dmabuf_rw_info *info)
+{
+	struct drw_stats sum = { };
+
+	drw_binding_sum(b, &sum);
+	info->reads = sum.reads;
+	info->writes = sum.writes;
+	info->read_bytes = sum.read_bytes;
+	info->write_bytes = sum.write_bytes;
+	info->errors = sum.errors;
 	info->failovers = atomic64_read(&b->failovers);
 }
 

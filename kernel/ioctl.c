@@ -13,6 +13,7 @@
 #include "binding.h"
 #include "compat.h"
 #include "ioctl.h"
+#include "trace.h"
 #include "transfer/batch.h"
 #include "uaccess.h"
 
@@ -46,6 +47,7 @@ static long ioctl_query(void __user *uarg)
 
 static void binding_free(struct drw_binding *b)
 {
+	drw_totals_remove(b);
 	drw_paths_exit(b);
 	free_percpu(b->stats);
 	if (b->dmabuf)
@@ -56,11 +58,12 @@ static void binding_free(struct drw_binding *b)
 
 static int binding_release(struct inode *inode, struct file *file)
 {
+	trace_drw_unbind(file);
 	binding_free(file->private_data);
 	return 0;
 }
 
-static long binding_io(struct drw_binding *b, void __user *uarg)
+static long binding_io(struct file *file, void __user *uarg)
 {
 	struct dmabuf_rw_io arg;
 	u32 usize;
@@ -69,15 +72,17 @@ static long binding_io(struct drw_binding *b, void __user *uarg)
 	ret = drw_get_struct(&arg, uarg, &usize);
 	if (ret)
 		return ret;
-	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done ||
-	    memchr_inv(arg.resv, 0, sizeof(arg.resv)) ||
+	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done || arg.resv[0] || arg.resv[1] ||
 	    (arg.nr_pieces ? arg.buf_off || arg.len : arg.pieces))
 		return -EINVAL;
-	ret = drw_transfer_sync(b, &arg);
+	trace_drw_submit(file, &arg, arg.op, false, arg.flags, arg.nr_pieces ?: 1, arg.file_off,
+			 arg.buf_off, arg.len);
+	ret = drw_transfer_sync(file->private_data, &arg);
+	trace_drw_complete(file, &arg, arg.op, ret ?: (s64)arg.done);
 	return ret ?: drw_put_struct(uarg, &arg, usize);
 }
 
-static long binding_batch(struct drw_binding *b, void __user *uarg)
+static long binding_batch(struct file *file, void __user *uarg)
 {
 	struct dmabuf_rw_batch arg;
 	u32 usize;
@@ -86,25 +91,25 @@ static long binding_batch(struct drw_binding *b, void __user *uarg)
 	ret = drw_get_struct(&arg, uarg, &usize);
 	if (ret)
 		return ret;
-	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done ||
-	    memchr_inv(arg.resv, 0, sizeof(arg.resv)))
+	if (arg.op > DMABUF_RW_OP_WRITE || arg.error || arg.done || arg.resv[0] || arg.resv[1])
 		return -EINVAL;
-	ret = drw_batch_sync(b, &arg);
+	trace_drw_submit(file, &arg, arg.op, false, arg.flags, arg.nr, 0, 0, 0);
+	ret = drw_batch_sync(file->private_data, &arg);
+	trace_drw_complete(file, &arg, arg.op, ret ?: (s64)arg.done);
 	return ret ?: drw_put_struct(uarg, &arg, usize);
 }
 
 static long binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct drw_binding *b = file->private_data;
 	void __user *uarg = (void __user *)arg;
 
 	switch (cmd) {
 	case DMABUF_RW_IOC_IO:
-		return drw_restart(binding_io(b, uarg));
+		return drw_restart(binding_io(file, uarg));
 	case DMABUF_RW_IOC_BATCH:
-		return drw_restart(binding_batch(b, uarg));
+		return drw_restart(binding_batch(file, uarg));
 	case DMABUF_RW_IOC_INFO:
-		return drw_restart(drw_info(b, uarg));
+		return drw_restart(drw_info(file->private_data, uarg));
 	default:
 		return -ENOTTY;
 	}
@@ -184,6 +189,7 @@ static int bind_publish(struct drw_binding *b)
 		put_unused_fd(fd);
 		return PTR_ERR(file);
 	}
+	trace_drw_bind(file);
 	fd_install(fd, file);
 	return fd;
 }
@@ -198,6 +204,7 @@ static int bind(const struct dmabuf_rw_bind *arg, struct drw_refusal *refusal)
 	if (!b)
 		return -ENOMEM;
 	drw_paths_init(b);
+	INIT_LIST_HEAD(&b->totals_node);
 	b->flags = arg->flags;
 	b->minds = drw_memclass_minds(arg->flags);
 	ret = bind_buffer(b, arg->dmabuf_fd, refusal);
@@ -210,7 +217,7 @@ static int bind(const struct dmabuf_rw_bind *arg, struct drw_refusal *refusal)
 	b->stats = alloc_percpu_gfp(struct drw_stats, GFP_KERNEL_ACCOUNT);
 	if (!b->stats)
 		goto err_free;
-	ret = drw_paths_open(b, refusal);
+	ret = drw_paths_open(b, refusal) ?: drw_totals_add(b);
 	if (ret)
 		goto err_free;
 	ret = bind_publish(b);

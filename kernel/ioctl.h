@@ -5,6 +5,8 @@
 
 #include <linux/fs.h>
 
+extern struct miscdevice drw_misc;
+
 long drw_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 #endif /* _DRW_IOCTL_H */

@@ -4,8 +4,10 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "binding.h"
 #include "ioctl.h"
 #include "storage/storage.h"
+#include "trace.h"
 #include "transfer/transfer.h"
 #include "unplug.h"
 
@@ -18,17 +20,19 @@ static const struct file_operations drw_fops = {
 	.llseek = noop_llseek,
 };
 
-static struct miscdevice drw_misc = {
+struct miscdevice drw_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "dmabuf_rw",
 	.fops = &drw_fops,
 	.mode = 0660,
+	.groups = drw_totals_groups,
 };
 
 static int __init drw_init(void)
 {
 	int ret = -ENOMEM;
 
+	drw_trace_init();
 	drw_wq = alloc_workqueue("dmabuf_rw", WQ_UNBOUND, 0);
 	if (!drw_wq)
 		return ret;
@@ -60,6 +64,7 @@ err_wq:
 static void __exit drw_exit(void)
 {
 	misc_deregister(&drw_misc);
+	drw_totals_exit();
 	drw_unplug_exit();
 	drw_transfer_exit();
 	destroy_workqueue(drw_wait_wq);

@@ -37,7 +37,8 @@ static inline int __drw_put_struct(void __user *uarg, const void *src, size_t ks
 
 /*
  * An ioctl that was interrupted before it did anything is begun again unless a signal
- * handler says otherwise: what interrupts may be no signal at all but the completions of
+ * handler says otherwise, and so is one that must be whole (DMABUF_RW_IO_WHOLE), which moves again
+ * what it had moved: what interrupts may be no signal at all but the completions of
  * the caller's own io_uring (TIF_NOTIFY_SIGNAL).
  */
 static inline long drw_restart(long ret)

@@ -339,13 +339,16 @@ enum dmabuf_rw_iommu {
  * @paths:	out: paths to the namespace that are bound, 1 without multipath
  * @resv1:	out: zero
  * @extents:	out: merged DMA extents of the buffer, over all paths
- * @metadata_bytes: out: kernel memory held for this binding and its mappings
+ * @metadata_bytes: out: kernel memory held for this binding and its mappings. All bindings of a
+ *		buffer to files of one drive share a mapping, and each tells all of it
  * @reads:	out: transfers from file to buffer that moved data
  * @writes:	out: transfers from buffer to file that moved data
  * @read_bytes:	out: bytes moved from file to buffer
  * @write_bytes: out: bytes moved from buffer to file
- * @errors:	out: transfers that met an error
- * @remaps:	out: times the buffer was mapped again after an invalidation
+ * @errors:	out: transfers, each of a batch being one, that met an error other than EINTR and
+ *		ENXIO. To be short at the file's end is none, unless DMABUF_RW_IO_WHOLE is set
+ * @remaps:	out: times the buffer was mapped again after an invalidation, since the first of
+ *		the bindings that share the mapping
  * @failovers:	out: times a transfer moved to another path
  * @file_extents: out: extents of a regular file that have been looked up so far, else 0
  * @resv:	must be zero
@@ -394,7 +397,10 @@ struct dmabuf_rw_info {
  * before. So what is linked behind it (IOSQE_IO_LINK) does not begin.
  */
 #define DMABUF_RW_IO_WHOLE		(1ULL << 1)
-/* Only of a batch as a whole: store the result of each of its transfers. */
+/*
+ * Only of a batch as a whole, not in the flags of a range: store the result of each of its
+ * transfers. Libdmabuf_rw's calls and queues set it themselves; dmabuf_rw_prep_*_many() do not.
+ */
 #define DMABUF_RW_IO_RESULTS		(1ULL << 2)
 #define DMABUF_RW_IO_FLAGS		(DMABUF_RW_IO_FUA | DMABUF_RW_IO_WHOLE | \
 					 DMABUF_RW_IO_RESULTS)
@@ -473,15 +479,17 @@ struct dmabuf_rw_io {
  * @op:		in: enum dmabuf_rw_op, of all of them
  * @flags:	in: DMABUF_RW_IO_*, of all of them
  * @ranges:	in: user address of @nr struct dmabuf_rw_range
- * @nr:		in: number of transfers
- * @error:	in: zero; out: errno, positive, of the first of them that met one
+ * @nr:		in: number of transfers, up to DMABUF_RW_MAX_BATCH
+ * @error:	in: zero; out: errno, positive, of the first transfer, in the order of the
+ *		array, that failed; else zero
  * @done:	in: zero; out: bytes that all of them have moved
  * @resv:	must be zero
  *
  * Each transfer succeeds or fails by itself, in any order. Without DMABUF_RW_IO_RESULTS only the
  * sum is told. The ioctl returns 0 if something was moved or nothing failed, else -1 with the
- * errno of the first transfer, in the order of the array, that failed. With
- * DMABUF_RW_IO_WHOLE in @flags it returns that errno also if something was moved.
+ * errno that @error would have. With DMABUF_RW_IO_WHOLE in @flags it returns that errno whenever a
+ * transfer failed. A signal that does not end the process cuts no batch short, but a transfer that
+ * has to wait until the buffer is mapped again may give EINTR.
  */
 struct dmabuf_rw_batch {
 	__u32 size;

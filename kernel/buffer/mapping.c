@@ -9,6 +9,7 @@
 
 #include "buffer/mapping.h"
 #include "compat.h"
+#include "trace.h"
 
 DRW_IMPORT_NS_DMA_BUF;
 
@@ -64,7 +65,11 @@ static void map_close_locked(struct drw_map *map)
 /* The exporter moves or revokes the buffer; it holds the reservation lock. */
 static void map_invalidate_locked(struct dma_buf_attachment *attach)
 {
-	map_close_locked(attach->importer_priv);
+	struct drw_map *map = attach->importer_priv;
+
+	trace_drw_invalidate(map);
+	map_close_locked(map);
+	trace_drw_invalidated(map);
 }
 
 static const struct dma_buf_attach_ops map_attach_ops = {
@@ -184,12 +189,14 @@ int drw_map_prepare(struct drw_map *map, struct drw_refusal *refusal)
 	*refusal = (struct drw_refusal) { };
 	if (dma_resv_lock_interruptible(resv, NULL))
 		return -EINTR;
-	if (map->severed)
+	if (map->severed) {
 		ret = drw_refuse(refusal, DMABUF_RW_REASON_GONE, -ENODEV);
-	else if (map->revoked)
+	} else if (map->revoked) {
 		ret = -ESTALE;
-	else if (!map->sgt)
+	} else if (!map->sgt) {
 		ret = map_open_locked(map, refusal);
+		trace_drw_map(map, ret);
+	}
 	dma_resv_unlock(resv);
 	return ret;
 }

@@ -76,13 +76,14 @@ struct drw_polled {
  * @revoked: see above; written under the reservation lock, read anywhere
  * @severed: likewise
  * @remaps: mappings made after the first; likewise
- * @io_ref: transfers that use the extents
+ * @io_ref: transfers that use the extents. It begins what each transfer reads, which fits in a
+ *	cache line of 64 bytes: nobody who binds, or polls, takes that from other CPUs
+ * @x: extents; stable while @io_ref is held
+ * @mc: what memory it is, or was when it was mapped last; stable while @io_ref is held
  * @drained: completed when @io_ref has dropped to zero
  * @polled_lock: protects @polled; taken in any context
  * @polled: struct drw_polled.node
- * @x: extents; stable while @io_ref is held
- * @ext_bytes: memory that they take
- * @mc: what memory it is, or was when it was mapped last; stable while @io_ref is held
+ * @ext_bytes: memory that the extents take; reservation lock
  */
 struct drw_map {
 	struct list_head node;
@@ -99,14 +100,16 @@ struct drw_map {
 	bool severed;
 	u64 remaps;
 
-	struct percpu_ref io_ref;
+	struct percpu_ref io_ref ____cacheline_aligned;
+	struct drw_extents x;
+	struct drw_memclass mc;
 	struct completion drained;
 	spinlock_t polled_lock;
 	struct list_head polled;
-	struct drw_extents x;
 	size_t ext_bytes;
-	struct drw_memclass mc;
 };
+
+static_assert(offsetof(struct drw_map, drained) - offsetof(struct drw_map, io_ref) <= 64);
 
 struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 			    struct drw_refusal *refusal);

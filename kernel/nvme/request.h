@@ -26,6 +26,8 @@
 
 /* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
 #define DRW_ETRANSIENT	EALREADY
+/* And there was no tag, or the queue is frozen. */
+#define DRW_ENOTAG	ENOBUFS
 
 /**
  * struct drw_rw - what a command shall do
@@ -59,14 +61,14 @@ static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
  * @s: the namespace
  * @disk: the path
  * @op: enum dmabuf_rw_op
- * @nowait: fail with -EAGAIN rather than wait for a tag, or while the queue is frozen
+ * @nowait: fail with -DRW_ENOTAG rather than wait for a tag, or while the queue is frozen
  * @polled: on a poll queue, or not at all
  *
  * The namespace's format is looked at here, because the request keeps the queue from being
  * frozen, and so the format from changing; whatever was checked before a wait is stale.
  *
- * Return: the request, or an ERR_PTR: -EAGAIN, -ENODEV if the disk has gone, -EMEDIUMTYPE if
- * its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
+ * Return: the request, or an ERR_PTR: -DRW_ENOTAG, -ENODEV if the disk has gone, -EMEDIUMTYPE
+ * if its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
  */
 static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk *disk,
 					   u32 op, bool nowait, bool polled)
@@ -78,9 +80,11 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 	if (polled)
 		opf |= REQ_POLLED;
 	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
-	if (IS_ERR(rq))
+	if (rq == ERR_PTR(-EAGAIN))
 		/* On a disk that dies a queue may stay frozen; blk_queue_enter() does not tell. */
-		return rq == ERR_PTR(-EAGAIN) && !drw_disk_alive(disk) ? ERR_PTR(-ENODEV) : rq;
+		return ERR_PTR(drw_disk_alive(disk) ? -DRW_ENOTAG : -ENODEV);
+	if (IS_ERR(rq))
+		return rq;
 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;
@@ -92,6 +96,22 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 		return rq;
 	blk_mq_free_request(rq);
 	return ERR_PTR(ret);
+}
+
+/*
+ * Poll the queue that a request went to. Not through the request: another poller may reap it and
+ * free it at any time. The caller keeps the memory of both. Returns how many have ended.
+ */
+static inline int drw_rq_poll(struct request_queue *q, struct blk_mq_hw_ctx *hctx,
+			      struct io_comp_batch *iob)
+{
+	int ret;
+
+	if (!percpu_ref_tryget(&q->q_usage_counter))
+		return 0;
+	ret = q->mq_ops->poll(hctx, iob);
+	percpu_ref_put(&q->q_usage_counter);
+	return ret;
 }
 
 /**

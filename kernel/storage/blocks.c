@@ -62,6 +62,27 @@ bool drw_blocks_true(const struct drw_file *f)
 	       f->inode->i_mapping->a_ops == f->a_ops;
 }
 
+/* Empty the map, without readers or with lookup_lock. May sleep. */
+void drw_blocks_free(struct drw_file *f)
+{
+	struct drw_run *run, *before = NULL;
+	unsigned long block;
+
+	RCU_INIT_POINTER(f->largest, NULL);
+	xa_for_each(&f->blocks, block, run) {
+		xa_erase(&f->blocks, block);
+		if (before && before != run)
+			kfree_rcu(before, rcu);
+		before = run;
+		cond_resched();
+	}
+	if (before)
+		kfree_rcu(before, rcu);
+	/* Nodes without entries, which a store that failed has left. */
+	xa_destroy(&f->blocks);
+	WRITE_ONCE(f->extents, 0);
+}
+
 /*
  * The caller has the inode lock, shared. A reader under a hold sees no entry, or one that was
  * found after this.
@@ -70,99 +91,113 @@ static void blocks_forget(struct drw_file *f)
 {
 	lockdep_assert_held(&f->lookup_lock);
 	WRITE_ONCE(f->version, DRW_NO_VERSION);
-	mtree_destroy(&f->blocks);
-	WRITE_ONCE(f->extents, 0);
+	drw_blocks_free(f);
 	if (f->versioned)
 		smp_store_release(&f->version, inode_query_iversion(f->inode));
 }
 
-/*
- * An entry of the map: how far an extent's place on the disk is from its place in the file, modulo
- * 2^63. That is the same for all of its blocks, so the entry stays right while its range grows,
- * which the maple tree does in place, before the eyes of readers.
- */
-static void *blocks_entry(u64 block, u64 at)
-{
-	return xa_mk_value((at - block) & LONG_MAX);
-}
-
-/* What the map has from @first to @last, @block among them: an extent, or NULL for none. */
-static void *blocks_find(struct drw_file *f, u64 block, u64 *first, u64 *last)
-{
-	MA_STATE(mas, &f->blocks, block, block);
-	void *entry;
-
-	rcu_read_lock();
-	entry = mas_walk(&mas);
-	rcu_read_unlock();
-	*first = mas.index;
-	*last = mas.last;
-	return entry;
-}
-
 /**
- * drw_blocks_locate() - where a byte of a file is
- * @f: file; the caller has a hold
- * @pos: its offset
- * @at: set to its offset in the file system's block device
- * @bytes: set to how many bytes from there on are consecutive
+ * drw_blocks_find() - the run that a block is in
+ * @f: file; the caller is under RCU
+ * @block: of the file
  *
- * Does not sleep.
- *
- * Return: false if it must be looked up.
+ * Return: NULL if it is not known.
  */
-bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
+const struct drw_run *drw_blocks_find(struct drw_file *f, u64 block)
 {
-	u8 shift = f->inode->i_blkbits;
-	u64 block = pos >> shift, off = pos - (block << shift), first, last;
-	void *entry;
+	XA_STATE(xas, &f->blocks, block);
+	const struct drw_run *run;
 
-	/* Pairs with the release in blocks_forget(): the map is at least as new. */
-	if (f->versioned && !inode_eq_iversion(f->inode, smp_load_acquire(&f->version)))
-		return false;
-	entry = blocks_find(f, block, &first, &last);
-	if (!entry)
-		return false;
-	*at = (((block + xa_to_value(entry)) & LONG_MAX) << shift) + off;
-	*bytes = ((last - block + 1) << shift) - off;
-	return true;
+	do {
+		run = xas_load(&xas);
+	} while (xas_retry(&xas, run));
+	return run;
 }
 
-/* The first block from @block on that is not in the map, and with @known the first that is. */
-static u64 blocks_next(struct drw_file *f, u64 block, u64 last, bool known)
+/* The first block from @block to @last that is not in the map, or the one behind. */
+static u64 blocks_unknown(struct drw_file *f, u64 block, u64 last)
 {
-	u64 first, end;
-
-	for (; block <= last; block = end + 1) {
-		if (!blocks_find(f, block, &first, &end) == !known)
-			return block;
-		if (end >= last)
-			break;
-	}
-	return last + 1;
-}
-
-/* Merged with its neighbours where they are consecutive. 0 or -ENOMEM. */
-static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
-{
-	u64 first = ext->block, last = ext->block + ext->nr - 1, begin, end;
-	void *entry = blocks_entry(first, ext->at);
-	u64 extents = f->extents + 1;
-	int ret;
+	const struct drw_run *run;
 
 	lockdep_assert_held(&f->lookup_lock);
-	if (blocks_find(f, last + 1, &begin, &end) == entry) {
-		last = end;
-		extents--;
+	while (block <= last && (run = xa_load(&f->blocks, block)))
+		block = run->last + 1;
+	return min(block, last + 1);
+}
+
+/* The first that is. */
+static u64 blocks_known(struct drw_file *f, u64 block, u64 last)
+{
+	unsigned long at = block;
+
+	return xa_find(&f->blocks, &at, last, XA_PRESENT) ? at : last + 1;
+}
+
+/* The run at @block, if blocks that are @ahead belong to it. */
+static struct drw_run *blocks_neighbour(struct drw_file *f, u64 block, u64 ahead)
+{
+	struct drw_run *run = xa_load(&f->blocks, block);
+
+	return run && run->ahead == ahead ? run : NULL;
+}
+
+static const struct drw_run *blocks_largest(struct drw_file *f)
+{
+	return rcu_dereference_protected(f->largest, lockdep_is_held(&f->lookup_lock));
+}
+
+/*
+ * A run could not be stored from @first to @last: take all of that out, since a part of it would
+ * not be seen as such. @other: a run that was to become one with it, or NULL. Needs no memory.
+ */
+static void blocks_drop(struct drw_file *f, u64 first, u64 last, struct drw_run *run,
+			struct drw_run *other)
+{
+	const struct drw_run *largest = blocks_largest(f);
+
+	if (largest == run || largest == other)
+		RCU_INIT_POINTER(f->largest, NULL);
+	xa_store_range(&f->blocks, first, last, NULL, 0);
+	kfree_rcu(run, rcu);
+	if (other)
+		kfree_rcu(other, rcu);
+}
+
+/*
+ * Into the map, as one with its neighbours where they are consecutive: a range that is stored as a
+ * whole takes few nodes. 0; -ENOMEM, and then the neighbours may be unknown again.
+ */
+static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
+{
+	u64 first = ext->block, last = first + ext->nr - 1, ahead = ext->at - first;
+	struct drw_run *left, *right, *run;
+	const struct drw_run *largest;
+
+	lockdep_assert_held(&f->lookup_lock);
+	left = first ? blocks_neighbour(f, first - 1, ahead) : NULL;
+	right = blocks_neighbour(f, last + 1, ahead);
+	run = left ?: right ?: kmalloc(sizeof(*run), GFP_KERNEL_ACCOUNT);
+	if (!run)
+		return -ENOMEM;
+	if (!left && !right)
+		*run = (struct drw_run) { .first = first, .last = last, .ahead = ahead };
+	first = min(first, run->first);
+	last = right ? right->last : last;
+	if (xa_store_range(&f->blocks, first, last, run, GFP_KERNEL)) {
+		blocks_drop(f, first, last, run, left ? right : NULL);
+		WRITE_ONCE(f->extents, f->extents - !!left - !!right);
+		return -ENOMEM;
 	}
-	if (first && blocks_find(f, first - 1, &begin, &end) == entry) {
-		first = begin;
-		extents--;
-	}
-	ret = mtree_store_range(&f->blocks, first, last, entry, GFP_KERNEL_ACCOUNT);
-	if (!ret)
-		WRITE_ONCE(f->extents, extents);
-	return ret;
+	/* Whoever sees it in the run also sees drw_file.looked_up, as with what is stored. */
+	smp_store_release(&run->first, first);
+	smp_store_release(&run->last, last);
+	largest = blocks_largest(f);
+	if (!largest || largest == right || largest->last - largest->first < last - first)
+		rcu_assign_pointer(f->largest, run);
+	if (left && right)
+		kfree_rcu(right, rcu);
+	WRITE_ONCE(f->extents, f->extents + 1 - !!left - !!right);
+	return 0;
 }
 
 /*
@@ -203,13 +238,14 @@ static int blocks_settle(struct blocks_lookup *l)
 	 */
 	if (!l->locked && atomic_read_acquire(&l->f->ended) != l->ended)
 		return -EAGAIN;
+	/* Before readers find them; storing a range is a release. */
+	WRITE_ONCE(l->f->looked_up, l->f->looked_up + 1);
 	for (i = 0; i < l->nr; i++) {
 		ret = blocks_store(l->f, &l->ext[i]);
 		if (ret)
 			return ret;
 	}
 	l->nr = 0;
-	WRITE_ONCE(l->f->looked_up, l->f->looked_up + 1);
 	return 0;
 }
 
@@ -242,8 +278,8 @@ static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *
 		sector_t at;
 
 		if (block == stop) {
-			block = blocks_next(f, block, last, false);
-			stop = blocks_next(f, block, last, true);
+			block = blocks_unknown(f, block, last);
+			stop = blocks_known(f, block, last);
 		}
 		if (block > last)
 			break;
@@ -274,12 +310,12 @@ static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 	/* Of a file that has dirty pages, ->bmap() writes all of them for each block (ext4). */
 	if (ret || *end <= last || mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
 		return ret;
-	/* Nobody has asked for these, so nobody hears of it if they cannot be had. */
-	if (first < block && blocks_walk_range(l, first, block - 1, &unused))
-		return 0;
-	if (last + 1 < after)
-		blocks_walk_range(l, last + 1, after - 1, &unused);
-	return 0;
+	/* Nobody has asked for these, but lack of memory may have cost what was asked for, too. */
+	if (first < block)
+		ret = blocks_walk_range(l, first, block - 1, &unused);
+	if (!ret && last + 1 < after)
+		ret = blocks_walk_range(l, last + 1, after - 1, &unused);
+	return ret == -ENOMEM && blocks_unknown(l->f, block, last) <= last ? ret : 0;
 }
 
 /*
@@ -376,10 +412,10 @@ int drw_blocks_commit(struct drw_file *f, struct file *file)
 	return 0;
 }
 
-/* Memory that the map takes, in bytes: a node of 256 has at least 8 extents, but for the root. */
+/* About what memory the map takes, in bytes: where two long runs meet is a leaf of their own. */
 u64 drw_blocks_metadata(struct drw_file *f)
 {
-	return DIV_ROUND_UP_ULL(READ_ONCE(f->extents), 8) * 256;
+	return READ_ONCE(f->extents) * (sizeof(struct drw_run) + sizeof(struct xa_node));
 }
 
 /* Has a file space, yet no block at any of a few places? Then transfers will find none either. */

@@ -76,7 +76,7 @@ int drw_file_check(struct file *file, struct drw_refusal *refusal)
 static void file_destroy(struct drw_file *f)
 {
 	drw_hold_exit(f);
-	mtree_destroy(&f->blocks);
+	drw_blocks_free(f);
 	mutex_destroy(&f->lookup_lock);
 	kfree(f);
 }
@@ -90,11 +90,12 @@ static struct drw_file *file_create(struct inode *inode,
 		return ERR_PTR(-ENOMEM);
 	f->inode = inode;
 	f->a_ops = a_ops;
+	f->page_bytes = max_t(u32, PAGE_SIZE, i_blocksize(inode));
 	f->version = DRW_NO_VERSION;
 	/* Not now: the first transfer asks. */
 	f->read_at = f->write_at = jiffies - 1;
 	mutex_init(&f->lookup_lock);
-	mt_init_flags(&f->blocks, MT_FLAGS_USE_RCU);
+	xa_init_flags(&f->blocks, XA_FLAGS_ACCOUNT);
 	drw_hold_init(f);
 	f->versioned = file_is_on(inode, "xfs");
 	return f;

@@ -49,12 +49,28 @@
 
 #include <linux/fs.h>
 #include <linux/iversion.h>
-#include <linux/maple_tree.h>
 #include <linux/mutex.h>
 #include <linux/timer.h>
+#include <linux/xarray.h>
 
 #include "compat.h"
 #include "refusal.h"
+
+/**
+ * struct drw_run - blocks of a file that are consecutive on the disk, as far as is known
+ * @first: block of the file
+ * @last: likewise; a run grows on both sides before the eyes of readers
+ * @ahead: how far they are on the disk from where they are in the file, modulo 2^64
+ * @rcu: it goes under RCU
+ *
+ * The map has it at each of its blocks, and while it grows at some more.
+ */
+struct drw_run {
+	u64 first;
+	u64 last;
+	u64 ahead;
+	struct rcu_head rcu;
+};
 
 /* Bit of drw_file.state: the timer has a hold; who clears the bit gives it back. */
 #define DRW_FILE_LINGERS	0
@@ -67,20 +83,22 @@
  * @a_ops: when it was first bound; a change means another journal mode
  * @versioned: on XFS, where every change of blocks counts i_version up; but so do others'
  *	writes, each of which empties the map
+ * @page_bytes: what of it is cached, and allocated, as one
  * @holders: holds, the timer's included
  * @ended: epochs that have ended
  * @state: DRW_FILE_LINGERS
  * @busy: somebody has taken a hold since the last tick
  * @idle: ticks without
  * @timer: the lingering hold
- * @lookup_lock: protects changes of @blocks, @extents and @looked_up, and the emptying of
+ * @lookup_lock: protects changes of @blocks, @largest, @extents and @looked_up, and the emptying of
  *	the map
- * @blocks: where blocks of the file, in i_blkbits, are on the disk (blocks_entry()). Read
- *	under RCU by those who have a hold.
- * @extents: how many
+ * @blocks: for each block of the file, in i_blkbits, that is known: the run that it is in
+ *	(struct drw_run). Read under RCU by those who have a hold.
+ * @largest: of them, where most of a file is
+ * @extents: runs in it
  * @version: i_version that @blocks belongs to; DRW_NO_VERSION: the map does not survive. Set
  *	under @lookup_lock, and moved on by updates of times (stamp.c)
- * @looked_up: counts up when blocks become known
+ * @looked_up: counts up before blocks become known
  * @committed: @looked_up when the file was last synced
  * @stamp: jiffies of the last update of its times, 0: none
  * @read_at: jiffies when its file system was last found to allow reading; any finding is as
@@ -93,6 +111,7 @@ struct drw_file {
 	struct inode *inode;
 	const struct address_space_operations *a_ops;
 	bool versioned;
+	u32 page_bytes;
 
 	atomic_t holders;
 	atomic_t ended;
@@ -102,7 +121,8 @@ struct drw_file {
 	struct timer_list timer;
 
 	struct mutex lookup_lock;
-	struct maple_tree blocks;
+	struct xarray blocks;
+	struct drw_run __rcu *largest;
 	u64 extents;
 	u64 version;
 	u32 looked_up;
@@ -136,9 +156,58 @@ void drw_hold_stop_lingering(struct drw_file *f);
 bool drw_blocks_true(const struct drw_file *f);
 int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked);
 int drw_blocks_commit(struct drw_file *f, struct file *file);
-bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes);
+const struct drw_run *drw_blocks_find(struct drw_file *f, u64 block);
 u64 drw_blocks_metadata(struct drw_file *f);
+void drw_blocks_free(struct drw_file *f);
 bool drw_blocks_none(struct file *file);
+
+/* What drw_blocks_locate() says of a run that has, or had a moment ago, the block of @pos. */
+static inline void drw_run_locate(const struct drw_run *run, u64 pos, u8 shift, u64 *at,
+				  u64 *bytes)
+{
+	u64 last = max(READ_ONCE(run->last), pos >> shift);
+
+	*at = pos + (run->ahead << shift);
+	*bytes = min(*bytes, ((last + 1) << shift) - pos);
+}
+
+/**
+ * drw_blocks_locate() - where a byte of a file is
+ * @f: file; the caller has a hold
+ * @pos: its offset
+ * @at: set to its offset in the file system's block device
+ * @bytes: how many are asked for; cut to those that are consecutive from there on
+ *
+ * Does not sleep.
+ *
+ * Return: false if it must be looked up.
+ */
+static inline bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
+{
+	u8 shift = f->inode->i_blkbits;
+	const struct drw_run *run;
+	u64 block = pos >> shift;
+
+	/* Pairs with the release in blocks_forget(): the map is at least as new. */
+	if (f->versioned && !inode_eq_iversion(f->inode, smp_load_acquire(&f->version)))
+		return false;
+	rcu_read_lock();
+	run = rcu_dereference(f->largest);
+	if (!run || block < READ_ONCE(run->first) || block > READ_ONCE(run->last))
+		run = drw_blocks_find(f, block);
+	if (run)
+		drw_run_locate(run, pos, shift, at, bytes);
+	rcu_read_unlock();
+	return run;
+}
+
+/* Is all that is known of blocks durable? Under a hold, also what has been located in it. */
+static inline bool drw_blocks_are_committed(const struct drw_file *f)
+{
+	/* Pairs with the store of a block, which counts first (blocks_settle()). */
+	smp_rmb();
+	return READ_ONCE(f->committed) == READ_ONCE(f->looked_up);
+}
 
 /**
  * drw_hold() - keep the blocks of a file as they are

@@ -7,6 +7,7 @@
  * inode_dio_end() may come after the new one's inode_dio_begin().
  */
 #include "storage/file.h"
+#include "trace.h"
 
 /* Ticks that an unused epoch lingers. Who waits for its end waits for one of them at most. */
 #define DRW_HOLD_IDLE_TICKS	HZ
@@ -18,6 +19,7 @@ static void hold_drop(struct drw_file *f)
 	/* First, so that who looked up blocks sees it before anybody can move them. */
 	atomic_inc(&f->ended);
 	smp_mb__after_atomic();
+	trace_drw_release(f->inode);
 	inode_dio_end(f->inode);
 }
 
@@ -31,7 +33,7 @@ void drw_hold_stop_lingering(struct drw_file *f)
 /* The commands have ended. Callable in any context. */
 void drw_hold_release(struct drw_file *f)
 {
-	/* Only the timer's hold would be left, and somebody waits: he need not wait for the tick. */
+	/* Only the timer's hold would be left: who waits need not wait for the tick. */
 	if (unlikely(drw_inode_locked_exclusive(f->inode)) && atomic_read(&f->holders) == 2)
 		drw_hold_stop_lingering(f);
 	hold_drop(f);
@@ -61,6 +63,8 @@ static void hold_add(struct drw_file *f)
 	inode_dio_begin(f->inode);
 	if (atomic_inc_return(&f->holders) > 1)
 		inode_dio_end(f->inode);
+	else
+		trace_drw_hold(f->inode);
 }
 
 /* Let the timer have a hold. The caller has the inode lock, shared. */

@@ -3,18 +3,7 @@
 #include <linux/magic.h>
 
 #include "storage/storage.h"
-
-/* What of a regular file is cached, and allocated, as one. */
-static u64 storage_page(const struct inode *inode)
-{
-	return max_t(u64, PAGE_SIZE, i_blocksize(inode));
-}
-
-/* Where making a regular file longer may change what was there. */
-static u64 storage_last_page(const struct inode *inode, u64 size)
-{
-	return round_down(size, storage_page(inode));
-}
+#include "trace.h"
 
 /**
  * drw_storage_init() - check a file and find its namespace
@@ -66,37 +55,14 @@ void drw_storage_exit(struct drw_storage *s)
 	fput(s->file);
 }
 
-/* Must the inode be locked for a write? See storage.h. */
-static bool storage_needs_lock(const struct drw_storage *s, u64 pos, u64 end, u64 size)
-{
-	const struct inode *inode = s->regular->inode;
-
-	return end > storage_last_page(inode, size) || ((pos | end) & (storage_page(inode) - 1));
-}
-
-/* drw_storage_check() of a write to a regular file of @size bytes. */
-int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size)
+static bool storage_as_checked(const struct drw_storage *s, const struct drw_span *span, u64 size)
 {
 	u64 end = span->pos + span->len;
 
-	if (unlikely(end & (s->lba_bytes - 1)) && end != size)
-		return -EDOM;
-	span->lock |= storage_needs_lock(s, span->pos, end, size);
-	return 0;
-}
-
-/* Is the part of the file that is looked at under a hold as drw_storage_check() saw it? */
-static bool storage_as_checked(const struct drw_storage *s, const struct drw_span *span)
-{
-	u64 size = i_size_read(s->regular->inode), end = span->pos + span->len;
-
-	if (end > size)
+	if (unlikely(end > size))
 		return false;
-	if (!span->write)
-		return true;
-	/* Behind an old end may be data by now, where zeros would be written. */
-	return span->lock ? !(end & (s->lba_bytes - 1)) || end == size :
-			    end <= storage_last_page(s->regular->inode, size);
+	/* Behind an old end within an LBA may be data by now, where zeros would be written. */
+	return !span->write || !(end & (s->lba_bytes - 1)) || end == size;
 }
 
 /* What the flags of an inode may have become since it was bound. */
@@ -108,12 +74,11 @@ static bool storage_flags_changed(const struct inode *inode, bool write)
 
 static bool storage_must_commit(const struct drw_file *f, const struct drw_span *span)
 {
-	return READ_ONCE(f->committed) != READ_ONCE(f->looked_up) ||
-	       (span->lock && !span->prepared);
+	return !drw_blocks_are_committed(f) || (span->lock && !span->prepared);
 }
 
 /* drw_storage_enter() of a write to a regular file: freeze protection. */
-static int storage_enter_write(struct drw_storage *s, const struct drw_span *span)
+static noinline int storage_enter_write(struct drw_storage *s, const struct drw_span *span)
 {
 	struct drw_file *f = s->regular;
 	struct super_block *sb = f->inode->i_sb;
@@ -128,7 +93,7 @@ static int storage_enter_write(struct drw_storage *s, const struct drw_span *spa
 	return 0;
 }
 
-static void storage_leave_write(struct drw_storage *s)
+static noinline void storage_leave_write(struct drw_storage *s)
 {
 	struct super_block *sb = s->regular->inode->i_sb;
 
@@ -144,7 +109,7 @@ int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span
 	int ret;
 
 	ret = drw_file_alive(f, s->file, span->write);
-	if (ret)
+	if (unlikely(ret))
 		return ret;
 	if (unlikely(storage_flags_changed(inode, span->write)))
 		return -EAGAIN;
@@ -155,7 +120,8 @@ int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span
 	}
 	if (unlikely(span->lock) ? !drw_hold_locked(f) : !drw_hold(f))
 		goto leave_write;
-	if (likely(storage_as_checked(s, span)))
+	/* Under the hold, the part of the file that is looked at must be as it was checked. */
+	if (likely(storage_as_checked(s, span, i_size_read(inode))))
 		return 0;
 	drw_hold_release(f);
 leave_write:
@@ -203,8 +169,17 @@ static int storage_look_up(struct drw_storage *s, struct drw_span *span, bool lo
 {
 	int ret = drw_blocks_look_up(s->regular, span->pos, &span->len, locked);
 
+	trace_drw_lookup(s->regular->inode, span->pos, ret ? 0 : span->len, ret);
 	/* So it says, too, if the file system has shut itself down. */
 	return ret == -ENXIO ? drw_file_ask(s->regular, s->file, span->write) ?: ret : ret;
+}
+
+/* Make durable what is known of blocks. Sleeps. 0 or a negative errno. */
+int drw_storage_commit(struct drw_storage *s)
+{
+	struct drw_file *f = s->regular;
+
+	return f && !drw_blocks_are_committed(f) ? drw_blocks_commit(f, s->file) : 0;
 }
 
 /**
@@ -244,9 +219,8 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 	/* The end may be another one by now. */
 	if (f)
 		span->lock |= span->look_up ||
-			      (span->write && storage_needs_lock(s, span->pos,
-								 span->pos + span->len,
-								 i_size_read(f->inode)));
+			      (span->write && drw_storage_needs_lock(s, span,
+								     i_size_read(f->inode)));
 	span->prepared = true;
 	return 0;
 }
@@ -289,6 +263,8 @@ int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 	ret = storage_uncache(s, span);
 	if (!ret && look_up)
 		ret = storage_look_up(s, span, true);
+	if (!ret && look_up && span->fua)
+		ret = drw_storage_commit(s);
 	if (ret)
 		drw_storage_unlock(s, span);
 unlock:

@@ -127,12 +127,12 @@ void drw_disk_put(struct drw_disk *d);
 /* storage.c */
 int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusal *refusal);
 void drw_storage_exit(struct drw_storage *s);
-int drw_storage_check_end(const struct drw_storage *s, struct drw_span *span, u64 size);
 int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span);
 void drw_storage_leave_regular(struct drw_storage *s, bool write);
 int drw_storage_lock(struct drw_storage *s, struct drw_span *span);
 void drw_storage_unlock(struct drw_storage *s, const struct drw_span *span);
 int drw_storage_prepare(struct drw_storage *s, struct drw_span *span);
+int drw_storage_commit(struct drw_storage *s);
 void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written);
 void drw_storage_describe(struct drw_storage *s, struct dmabuf_rw_info *info);
 
@@ -203,15 +203,15 @@ static inline int drw_storage_may_write(const struct drw_storage *s)
 	       (s->regular && sb_rdonly(inode->i_sb)) ? -EPERM : 0;
 }
 
-/* drw_storage_check() of what is the same for all spans of a direction. */
+/*
+ * drw_storage_check() of what is the same for all spans of a direction. Only after the size of the
+ * file has been read, see below.
+ */
 static __always_inline int drw_storage_check_state(const struct drw_storage *s, bool write)
 {
 	struct gendisk *disk = s->bdev->bd_disk;
 
-	/*
-	 * Removal takes the capacity before it marks the disk dead; a read must not take that
-	 * for the end of the disk.
-	 */
+	/* Removal takes the capacity before it marks the disk dead. */
 	if (unlikely(!drw_disk_alive(disk) || !get_capacity(disk)))
 		return -ENODEV;
 	if (unlikely(IS_SWAPFILE(s->mapping->host)) && (write || s->regular))
@@ -219,10 +219,24 @@ static __always_inline int drw_storage_check_state(const struct drw_storage *s, 
 	return write ? drw_storage_may_write(s) : 0;
 }
 
+/*
+ * Must the inode be locked for a write to a file of @size bytes? See above. Of whole pages that
+ * end there or before none is the last one in part, which changes when the file is made longer.
+ */
+static __always_inline bool drw_storage_needs_lock(const struct drw_storage *s,
+						   const struct drw_span *span, u64 size)
+{
+	u64 end = span->pos + span->len;
+
+	return end > size || ((span->pos | end) & (s->regular->page_bytes - 1));
+}
+
 /* drw_storage_check() of a span of a file of @size bytes. */
 static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 						  struct drw_span *span, u64 size)
 {
+	u64 end;
+
 	if (unlikely(span->pos >= size || span->len > size - span->pos)) {
 		if (!span->len)
 			return 0;
@@ -232,7 +246,13 @@ static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 			return -ESPIPE;
 		span->len = span->pos < size ? size - span->pos : 0;
 	}
-	return span->write && s->regular && span->len ? drw_storage_check_end(s, span, size) : 0;
+	if (!span->write || !s->regular || !span->len)
+		return 0;
+	end = span->pos + span->len;
+	if (unlikely(end & (s->lba_bytes - 1)) && end != size)
+		return -EDOM;
+	span->lock |= drw_storage_needs_lock(s, span, size);
+	return 0;
 }
 
 /**
@@ -248,9 +268,13 @@ static __always_inline int drw_storage_check_span(const struct drw_storage *s,
  */
 static __always_inline int drw_storage_check(const struct drw_storage *s, struct drw_span *span)
 {
-	int ret = drw_storage_check_state(s, span->write);
+	/* Before the state: a disk that is removed meanwhile must not look like one that ends. */
+	u64 size = drw_storage_bytes(s);
+	int ret;
 
-	return unlikely(ret) ? ret : drw_storage_check_span(s, span, drw_storage_bytes(s));
+	smp_rmb();
+	ret = drw_storage_check_state(s, span->write);
+	return unlikely(ret) ? ret : drw_storage_check_span(s, span, size);
 }
 
 /* May a transfer end at @end, wherever that is in an LBA? */
@@ -295,19 +319,20 @@ static inline void drw_storage_leave(struct drw_storage *s, bool write)
  * drw_storage_locate() - where on the disk a byte of the file is
  * @s: storage that was entered
  * @pos: the byte
+ * @fua: what is written there must be durable, and so must be what says where that is
  * @sector: set to its sector of the whole disk
- * @bytes: set to how many bytes from there on are consecutive, none behind the end of
- *	the disk or partition
+ * @bytes: how many are asked for; cut to those that are consecutive from there on
  *
- * Return: 0; -EAGAIN if it must be looked up; -ENODEV or -EMEDIUMTYPE if the disk or
- * partition does not reach that far any more.
+ * Return: 0; -EAGAIN if it must be looked up, or made durable; -ENODEV or -EMEDIUMTYPE if the disk
+ * or partition does not reach that far any more.
  */
-static inline int drw_storage_locate(struct drw_storage *s, u64 pos, sector_t *sector, u64 *bytes)
+static inline int drw_storage_locate(struct drw_storage *s, u64 pos, bool fua, sector_t *sector,
+				     u64 *bytes)
 {
 	u64 disk_bytes = bdev_nr_bytes(s->bdev);
 
-	*bytes = U64_MAX;
-	if (s->regular && !drw_blocks_locate(s->regular, pos, &pos, bytes))
+	if (s->regular && (!drw_blocks_locate(s->regular, pos, &pos, bytes) ||
+			   (unlikely(fua) && !drw_blocks_are_committed(s->regular))))
 		return -EAGAIN;
 	/* A disk that is being removed loses its capacity first. */
 	if (unlikely(pos >= disk_bytes))

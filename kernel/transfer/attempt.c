@@ -59,18 +59,6 @@ static void attempt_fail(struct drw_attempt *a, u64 off, int error)
 	spin_unlock_irqrestore(&a->lock, flags);
 }
 
-/* Give up all of the grip that the last command may; the rest is the issuer's. */
-static void attempt_drop_grip(struct drw_attempt *a)
-{
-	struct drw_binding *b = a->rq->b;
-
-	drw_storage_leave(&b->storage, a->span.write);
-	drw_map_release(a->path->map);
-	/* A poller may look at the queues until the attempt is freed. */
-	if (a->mode != DRW_POLLED)
-		drw_path_put(&b->paths, a->path);
-}
-
 /* Drop one of a->pending; the last one ends the attempt. */
 static void attempt_put(struct drw_attempt *a)
 {
@@ -82,7 +70,7 @@ static void attempt_put(struct drw_attempt *a)
 		drw_map_remove_polled(a->path->map, &a->on_map);
 	end = min(a->issued, a->fail_off);
 	a->moved = end > a->head ? min(end - a->head, a->span.len) : 0;
-	attempt_drop_grip(a);
+	drw_grip_end(a->rq->b, a->span.write, a->path, a->mode == DRW_POLLED);
 	a->ended(a);
 }
 
@@ -155,7 +143,7 @@ static int attempt_fill_cmd(struct drw_attempt *a, struct drw_cmd *cmd, struct d
 	rq = drw_rq_alloc(s, path->disk, rw.op, true, a->mode == DRW_POLLED);
 	if (IS_ERR(rq)) {
 		drw_list_free(path->ctrl, &cmd->list, cmd->list_nr);
-		return rq == ERR_PTR(-EAGAIN) ? -DRW_ENOTAG : PTR_ERR(rq);
+		return PTR_ERR(rq);
 	}
 	if (plan->sgl)
 		drw_fill_sgl(it, plan, &cmd->list, &rw.dptr);
@@ -174,17 +162,17 @@ static int attempt_fill_cmd(struct drw_attempt *a, struct drw_cmd *cmd, struct d
 /* Build the command that begins at @off, and move @it over its bytes: it, or an ERR_PTR. */
 static struct drw_cmd *attempt_build(struct drw_attempt *a, struct drw_iter *it, u64 off)
 {
-	u64 left = a->head + a->span.len + a->tail - off, contiguous;
+	u64 bytes = a->head + a->span.len + a->tail - off;
 	struct drw_plan plan;
 	struct drw_cmd *cmd;
 	sector_t sector;
 	int ret;
 
-	ret = drw_storage_locate(&a->rq->b->storage, a->span.pos - a->head + off, &sector,
-				 &contiguous);
+	ret = drw_storage_locate(&a->rq->b->storage, a->span.pos - a->head + off, a->span.fua,
+				 &sector, &bytes);
 	if (ret)
 		return ERR_PTR(ret);
-	ret = drw_plan(it, min(left, contiguous), &a->path->lim, &plan);
+	ret = drw_plan(it, bytes, &a->path->lim, &plan);
 	if (ret)
 		return ERR_PTR(ret);
 	cmd = attempt_alloc_cmd(a, off);
@@ -335,23 +323,15 @@ int drw_attempt_start(struct drw_attempt *a)
 	return 0;
 }
 
-/*
- * Poll the queue that a command went to. Not through the request: another poller may reap
- * the command and free it at any time. The memory of queue and hardware context is kept by
- * the path that the attempt holds.
- */
 static int attempt_poll_cmd(const struct drw_cmd *cmd, struct io_comp_batch *iob)
 {
-	int ret;
-
-	if (READ_ONCE(cmd->ended) || !percpu_ref_tryget(&cmd->queue->q_usage_counter))
-		return 0;
-	ret = cmd->queue->mq_ops->poll(cmd->hctx, iob);
-	percpu_ref_put(&cmd->queue->q_usage_counter);
-	return ret;
+	return READ_ONCE(cmd->ended) ? 0 : drw_rq_poll(cmd->queue, cmd->hctx, iob);
 }
 
-/* Look for completions of a polled attempt's commands. */
+/*
+ * Look for completions of a polled attempt's commands. The path that the attempt holds keeps the
+ * memory of queues and hardware contexts.
+ */
 int drw_attempt_poll(struct drw_attempt *a, struct io_comp_batch *iob)
 {
 	struct drw_cmd *cmd;

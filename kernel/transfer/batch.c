@@ -25,8 +25,8 @@ static bool batch_item_waits(const struct drw_batch_item *item)
 	return !item->done && (item->error == -EAGAIN || item->error == -DRW_ENOTAG);
 }
 
-/* Nothing more comes of an item without sleeping. */
-static bool batch_item_failed(struct drw_batch_item *item, int error)
+/* Leave an item to who may sleep. Returns false: it does not fly. */
+static bool batch_item_fail(struct drw_batch_item *item, int error)
 {
 	item->error = error;
 	WRITE_ONCE(item->batch->failed, true);
@@ -118,6 +118,8 @@ struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags,
 	batch->ranges = u64_to_user_ptr(uaddr);
 	batch->nr = nr;
 	batch->path = NULL;
+	batch->failed_on = NULL;
+	batch->mm = current->mm;
 	batch->any_flags = 0;
 	batch->write = write;
 	batch->polled = false;
@@ -161,18 +163,11 @@ void drw_batch_free(struct drw_batch *batch)
 
 static void batch_put(struct drw_batch *batch, u32 nr)
 {
-	struct drw_path *path = batch->path;
-
 	if (!atomic_sub_and_test(nr, &batch->pending))
 		return;
-	if (!batch->polled) {
-		drw_grip_drop(batch->b, batch->write, path);
-	} else {
-		drw_map_remove_polled(path->map, &batch->on_map);
-		/* A poller may look at the queues until the batch is freed. */
-		drw_map_release(path->map);
-		drw_storage_leave(&batch->b->storage, batch->write);
-	}
+	if (batch->polled)
+		drw_map_remove_polled(batch->path->map, &batch->on_map);
+	drw_grip_end(batch->b, batch->write, batch->path, batch->polled);
 	batch->ended(batch);
 }
 
@@ -183,7 +178,8 @@ static DRW_END_IO(batch_end_io, rq, status)
 
 	if (unlikely(error)) {
 		item->done = 0;
-		batch_item_failed(item, error);
+		WRITE_ONCE(item->batch->failed_on, item->batch->path);
+		batch_item_fail(item, error);
 	}
 	WRITE_ONCE(item->hctx, NULL);
 	batch_put(item->batch, 1);
@@ -196,40 +192,49 @@ static void batch_attempt_ended(struct drw_attempt *a)
 
 	if (unlikely(a->moved < item->done || a->error)) {
 		item->done = a->moved;
-		batch_item_failed(item, a->error);
+		WRITE_ONCE(item->batch->failed_on, a->path);
+		batch_item_fail(item, a->error);
 	}
 	batch_put(item->batch, 1);
 }
 
-/* It flies; what it moves is taken for granted. Before its commands are given away. */
-static __always_inline void batch_item_flies(struct drw_batch_item *item, u64 len)
+/* As if it had ended well. Before its commands are given away. */
+static __always_inline void batch_item_assume_done(struct drw_batch_item *item, u64 len)
 {
 	item->done = len;
 	item->error = 0;
+}
+
+static void batch_wake(struct drw_batch *batch)
+{
+	complete(batch->wait);
 }
 
 /* Begin an item that is no short transfer. True if it flies. */
 static noinline bool batch_start_attempt(struct drw_batch_item *item, const struct drw_span *span)
 {
 	struct drw_batch *batch = item->batch;
+	bool waits = batch->ended == batch_wake;
 	struct drw_batch_long *l;
+	int ret;
 
 	/* That one is waited for. */
 	if (span->lock)
-		return batch_item_failed(item, -EAGAIN);
+		return batch_item_fail(item, -EAGAIN);
 	l = kmalloc(sizeof(*l), GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
 	if (!l)
-		return batch_item_failed(item, -EAGAIN);
+		return batch_item_fail(item, -EAGAIN);
 	batch_request(item, &l->rq);
 	l->a.rq = &l->rq;
-	l->a.mode = batch->polled ? DRW_POLLED : DRW_SOME;
+	l->a.mode = waits ? DRW_SOME : batch->polled ? DRW_POLLED : DRW_ALL;
 	l->a.span = *span;
 	l->a.ended = batch_attempt_ended;
 	l->a.private = item;
 	l->a.chain = NULL;
 	l->a.path = NULL;
-	batch_item_flies(item, span->len);
-	if (likely(!drw_attempt_start(&l->a))) {
+	batch_item_assume_done(item, span->len);
+	ret = drw_attempt_start(&l->a);
+	if (likely(!ret)) {
 		item->attempt = l;
 		batch->attempts = true;
 		return true;
@@ -238,13 +243,13 @@ static noinline bool batch_start_attempt(struct drw_batch_item *item, const stru
 	item->done = 0;
 	drw_attempt_free(&l->a);
 	kfree(l);
-	return batch_item_failed(item, -EAGAIN);
+	return batch_item_fail(item, ret == -DRW_ENOTAG ? ret : -EAGAIN);
 }
 
 /* Under the grip: begin an item that waits. @size: of the file. True if it flies. */
-static __always_inline bool batch_start_item(struct drw_batch_item *item, struct drw_batch *batch,
-					     u64 size)
+static __always_inline bool batch_start_item(struct drw_batch_item *item, u64 size)
 {
+	struct drw_batch *batch = item->batch;
 	struct drw_binding *b = batch->b;
 	struct drw_span span __uninitialized;
 	struct request *req;
@@ -254,22 +259,20 @@ static __always_inline bool batch_start_item(struct drw_batch_item *item, struct
 			      &span);
 	if (likely(!ret))
 		ret = drw_storage_check_span(&b->storage, &span, size);
-	if (unlikely(ret))
-		return batch_item_failed(item, ret);
-	if (unlikely(!span.len)) {
-		item->error = 0;
+	if (unlikely(ret || !span.len)) {
+		item->error = ret;
 		return false;
 	}
 	if (unlikely(drw_storage_is_cached(&b->storage, &span)))
-		return batch_item_failed(item, -EAGAIN);
-	ret = drw_short_unfit(&b->storage, &span) ? DRW_TOO_LONG :
+		return batch_item_fail(item, -EAGAIN);
+	ret = drw_short_excludes(&b->storage, &span) ? DRW_NOT_SHORT :
 	      drw_short_build(b, &span, item->buf_off, batch->path, batch->polled, &req);
-	if (ret == DRW_TOO_LONG)
+	if (ret == DRW_NOT_SHORT)
 		return batch_start_attempt(item, &span);
 	if (unlikely(ret))
-		/* Without poll queues there is another way. */
-		return batch_item_failed(item, ret == -EOPNOTSUPP ? -EAGAIN : ret);
-	batch_item_flies(item, span.len);
+		/* No poll queue: who may sleep does not poll. */
+		return batch_item_fail(item, ret == -EOPNOTSUPP ? -EAGAIN : ret);
+	batch_item_assume_done(item, span.len);
 	item->hctx = req->mq_hctx;
 	req->end_io = batch_end_io;
 	req->end_io_data = item;
@@ -277,26 +280,32 @@ static __always_inline bool batch_start_item(struct drw_batch_item *item, struct
 	return true;
 }
 
-/* Under the grip. Returns how many fly. */
-static u32 batch_start_items(struct drw_batch *batch)
+/* Under the grip. @size: of the file. Returns how many fly. */
+static u32 batch_start_items(struct drw_batch *batch, u64 size)
 {
-	u64 size = drw_storage_bytes(&batch->b->storage);
-	struct blk_plug own, *plug;
-	unsigned short others;
+	struct blk_plug plug, *outer = current->plug;
 	u32 i, nr = 0;
 
-	/* io_uring has a plug of its own for several entries. */
-	blk_start_plug(&own);
-	plug = current->plug;
-	others = plug->nr_ios;
+	/*
+	 * Not io_uring's, which would keep requests until the end of a submission, and ours that
+	 * are left over for bios. Nothing here sleeps, so nobody misses it.
+	 */
+	current->plug = NULL;
+	blk_start_plug(&plug);
 	for (i = 0; i < batch->nr; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+
 		if (!(i % BATCH_ALLOC))
-			plug->nr_ios = min(batch->nr - i, BATCH_ALLOC);
-		if (batch_item_waits(&batch->items[i]))
-			nr += batch_start_item(&batch->items[i], batch, size);
+			plug.nr_ios = min(batch->nr - i, BATCH_ALLOC);
+		if (!batch_item_waits(item))
+			continue;
+		nr += batch_start_item(item, size);
+		/* Nor are there any for the others. */
+		if (unlikely(item->error == -DRW_ENOTAG))
+			break;
 	}
-	plug->nr_ios = min(plug->nr_ios, others);
-	blk_finish_plug(&own);
+	blk_finish_plug(&plug);
+	current->plug = outer;
 	return nr;
 }
 
@@ -332,17 +341,24 @@ bool drw_batch_start(struct drw_batch *batch)
 		.write = batch->write,
 		.fua = batch->any_flags & DMABUF_RW_IO_FUA,
 	};
-	u32 nr;
+	struct drw_storage *s = &batch->b->storage;
+	u32 nr = 0;
+	u64 size;
 
-	if (drw_storage_check_state(&batch->b->storage, batch->write) ||
-	    drw_grip_take(batch->b, &span, &batch->path)) {
+	if (drw_grip_take(batch->b, &span, &batch->path)) {
 		batch->path = NULL;
 		batch->failed = true;
 		return false;
 	}
+	/* In the order of drw_storage_check(). */
+	size = drw_storage_bytes(s);
+	smp_rmb();
 	/* One too many for the issuer. */
 	atomic_set(&batch->pending, batch->nr + 1);
-	nr = batch_start_items(batch);
+	if (drw_storage_check_state(s, batch->write))
+		batch->failed = true;
+	else
+		nr = batch_start_items(batch, size);
 	if (!nr) {
 		drw_grip_drop(batch->b, batch->write, batch->path);
 		batch->path = NULL;
@@ -371,10 +387,7 @@ int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
 		if (item->attempt) {
 			ret = drw_attempt_poll(&item->attempt->a, iob);
 		} else if (hctx) {
-			if (!percpu_ref_tryget(&q->q_usage_counter))
-				return 0;
-			ret = q->mq_ops->poll(hctx, iob);
-			percpu_ref_put(&q->q_usage_counter);
+			ret = drw_rq_poll(q, hctx, iob);
 			break;
 		}
 	}
@@ -386,11 +399,6 @@ bool drw_batch_is_unfinished(const struct drw_batch *batch)
 {
 	return READ_ONCE(batch->failed) ||
 	       drw_storage_must_finish(&batch->b->storage, batch->write);
-}
-
-static void batch_wake(struct drw_batch *batch)
-{
-	complete(batch->wait);
 }
 
 static u32 batch_count_waiting(const struct drw_batch *batch)
@@ -408,8 +416,8 @@ static bool batch_is_given_up(const struct drw_batch *batch)
 	return fatal_signal_pending(current) || READ_ONCE(batch->cancelled);
 }
 
-/* Wait for what is in the way of an item, and look up its blocks. @fua: and make them durable. */
-static void batch_prepare_item(struct drw_batch_item *item, bool fua)
+/* Wait for what is in the way of an item, and look up its blocks. */
+static void batch_prepare_item(struct drw_batch_item *item)
 {
 	struct drw_storage *s = &item->batch->b->storage;
 	struct drw_request rq;
@@ -420,7 +428,8 @@ static void batch_prepare_item(struct drw_batch_item *item, bool fua)
 	ret = drw_request_check(&rq);
 	if (!ret) {
 		span = drw_request_span(&rq, 0);
-		span.fua = fua;
+		/* Once for all of them. */
+		span.fua = false;
 		ret = drw_storage_check(s, &span);
 	}
 	if (!ret && span.len)
@@ -429,43 +438,94 @@ static void batch_prepare_item(struct drw_batch_item *item, bool fua)
 		item->error = ret;
 }
 
-/* Try what waits once more, together. False if that got nowhere. */
-static bool batch_round(struct drw_batch *batch)
+/* Begin what waits and can begin, and wait for its end. */
+static void batch_try(struct drw_batch *batch)
 {
 	DECLARE_COMPLETION_ONSTACK(wait);
-	u32 i, waiting = batch_count_waiting(batch);
-	struct drw_batch_item *last = NULL;
-	const struct drw_path *unused;
 
-	if (waiting < 2)
-		return false;
-	/* What is wrong with the buffer comes out with the first item that is alone. */
-	drw_transfer_prepare_map(batch->b, &unused);
-	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++) {
-		if (!batch_item_waits(&batch->items[i]))
-			continue;
-		last = &batch->items[i];
-		batch_prepare_item(last, false);
-	}
-	/* Once for what all of them have looked up. */
-	if (batch->write && last && batch_item_waits(last) &&
-	    (batch->any_flags & DMABUF_RW_IO_FUA))
-		batch_prepare_item(last, true);
 	batch->ended = batch_wake;
 	batch->wait = &wait;
 	if (drw_batch_start(batch))
 		wait_for_completion_io(&wait);
-	return batch_count_waiting(batch) < waiting && !batch_is_given_up(batch);
 }
 
-/* Bring an item to its end, as if it had been asked for alone. */
-static void batch_run_item(struct drw_batch_item *item, const struct drw_path *failed)
+/* Try what waits once more, together. False if few of them, or none, got anywhere. */
+static bool batch_round(struct drw_batch *batch)
+{
+	u32 i, waiting = batch_count_waiting(batch);
+	const struct drw_path *unused;
+
+	if (waiting < 2 || batch_is_given_up(batch))
+		return false;
+	/* What is wrong with buffer or disk comes out with the first item that is alone. */
+	drw_transfer_prepare_map(batch->b, &unused);
+	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++)
+		if (batch_item_waits(&batch->items[i]))
+			batch_prepare_item(&batch->items[i]);
+	if (batch->write && (batch->any_flags & DMABUF_RW_IO_FUA))
+		drw_storage_commit(&batch->b->storage);
+	if (batch_is_given_up(batch))
+		return false;
+	batch_try(batch);
+	/* Each round prepares all that wait; for few of them that is too dear. */
+	return 2 * batch_count_waiting(batch) <= waiting;
+}
+
+/* Nothing is in flight. Tries all that wait, as long as that gets on. */
+static void batch_rounds(struct drw_batch *batch)
+{
+	do {
+		batch_free_attempts(batch);
+		/* Nobody polls for this task. */
+		batch->polled = false;
+	} while (batch_round(batch));
+	batch_free_attempts(batch);
+}
+
+/* Nothing is in flight: drop what was cached while items from @first on were written. */
+static void batch_uncache(struct drw_batch *batch, u32 first)
+{
+	struct drw_storage *s = &batch->b->storage;
+	u32 i;
+
+	if (!drw_storage_must_finish(s, batch->write))
+		return;
+	for (i = first; i < batch->nr; i++) {
+		struct drw_batch_item *item = &batch->items[i];
+		struct drw_span span = { .pos = item->pos, .len = item->len };
+
+		if (item->done)
+			drw_storage_finish(s, &span, item->done);
+	}
+}
+
+/* An item has been brought to its end, alone: so may those that have failed with it. */
+static void batch_try_again(struct drw_batch *batch, u32 first)
+{
+	u32 i;
+
+	for (i = first; i < batch->nr; i++)
+		if (!batch->items[i].done && drw_may_pass(batch->items[i].error))
+			batch->items[i].error = -EAGAIN;
+	batch_rounds(batch);
+	batch_uncache(batch, first);
+}
+
+/*
+ * Bring an item to its end, as if it had been asked for alone. @retry: of the one before. They
+ * have deadlines in common: many that wait for the same shall not wait one after the other.
+ */
+static void batch_run_item(struct drw_batch_item *item, struct drw_retry *retry)
 {
 	struct drw_transfer t = {
 		.done = item->done,
 		.error = batch_item_waits(item) ? 0 : item->error,
-		.failed = failed,
+		.failed = item->batch->failed_on,
 		.cancelled = &item->batch->cancelled,
+		.retry = {
+			.deadline = retry->deadline,
+			.others_deadline = retry->others_deadline,
+		},
 	};
 
 	batch_request(item, &t.rq);
@@ -475,6 +535,7 @@ static void batch_run_item(struct drw_batch_item *item, const struct drw_path *f
 	drw_transfer_run(&t);
 	item->done = t.done;
 	item->error = t.error;
+	*retry = t.retry;
 }
 
 /**
@@ -485,28 +546,23 @@ static void batch_run_item(struct drw_batch_item *item, const struct drw_path *f
  */
 void drw_batch_finish(struct drw_batch *batch)
 {
-	struct drw_storage *s = &batch->b->storage;
-	const struct drw_path *failed;
-	u32 i;
+	struct drw_retry retry = { };
+	u32 i, alone = 0, most = 1;
 
-	do {
-		/* Only compared, from here on. */
-		failed = batch->path;
-		batch_free_attempts(batch);
-		/* Nobody polls for this task. */
-		batch->polled = false;
-	} while (batch_round(batch));
-	failed = batch->path ?: failed;
-	batch_free_attempts(batch);
-
+	batch_rounds(batch);
+	batch_uncache(batch, 0);
 	for (i = 0; i < batch->nr; i++) {
 		struct drw_batch_item *item = &batch->items[i];
-		struct drw_span span = { .pos = item->pos, .len = item->len };
 
-		if (item->done && drw_storage_must_finish(s, batch->write))
-			drw_storage_finish(s, &span, item->done);
-		if (item->error)
-			batch_run_item(item, failed);
+		if (!item->error)
+			continue;
+		batch_run_item(item, &retry);
+		/* What was in the way of all may have gone; to find out is dear, so seldom. */
+		if (item->error || ++alone < most)
+			continue;
+		batch_try_again(batch, i + 1);
+		alone = 0;
+		most *= 2;
 	}
 }
 
@@ -521,8 +577,8 @@ static int batch_store_results(struct drw_batch *batch)
 	struct dmabuf_rw_range __user *ranges = batch->ranges;
 	u32 i;
 
-	/* The process ends, and a kernel thread does this in its place: nobody will look. */
-	if (!current->mm)
+	/* Its ring ends, and another task does this in its place: nobody will look. */
+	if (current->mm != batch->mm)
 		return 0;
 	if (!user_write_access_begin(ranges, batch->nr * sizeof(*ranges)))
 		return -EFAULT;
@@ -537,34 +593,37 @@ fault:
 }
 
 /**
- * drw_batch_result() - what a batch came to; counts it, and stores results
- * @batch: batch that has ended
- * @error: set to the negative errno of the first item that met one, or 0
+ * drw_batch_settle() - count a batch that has ended, store results, say what it came to
+ * @batch: the batch
+ * @first: if not NULL, set to the negative errno of the first item that met one, or 0
  *
  * In the task that has asked for it. May sleep.
  *
  * Return: bytes moved, or a negative errno: see struct dmabuf_rw_batch.
  */
-s64 drw_batch_result(struct drw_batch *batch, int *error)
+s64 drw_batch_settle(struct drw_batch *batch, int *first)
 {
 	u32 i, moved = 0, errors = 0;
-	u64 done = 0;
+	u64 done = 0, sum = 0;
+	int error = 0;
 
-	*error = 0;
 	for (i = 0; i < batch->nr; i++) {
 		const struct drw_batch_item *item = &batch->items[i];
 
 		moved += !!item->done;
 		done += item->done;
+		sum += max(batch_item_result(item), 0);
 		if (likely(!item->error))
 			continue;
 		errors += drw_is_failure(item->error);
-		*error = *error ?: item->error;
+		error = error ?: item->error;
 	}
+	if (first)
+		*first = error;
 	drw_binding_count(batch->b, batch->write, moved, done, errors);
 	if ((batch->flags & DMABUF_RW_IO_RESULTS) && batch_store_results(batch))
 		return -EFAULT;
-	return drw_result(done, *error, batch->flags);
+	return drw_result(sum, error, batch->flags);
 }
 
 /**
@@ -584,8 +643,10 @@ int drw_batch_sync(struct drw_binding *b, struct dmabuf_rw_batch *arg)
 				 arg->nr, false);
 	if (IS_ERR(batch))
 		return PTR_ERR(batch);
-	drw_batch_finish(batch);
-	ret = drw_batch_result(batch, &error);
+	batch_try(batch);
+	if (drw_batch_is_unfinished(batch))
+		drw_batch_finish(batch);
+	ret = drw_batch_settle(batch, &error);
 	drw_batch_free(batch);
 	if (ret < 0)
 		return ret;

@@ -6,16 +6,17 @@
  * allocated together and given to the driver together. Short transfers (short.h) have their
  * state in the batch, others an attempt of their own. When the last of them has ended, the grip
  * goes, and whoever has begun the batch hears of it. What could not begin, or has failed in a way
- * that may pass, is then brought to its end by a task that may sleep: again together as long
- * as that gets anywhere, and then one transfer after the other, as if each had been asked for
- * alone. So a batch knows no rules of its own for what is checked, waited for or repeated.
+ * that may pass, is then brought to its end by a task that may sleep: together as long as that
+ * gets on, else one after the other, as if each had been asked for alone, with tries of all that
+ * are left in between. Checks, waits and repetitions are those of single transfers, but that all
+ * items share the time for which they wait for a path or for others.
  *
  * State of an item
  *   waits	item.error is -EAGAIN or -DRW_ENOTAG, and nothing of it has been moved
  *   flies	one of batch.pending; item.done and item.error are as if it ended well, and its
  *		completion corrects them
  *   ended	else
- * A batch is its task's, but from drw_batch_start() until batch.ended().
+ * The task owns the batch, except from drw_batch_start() until batch.ended().
  */
 #ifndef _DRW_BATCH_H
 #define _DRW_BATCH_H
@@ -58,7 +59,9 @@ struct drw_batch_item {
  * @private: for @ended
  * @work: for who has begun the batch
  * @wait: for drw_batch_finish()
- * @path: the grip's, while anything is in flight; if @polled until the batch is freed
+ * @path: the grip's, while anything is in flight; if @polled until its attempts are freed
+ * @failed_on: the path of one that has failed, only to be compared
+ * @mm: the task's that has asked, only to be compared
  * @pending: items in flight, and one for the issuer
  * @nr: items
  * @any_flags: flags of the items, or-ed together
@@ -66,7 +69,7 @@ struct drw_batch_item {
  * @polled: on poll queues
  * @cancelled: nobody wants it any more
  * @attempts: an item has one
- * @failed: there is an item that has not ended well, or may not have been tried
+ * @failed: there is an item for who may sleep
  * @on_map: while it is @polled and in flight
  * @items: the transfers
  */
@@ -79,6 +82,8 @@ struct drw_batch {
 	struct work_struct work;
 	struct completion *wait;
 	struct drw_path *path;
+	const struct drw_path *failed_on;
+	const struct mm_struct *mm;
 	atomic_t pending;
 	u32 nr;
 	u32 any_flags;
@@ -91,6 +96,12 @@ struct drw_batch {
 	struct drw_batch_item items[] __counted_by(nr);
 };
 
+/* Has another process asked for it than this one, which has memory of its own? */
+static inline bool drw_batch_is_foreign(const struct drw_batch *batch)
+{
+	return current->mm && current->mm != batch->mm;
+}
+
 struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags, u64 uaddr, u32 nr,
 				   bool nowait);
 void drw_batch_free(struct drw_batch *batch);
@@ -98,7 +109,7 @@ bool drw_batch_start(struct drw_batch *batch);
 bool drw_batch_is_unfinished(const struct drw_batch *batch);
 void drw_batch_finish(struct drw_batch *batch);
 int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob);
-s64 drw_batch_result(struct drw_batch *batch, int *error);
+s64 drw_batch_settle(struct drw_batch *batch, int *error);
 int drw_batch_sync(struct drw_binding *b, struct dmabuf_rw_batch *arg);
 
 #endif /* _DRW_BATCH_H */

@@ -39,8 +39,9 @@ static bool retry_wait(const struct drw_transfer *t, unsigned int ms)
 	return !fatal_signal_pending(current) && !drw_transfer_cancelled(t);
 }
 
-static bool retry_memory(struct drw_transfer *t, struct drw_retry *r)
+static bool retry_memory(struct drw_transfer *t)
 {
+	struct drw_retry *r = &t->retry;
 	void *p;
 
 	if (++r->nomem > DRW_NOMEM_TRIES)
@@ -57,9 +58,12 @@ static unsigned long retry_deadline(void)
 	return (jiffies + min(path_timeout, 3600U) * HZ) | 1;
 }
 
-static bool retry_others(struct drw_transfer *t, struct drw_retry *r)
+static bool retry_others(struct drw_transfer *t)
 {
-	if (!r->others++)
+	struct drw_retry *r = &t->retry;
+
+	r->others++;
+	if (!r->others_deadline)
 		r->others_deadline = retry_deadline();
 	t->error = -EBUSY;
 	/* Each may take long, and the ones after that have better chances. */
@@ -71,11 +75,11 @@ static bool retry_others(struct drw_transfer *t, struct drw_retry *r)
 }
 
 /* Tags come back; but a controller that resets keeps its queues frozen, perhaps for long. */
-static bool retry_tag(struct drw_transfer *t, struct drw_retry *r)
+static bool retry_tag(struct drw_transfer *t)
 {
 	struct drw_binding *b = t->rq.b;
 
-	if (++r->notag % DRW_NOTAG_TRIES == 0 && b->storage.multipath &&
+	if (++t->retry.notag % DRW_NOTAG_TRIES == 0 && b->storage.multipath &&
 	    drw_paths_next(b, t->failed))
 		atomic64_inc(&b->failovers);
 	if (retry_wait(t, 1))
@@ -84,9 +88,9 @@ static bool retry_tag(struct drw_transfer *t, struct drw_retry *r)
 	return false;
 }
 
-static bool retry_transient(struct drw_transfer *t, struct drw_retry *r)
+static bool retry_transient(struct drw_transfer *t)
 {
-	if (++r->transient <= DRW_TRANSIENT_TRIES && retry_wait(t, DRW_PATH_WAIT_MS))
+	if (++t->retry.transient <= DRW_TRANSIENT_TRIES && retry_wait(t, DRW_PATH_WAIT_MS))
 		return true;
 	t->error = -EIO;
 	return false;
@@ -108,9 +112,10 @@ static bool retry_drive_may_return(struct drw_binding *b)
 	return !severed;
 }
 
-static bool retry_path(struct drw_transfer *t, struct drw_retry *r)
+static bool retry_path(struct drw_transfer *t)
 {
 	struct drw_binding *b = t->rq.b;
+	struct drw_retry *r = &t->retry;
 
 	if (!r->deadline)
 		r->deadline = retry_deadline();
@@ -134,30 +139,29 @@ static bool retry_path(struct drw_transfer *t, struct drw_retry *r)
 /**
  * drw_retry() - an attempt has failed: shall the rest be tried again?
  * @t: transfer; its error is that of the attempt, and may be replaced by what to report
- * @r: what has gone wrong since the last progress
  *
  * Waits for what is missing. Sleeps.
  */
-bool drw_retry(struct drw_transfer *t, struct drw_retry *r)
+bool drw_retry(struct drw_transfer *t)
 {
 	switch (t->error) {
 	case -ENOMEM:
-		return retry_memory(t, r);
+		return retry_memory(t);
 	case -DRW_ENOAPERTURE:
-		if (retry_memory(t, r))
+		if (retry_memory(t))
 			return true;
 		t->error = -EREMOTEIO;
 		return false;
 	case -EAGAIN:
-		return retry_others(t, r);
+		return retry_others(t);
 	case -DRW_ENOTAG:
-		return retry_tag(t, r);
+		return retry_tag(t);
 	case -DRW_ETRANSIENT:
-		return retry_transient(t, r);
+		return retry_transient(t);
 	case -ENOLINK:
 	case -ENODEV:
 	case -ETIMEDOUT:
-		return retry_path(t, r);
+		return retry_path(t);
 	default:
 		return false;
 	}

@@ -4,14 +4,14 @@
  * them.
  *
  * They go through the checks that all transfers go through, and are made under a grip
- * (transfer.h). What is no such transfer is told as DRW_TOO_LONG, and becomes an attempt.
+ * (transfer.h). What is no such transfer is told as DRW_NOT_SHORT, and becomes an attempt.
  */
 #ifndef _DRW_SHORT_H
 #define _DRW_SHORT_H
 
 #include "transfer/transfer.h"
 
-#define DRW_TOO_LONG	1
+#define DRW_NOT_SHORT	1
 
 /**
  * drw_short_check() - refuse what can be refused for what was asked, as drw_request_check()
@@ -50,8 +50,8 @@ static __always_inline int drw_short_check(struct drw_binding *b, u64 flags, u64
 	return 0;
 }
 
-/* Is a span that has been checked, and is not empty, more than a command, for all it shows? */
-static inline bool drw_short_unfit(const struct drw_storage *s, const struct drw_span *span)
+/* Does a span, checked and not empty, show by itself that it cannot be short? */
+static inline bool drw_short_excludes(const struct drw_storage *s, const struct drw_span *span)
 {
 	return ((span->pos | span->len) & (s->lba_bytes - 1)) || span->lock;
 }
@@ -59,7 +59,7 @@ static inline bool drw_short_unfit(const struct drw_storage *s, const struct drw
 /**
  * drw_short_build() - the command of a short transfer, ready but for its end
  * @b: binding
- * @span: checked, and not unfit; the caller has its grip
+ * @span: checked, and not excluded; the caller has its grip
  * @buf_off: buffer offset
  * @path: the grip's
  * @polled: on a poll queue
@@ -67,7 +67,7 @@ static inline bool drw_short_unfit(const struct drw_storage *s, const struct drw
  *
  * Does not sleep.
  *
- * Return: 0, DRW_TOO_LONG, or a negative errno; -DRW_ENOTAG if there was no tag.
+ * Return: 0, DRW_NOT_SHORT, or a negative errno; -DRW_ENOTAG if there was no tag.
  */
 static __always_inline int drw_short_build(struct drw_binding *b, const struct drw_span *span,
 					   u64 buf_off, struct drw_path *path, bool polled,
@@ -76,11 +76,11 @@ static __always_inline int drw_short_build(struct drw_binding *b, const struct d
 	const struct drw_extents *x = &path->map->x;
 	struct drw_storage *s = &b->storage;
 	struct drw_rw rw __uninitialized;
-	u64 contiguous, ext_off;
+	u64 contiguous = span->len, ext_off;
 	u32 idx;
 	int ret;
 
-	ret = drw_storage_locate(s, span->pos, &rw.sector, &contiguous);
+	ret = drw_storage_locate(s, span->pos, span->fua, &rw.sector, &contiguous);
 	if (unlikely(ret))
 		return ret;
 	idx = drw_extents_find(x, buf_off);
@@ -88,13 +88,13 @@ static __always_inline int drw_short_build(struct drw_binding *b, const struct d
 	if (span->len > contiguous || span->len > path->lim.max_bytes ||
 	    span->len > drw_extent_len(x, idx) - ext_off ||
 	    !drw_dptr_inline(x->ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr, &rw.sgl))
-		return DRW_TOO_LONG;
+		return DRW_NOT_SHORT;
 	rw.op = span->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ;
 	rw.fua = span->fua;
 	rw.bytes = span->len;
 	*req = drw_rq_alloc(s, path->disk, rw.op, true, polled);
 	if (IS_ERR(*req))
-		return *req == ERR_PTR(-EAGAIN) ? -DRW_ENOTAG : PTR_ERR(*req);
+		return PTR_ERR(*req);
 	drw_rq_init(*req, s, &rw);
 	return 0;
 }

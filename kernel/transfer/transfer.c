@@ -4,7 +4,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "transfer/transfer.h"
+#include "transfer/short.h"
 
 /**
  * drw_request_set_pieces() - read the pieces of a vectored request from user space
@@ -98,6 +98,55 @@ int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used
 	return ret;
 }
 
+struct transfer_short {
+	struct drw_binding *b;
+	struct drw_path *path;
+	bool write;
+	int error;
+	struct completion wait;
+};
+
+static DRW_END_IO(transfer_short_end_io, rq, status)
+{
+	struct transfer_short *sh = rq->end_io_data;
+
+	sh->error = drw_rq_error(rq, status);
+	drw_grip_drop(sh->b, sh->write, sh->path);
+	complete(&sh->wait);
+	return RQ_END_IO_FREE;
+}
+
+/* A transfer of one command without a list, if it can begin at once. False: nothing has begun. */
+static bool transfer_run_short(struct drw_transfer *t)
+{
+	struct drw_binding *b = t->rq.b;
+	struct drw_span span = drw_request_span(&t->rq, 0);
+	struct drw_storage *s = &b->storage;
+	struct transfer_short sh;
+	struct request *req;
+
+	if (t->rq.nr_pc != 1 || drw_storage_check(s, &span) || !span.len ||
+	    drw_short_excludes(s, &span) || drw_grip_take(b, &span, &sh.path))
+		return false;
+	if (drw_short_build(b, &span, t->rq.pc->buf_off, sh.path, false, &req)) {
+		drw_grip_drop(b, span.write, sh.path);
+		return false;
+	}
+	sh.b = b;
+	sh.write = span.write;
+	init_completion(&sh.wait);
+	req->end_io = transfer_short_end_io;
+	req->end_io_data = &sh;
+	blk_execute_rq_nowait(req, false);
+	wait_for_completion_io(&sh.wait);
+	t->error = sh.error;
+	t->failed = sh.path;
+	t->done = sh.error ? 0 : span.len;
+	if (t->done && drw_storage_must_finish(s, span.write))
+		drw_storage_finish(s, &span, span.len);
+	return true;
+}
+
 /* One attempt of a prepared span. Waits for its end, and adds what it moved. 0 or its error. */
 static int transfer_attempt(struct drw_transfer *t, struct drw_span *span)
 {
@@ -163,9 +212,7 @@ static int transfer_step(struct drw_transfer *t)
  */
 void drw_transfer_run(struct drw_transfer *t)
 {
-	struct drw_retry retry = { };
-
-	if (t->error && !drw_retry(t, &retry))
+	if (t->error && !drw_retry(t))
 		return;
 	for (;;) {
 		u64 before = t->done;
@@ -181,12 +228,12 @@ void drw_transfer_run(struct drw_transfer *t)
 			return;
 		/* What went wrong before this has been overcome. */
 		if (t->done > before) {
-			retry = (struct drw_retry) { };
+			t->retry = (struct drw_retry) { };
 			/* Tags come back with the commands that have ended. */
 			if (ret == -DRW_ENOTAG)
 				continue;
 		}
-		if (ret && !drw_retry(t, &retry))
+		if (ret && !drw_retry(t))
 			return;
 	}
 }
@@ -230,7 +277,8 @@ int drw_transfer_sync(struct drw_binding *b, struct dmabuf_rw_io *arg)
 	if (!ret)
 		ret = drw_request_check(&t.rq);
 	if (!ret) {
-		drw_transfer_run(&t);
+		if (!transfer_run_short(&t) || t.error)
+			drw_transfer_run(&t);
 		ret = drw_transfer_result(&t);
 		if (ret >= 0) {
 			arg->done = ret;

@@ -88,8 +88,8 @@ struct drw_cmd {
 
 /* What an attempt is allowed. */
 enum drw_mode {
-	DRW_SOME,	/* as many commands as can be had; the caller waits for the end */
-	DRW_ALL,	/* all commands or none; the caller does not wait */
+	DRW_SOME,	/* as many commands as can be had; for a task that may sleep */
+	DRW_ALL,	/* all commands or none, and few; for others */
 	DRW_POLLED,	/* like DRW_ALL, on poll queues */
 };
 
@@ -136,30 +136,13 @@ struct drw_attempt {
 };
 
 /**
- * struct drw_transfer - a request and how far it has come
- * @rq: the request
- * @done: bytes that have been moved, from its beginning
- * @error: negative errno that ended it, or of the last attempt; 0: none
- * @failed: path of the last attempt, only to be compared
- * @crowded: others were in the way too often
- * @cancelled: set when nobody wants it any more; NULL: that is not told
- */
-struct drw_transfer {
-	struct drw_request rq;
-	u64 done;
-	int error;
-	const struct drw_path *failed;
-	bool crowded;
-	const bool *cancelled;
-};
-
-/**
  * struct drw_retry - what has gone wrong since the last progress
  * @deadline: when to give up looking for another path; 0: no path error
  * @nomem: repetitions for want of memory
+ * @notag: repetitions for want of a tag
  * @transient: repetitions after errors of the drive
  * @others: repetitions because others changed the file or the buffer at just that time
- * @others_deadline: when to give up on that
+ * @others_deadline: when to give up on that; 0: others were not in the way
  */
 struct drw_retry {
 	unsigned long deadline;
@@ -170,9 +153,27 @@ struct drw_retry {
 	unsigned long others_deadline;
 };
 
-/* Inside the module: there was no tag, or the queue is frozen. */
-#define DRW_ENOTAG	ENOBUFS
-/* And the exporter has said ENOMEM: it has no memory, or no aperture. That may pass. */
+/**
+ * struct drw_transfer - a request and how far it has come
+ * @rq: the request
+ * @done: bytes that have been moved, from its beginning
+ * @error: negative errno that ended it, or of the last attempt; 0: none
+ * @failed: path of the last attempt, only to be compared
+ * @crowded: others were in the way too often
+ * @cancelled: set when nobody wants it any more; NULL: that is not told
+ * @retry: what has gone wrong
+ */
+struct drw_transfer {
+	struct drw_request rq;
+	u64 done;
+	int error;
+	const struct drw_path *failed;
+	bool crowded;
+	const bool *cancelled;
+	struct drw_retry retry;
+};
+
+/* Inside the module: the exporter has said ENOMEM: no memory, or no aperture. That may pass. */
 #define DRW_ENOAPERTURE	EXFULL
 
 /* transfer.c */
@@ -193,7 +194,7 @@ int drw_transfer_init(void);
 void drw_transfer_exit(void);
 
 /* retry.c */
-bool drw_retry(struct drw_transfer *t, struct drw_retry *r);
+bool drw_retry(struct drw_transfer *t);
 
 /* uring.c */
 int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags);
@@ -268,6 +269,13 @@ static inline bool drw_is_failure(int error)
 	return error && error != -EINTR && error != -ENXIO;
 }
 
+/* What an attempt may fail with, and the next one not: see drw_retry(). */
+static inline bool drw_may_pass(int error)
+{
+	return error == -DRW_ETRANSIENT || error == -ENOLINK || error == -ENODEV ||
+	       error == -ETIMEDOUT;
+}
+
 /* What a transfer came to: bytes, or a negative errno. */
 static inline s64 drw_result(u64 done, int error, u64 flags)
 {
@@ -286,12 +294,19 @@ static inline struct drw_span drw_request_span(const struct drw_request *rq, u64
 	};
 }
 
-/* Give a grip up; any context. */
-static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_path *path)
+/* Give a grip up; any context. @polled: but the path, at whose queues pollers may look. */
+static inline void drw_grip_end(struct drw_binding *b, bool write, struct drw_path *path,
+				bool polled)
 {
 	drw_map_release(path->map);
-	drw_path_put(&b->paths, path);
+	if (!polled)
+		drw_path_put(&b->paths, path);
 	drw_storage_leave(&b->storage, write);
+}
+
+static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_path *path)
+{
+	drw_grip_end(b, write, path, false);
 }
 
 /**

@@ -13,10 +13,13 @@
  * memory ("short"); the others are a struct uring_transfer. Both go through the same checks and
  * take the same grip. A short one that is not done after its command becomes a long one.
  *
- * States of a long one (enum uring_state)
- *   FLIES	the attempt is in flight; only its last completion touches the transfer
- *   LANDED	it has ended, or has not begun; one worker or task work has the transfer
- * POLLED is FLIES on poll queues: io_uring may poll for it until it is freed.
+ * On poll queues there is no task work: who waits for the end of a ring, or of a task, polls in
+ * a loop, and runs none. There io_uring's polling brings a long one from state to state (enum
+ * uring_state), under the ring's lock:
+ *   POLLED	the attempt is in flight
+ *   LANDED	it has ended
+ *   WORKS	what is left to do is a worker's
+ *   DONE	so is that
  *
  * A batch (batch.h) goes the way of a long one, but for that it begins what it can, and fails with
  * EAGAIN only if that is nothing.
@@ -24,6 +27,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "trace.h"
 #include "transfer/batch.h"
 #include "transfer/short.h"
 
@@ -33,16 +37,16 @@ static_assert(DMABUF_RW_URING_READ == 1 && DMABUF_RW_URING_WRITE == 2 &&
 	      DMABUF_RW_URING_READ_MANY == 5 && DMABUF_RW_URING_WRITE_MANY == 6);
 
 enum uring_state {
-	URING_FLIES,
 	URING_POLLED,
 	URING_LANDED,
+	URING_WORKS,
+	URING_DONE,
 };
 
 /**
  * struct uring_transfer - a long transfer
  * @t: the transfer
  * @a: its attempt
- * @state: enum uring_state
  * @cancelled: nobody wants it any more
  * @ucmd: io_uring's command
  * @work: what has to wait for process context
@@ -50,7 +54,6 @@ enum uring_state {
 struct uring_transfer {
 	struct drw_transfer t;
 	struct drw_attempt a;
-	enum uring_state state;
 	bool cancelled;
 	struct io_uring_cmd *ucmd;
 	struct work_struct work;
@@ -76,13 +79,12 @@ struct uring_short {
 	u8 flags;
 };
 
+/* @state: enum uring_state, on poll queues */
 struct uring_long {
-	struct uring_transfer *ut;
-};
-
-/* @state: as of a long transfer. */
-struct uring_batch {
-	struct drw_batch *batch;
+	union {
+		struct uring_transfer *ut;
+		struct drw_batch *batch;
+	};
 	enum uring_state state;
 };
 
@@ -101,11 +103,6 @@ static struct uring_short *uring_short(struct io_uring_cmd *ucmd)
 static struct uring_long *uring_long(struct io_uring_cmd *ucmd)
 {
 	return io_uring_cmd_to_pdu(ucmd, struct uring_long);
-}
-
-static struct uring_batch *uring_batch(struct io_uring_cmd *ucmd)
-{
-	return io_uring_cmd_to_pdu(ucmd, struct uring_batch);
 }
 
 static bool uring_is_batch(const struct io_uring_cmd *ucmd)
@@ -134,7 +131,6 @@ static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
 	ut->a.mode = DRW_ALL;
 	ut->a.chain = NULL;
 	ut->a.path = NULL;
-	ut->state = URING_LANDED;
 	ut->ucmd = ucmd;
 	return ut;
 }
@@ -146,15 +142,38 @@ static void uring_free(struct uring_transfer *ut)
 	kfree(ut);
 }
 
+/* It has ended. Batches: in the task that has asked. */
+static void uring_done(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+{
+	struct uring_long *l = uring_long(ucmd);
+	s64 res;
+
+	if (uring_is_batch(ucmd)) {
+		res = drw_batch_settle(l->batch, NULL);
+		drw_batch_free(l->batch);
+	} else {
+		res = drw_transfer_result(&l->ut->t);
+		uring_free(l->ut);
+	}
+	trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), res);
+	drw_uring_cmd_done(ucmd, res, issue_flags);
+}
+
 static DRW_URING_TASK_CB(uring_done_cb)
 {
 	unsigned int issue_flags;
 	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct uring_transfer *ut = uring_long(ucmd)->ut;
-	s64 res = drw_transfer_result(&ut->t);
 
-	uring_free(ut);
-	drw_uring_cmd_done(ucmd, res, issue_flags);
+	uring_done(ucmd, issue_flags);
+}
+
+/* What a worker had to do is done. */
+static void uring_worked(struct io_uring_cmd *ucmd, bool polled)
+{
+	if (polled)
+		smp_store_release(&uring_long(ucmd)->state, URING_DONE);
+	else
+		io_uring_cmd_do_in_task_lazy(ucmd, uring_done_cb);
 }
 
 static void uring_work(struct work_struct *work)
@@ -166,16 +185,35 @@ static void uring_work(struct work_struct *work)
 		drw_storage_finish(&t->rq.b->storage, &ut->a.span, t->done);
 	if (t->error)
 		drw_transfer_run(t);
-	io_uring_cmd_do_in_task_lazy(ut->ucmd, uring_done_cb);
+	uring_worked(ut->ucmd, ut->a.mode == DRW_POLLED);
 }
 
-/* In task work: what is left needs process context, and may take long. */
-static void uring_go_on(struct uring_transfer *ut, unsigned int issue_flags)
+static void uring_batch_work(struct work_struct *work)
 {
-	if (ut->a.mode != DRW_POLLED)
-		io_uring_cmd_mark_cancelable(ut->ucmd, issue_flags);
-	INIT_WORK(&ut->work, uring_work);
-	queue_work(ut->t.error ? drw_wait_wq : drw_wq, &ut->work);
+	struct drw_batch *batch = container_of(work, struct drw_batch, work);
+	bool polled = batch->polled;
+
+	drw_batch_finish(batch);
+	uring_worked(batch->private, polled);
+}
+
+/* What is left needs process context, and may take long. */
+static void uring_go_on(struct io_uring_cmd *ucmd)
+{
+	struct uring_long *l = uring_long(ucmd);
+	struct work_struct *work;
+	bool waits;
+
+	if (uring_is_batch(ucmd)) {
+		work = &l->batch->work;
+		waits = l->batch->failed;
+		INIT_WORK(work, uring_batch_work);
+	} else {
+		work = &l->ut->work;
+		waits = l->ut->t.error;
+		INIT_WORK(work, uring_work);
+	}
+	queue_work(waits ? drw_wait_wq : drw_wq, work);
 }
 
 static bool uring_is_unfinished(const struct drw_binding *b, bool write, int error)
@@ -183,16 +221,35 @@ static bool uring_is_unfinished(const struct drw_binding *b, bool write, int err
 	return error || drw_storage_must_finish(&b->storage, write);
 }
 
+static bool uring_long_is_unfinished(struct io_uring_cmd *ucmd)
+{
+	const struct uring_long *l = uring_long(ucmd);
+
+	return uring_is_batch(ucmd) ? drw_batch_is_unfinished(l->batch) :
+	       uring_is_unfinished(l->ut->t.rq.b, l->ut->t.rq.write, l->ut->t.error);
+}
+
 static DRW_URING_TASK_CB(uring_landed_cb)
 {
 	unsigned int issue_flags;
 	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct uring_transfer *ut = uring_long(ucmd)->ut;
 
-	uring_go_on(ut, issue_flags);
+	io_uring_cmd_mark_cancelable(ucmd, issue_flags);
+	uring_go_on(ucmd);
 }
 
-/* The last command of an attempt has ended; interrupt context, mostly. */
+/* The last command of a long one has ended; interrupt context, mostly. */
+static void uring_landed(struct io_uring_cmd *ucmd, bool polled)
+{
+	if (polled)
+		smp_store_release(&uring_long(ucmd)->state, URING_LANDED);
+	/* Lazy work does not wake a task that waits for more completions than there are yet. */
+	else if (unlikely(uring_long_is_unfinished(ucmd)))
+		io_uring_cmd_complete_in_task(ucmd, uring_landed_cb);
+	else
+		io_uring_cmd_do_in_task_lazy(ucmd, uring_done_cb);
+}
+
 static void uring_ended(struct drw_attempt *a)
 {
 	struct uring_transfer *ut = container_of(a, struct uring_transfer, a);
@@ -200,12 +257,12 @@ static void uring_ended(struct drw_attempt *a)
 	ut->t.done = a->moved;
 	ut->t.error = a->error;
 	ut->t.failed = a->path;
-	WRITE_ONCE(ut->state, URING_LANDED);
-	/* Lazy work does not wake a task that waits for more completions than there are yet. */
-	if (unlikely(uring_is_unfinished(a->rq->b, a->rq->write, a->error)))
-		io_uring_cmd_complete_in_task(ut->ucmd, uring_landed_cb);
-	else
-		io_uring_cmd_do_in_task_lazy(ut->ucmd, uring_done_cb);
+	uring_landed(ut->ucmd, a->mode == DRW_POLLED);
+}
+
+static void uring_batch_ended(struct drw_batch *batch)
+{
+	uring_landed(batch->private, batch->polled);
 }
 
 /* Go on as if a short transfer had been a long one that has ended its attempt. */
@@ -231,7 +288,8 @@ static void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	ut->t.error = sh.error;
 	ut->t.failed = sh.path;
 	uring_long(ucmd)->ut = ut;
-	uring_go_on(ut, issue_flags);
+	io_uring_cmd_mark_cancelable(ucmd, issue_flags);
+	uring_go_on(ucmd);
 }
 
 static DRW_URING_TASK_CB(uring_short_cb)
@@ -246,6 +304,7 @@ static DRW_URING_TASK_CB(uring_short_cb)
 		return;
 	}
 	drw_binding_count(b, sh->write, 1, sh->bytes, 0);
+	trace_drw_complete(ucmd->file, ucmd, sh->write, sh->bytes);
 	drw_uring_cmd_done(ucmd, sh->bytes, issue_flags);
 }
 
@@ -266,7 +325,7 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 }
 
 /*
- * The short way, without sleeping: -EIOCBQUEUED, DRW_TOO_LONG, bytes or a negative errno;
+ * The short way, without sleeping: -EIOCBQUEUED, DRW_NOT_SHORT, bytes or a negative errno;
  * -EAGAIN for whatever a worker may overcome.
  */
 static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flags, u64 pos,
@@ -283,14 +342,14 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flag
 		ret = drw_storage_check(&b->storage, &span);
 	if (unlikely(ret || !span.len))
 		return ret;
-	if (drw_short_unfit(&b->storage, &span))
-		return DRW_TOO_LONG;
+	if (drw_short_excludes(&b->storage, &span))
+		return DRW_NOT_SHORT;
 	if (unlikely(drw_grip_take(b, &span, &path)))
 		return -EAGAIN;
 	ret = drw_short_build(b, &span, buf_off, path, false, &req);
 	if (unlikely(ret)) {
 		drw_grip_drop(b, write, path);
-		return ret == DRW_TOO_LONG ? ret : -EAGAIN;
+		return ret == DRW_NOT_SHORT ? ret : -EAGAIN;
 	}
 	*uring_short(ucmd) = (struct uring_short) {
 		.path = path,
@@ -326,8 +385,7 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	ut->a.mode = polled ? DRW_POLLED : DRW_ALL;
 	ut->a.span = span;
 	ut->a.ended = uring_ended;
-	ut->state = polled ? URING_POLLED : URING_FLIES;
-	uring_long(ucmd)->ut = ut;
+	*uring_long(ucmd) = (struct uring_long) { .ut = ut, .state = URING_POLLED };
 	if (likely(!drw_attempt_start(&ut->a)))
 		return -EIOCBQUEUED;
 	/* The pieces are the caller's to free. */
@@ -336,75 +394,26 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	return -EAGAIN;
 }
 
-static DRW_URING_TASK_CB(uring_batch_done_cb)
-{
-	unsigned int issue_flags;
-	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct drw_batch *batch = uring_batch(ucmd)->batch;
-	int unused;
-	s64 res = drw_batch_result(batch, &unused);
-
-	drw_batch_free(batch);
-	drw_uring_cmd_done(ucmd, res, issue_flags);
-}
-
-static void uring_batch_work(struct work_struct *work)
-{
-	struct drw_batch *batch = container_of(work, struct drw_batch, work);
-
-	drw_batch_finish(batch);
-	io_uring_cmd_do_in_task_lazy(batch->private, uring_batch_done_cb);
-}
-
-static DRW_URING_TASK_CB(uring_batch_landed_cb)
-{
-	unsigned int issue_flags;
-	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
-	struct drw_batch *batch = uring_batch(ucmd)->batch;
-
-	if (!batch->polled)
-		io_uring_cmd_mark_cancelable(ucmd, issue_flags);
-	INIT_WORK(&batch->work, uring_batch_work);
-	queue_work(drw_wait_wq, &batch->work);
-}
-
-/* The last command of a batch has ended; interrupt context, mostly. */
-static void uring_batch_ended(struct drw_batch *batch)
-{
-	struct io_uring_cmd *ucmd = batch->private;
-
-	WRITE_ONCE(uring_batch(ucmd)->state, URING_LANDED);
-	if (unlikely(drw_batch_is_unfinished(batch)))
-		io_uring_cmd_complete_in_task(ucmd, uring_batch_landed_cb);
-	else
-		io_uring_cmd_do_in_task_lazy(ucmd, uring_batch_done_cb);
-}
-
 /* A batch without sleeping: -EIOCBQUEUED, bytes or a negative errno. */
 static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch *batch,
 				    bool polled)
 {
-	int unused;
-
 	if (polled && !drw_paths_have_poll(&batch->b->paths))
 		return -EOPNOTSUPP;
 	batch->polled = polled;
 	batch->ended = uring_batch_ended;
 	batch->private = ucmd;
-	*uring_batch(ucmd) = (struct uring_batch) {
-		.batch = batch,
-		.state = polled ? URING_POLLED : URING_FLIES,
-	};
+	*uring_long(ucmd) = (struct uring_long) { .batch = batch, .state = URING_POLLED };
 	if (likely(drw_batch_start(batch)))
 		return -EIOCBQUEUED;
-	return drw_batch_is_unfinished(batch) ? -EAGAIN : drw_batch_result(batch, &unused);
+	return drw_batch_is_unfinished(batch) ? -EAGAIN : drw_batch_settle(batch, NULL);
 }
 
 static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u32 nr, bool nowait,
 			     bool polled)
 {
 	struct drw_batch *batch;
-	int ret, unused;
+	int ret;
 
 	batch = drw_batch_create(uring_binding(ucmd), uring_writes(ucmd), flags, ranges, nr,
 				 nowait);
@@ -417,7 +426,7 @@ static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u
 	} else {
 		/* In a worker of io_uring, as uring_run(). */
 		drw_batch_finish(batch);
-		ret = drw_batch_result(batch, &unused);
+		ret = drw_batch_settle(batch, NULL);
 	}
 	drw_batch_free(batch);
 	return ret;
@@ -468,11 +477,23 @@ static noinline int uring_start(struct io_uring_cmd *ucmd, unsigned int issue_fl
 }
 
 /* Nobody waits for it any more: its process exits. */
-static int uring_cancel(struct io_uring_cmd *ucmd)
+static void uring_cancel(struct io_uring_cmd *ucmd)
 {
-	WRITE_ONCE(*(uring_is_batch(ucmd) ? &uring_batch(ucmd)->batch->cancelled :
-					    &uring_long(ucmd)->ut->cancelled), true);
-	return 0;
+	if (uring_is_batch(ucmd))
+		WRITE_ONCE(uring_long(ucmd)->batch->cancelled, true);
+	else
+		WRITE_ONCE(uring_long(ucmd)->ut->cancelled, true);
+}
+
+/* Out of line, for the sake of those who are not traced. User addresses are nobody's business. */
+static noinline __cold void uring_trace_submit(struct io_uring_cmd *ucmd, unsigned int issue_flags,
+					       u64 flags, u64 pos, u64 addr3, u32 len)
+{
+	bool many = ucmd->cmd_op >= DMABUF_RW_URING_READV;
+
+	trace_drw_submit(ucmd->file, ucmd, uring_writes(ucmd),
+			 !(issue_flags & IO_URING_F_NONBLOCK), flags, many ? len : 1, pos,
+			 many ? 0 : addr3, many ? 0 : len);
 }
 
 /* Read the queue entry, and begin. Pieces and ranges are left where they are. */
@@ -494,10 +515,12 @@ static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int i
 	pos = READ_ONCE(sqe->addr);
 	addr3 = READ_ONCE(sqe->addr3);
 	len = READ_ONCE(sqe->len);
+	if (trace_drw_submit_enabled())
+		uring_trace_submit(ucmd, issue_flags, flags, pos, addr3, len);
 	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
 	    ucmd->cmd_op < DMABUF_RW_URING_READV) {
 		ret = uring_start_short(ucmd, flags, pos, addr3, len, uring_writes(ucmd));
-		if (likely(ret != DRW_TOO_LONG))
+		if (likely(ret != DRW_NOT_SHORT))
 			return ret;
 	}
 	return uring_start(ucmd, issue_flags, flags, pos, addr3, len);
@@ -507,25 +530,62 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	int ret;
 
-	if (unlikely(issue_flags & IO_URING_F_CANCEL))
-		return uring_cancel(ucmd);
+	if (unlikely(issue_flags & IO_URING_F_CANCEL)) {
+		uring_cancel(ucmd);
+		return 0;
+	}
 	/* Whatever it says by now, it is not what was asked for. */
 	if (unlikely(!drw_uring_sqe_is_stable(ucmd, issue_flags)))
 		return -EOPNOTSUPP;
 	ret = uring_issue(ucmd, issue_flags);
-	if (unlikely(ret == -EAGAIN))
+	/* It may have gone by now. */
+	if (likely(ret == -EIOCBQUEUED))
+		return ret;
+	if (ret == -EAGAIN)
 		drw_uring_keep_sqe(ucmd, issue_flags);
+	else
+		trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), ret);
 	return ret;
 }
 
+/* Is the ring, or its task, about to end, so that nobody waits for what a transfer comes to? */
+static bool uring_is_ending(void)
+{
+	return (current->flags & PF_EXITING) || current->in_execve || !current->mm;
+}
+
+/* io_uring polls for a command, under its lock. Positive if anything has come. */
 int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags)
 {
-	struct uring_batch *ub = uring_batch(ucmd);
-	struct uring_transfer *ut;
+	struct uring_long *l = uring_long(ucmd);
+	bool batch = uring_is_batch(ucmd);
+	int ret = 0;
 
-	if (uring_is_batch(ucmd))
-		return READ_ONCE(ub->state) == URING_POLLED ? drw_batch_poll(ub->batch, iob) : 0;
-	ut = READ_ONCE(uring_long(ucmd)->ut);
-	return READ_ONCE(ut->state) == URING_POLLED ? drw_attempt_poll(&ut->a, iob) : 0;
+	if (READ_ONCE(l->state) == URING_POLLED)
+		ret = batch ? drw_batch_poll(l->batch, iob) : drw_attempt_poll(&l->ut->a, iob);
+	switch (smp_load_acquire(&l->state)) {
+	case URING_LANDED:
+		if (unlikely(uring_long_is_unfinished(ucmd))) {
+			l->state = URING_WORKS;
+			uring_go_on(ucmd);
+			return 1;
+		}
+		fallthrough;
+	case URING_DONE:
+		/* Only the task that has asked, or none, can store results. */
+		if (unlikely(batch && drw_batch_is_foreign(l->batch))) {
+			l->state = URING_WORKS;
+			io_uring_cmd_do_in_task_lazy(ucmd, uring_done_cb);
+		} else {
+			uring_done(ucmd, 0);
+		}
+		return 1;
+	case URING_WORKS:
+		if (unlikely(uring_is_ending()))
+			uring_cancel(ucmd);
+		return 0;
+	default:
+		return ret;
+	}
 }
