@@ -162,7 +162,10 @@ enum lane_kind {
 	LANE_BOUNCE,	/* the same, and a copy between that memory and the target */
 	LANE_LIBRARY,	/* the library's bouncing, one call a transfer */
 	LANE_FLOOR,	/* the same command, with nothing checked: bench/kmod/drw_floor.c */
+	LANE_KERNEL,	/* READ_FIXED and WRITE_FIXED with the target registered (Linux 7.4) */
 	LANE_NAIVE,	/* pread() or pwrite(), O_DIRECT, and then, or before, a copy */
+	LANE_CALL,	/* as DIRECT, each by a call that waits */
+	LANE_PREAD,	/* as FIXED, each by pread() or pwrite() */
 };
 
 struct lane {
@@ -170,11 +173,11 @@ struct lane {
 	enum lane_kind kind;
 	const struct area *area;
 	struct target *target;			/* not FIXED */
-	struct dmabuf_rw_binding *binding;	/* DIRECT, BATCH, LIBRARY */
+	struct dmabuf_rw_binding *binding;	/* DIRECT, BATCH, CALL, KERNEL, LIBRARY */
 	int floor_fd;				/* FLOOR */
 	u64 skew;				/* bytes that reads are off block boundaries */
 	struct io_uring ring;
-	u8 *stage;				/* FIXED, BOUNCE: registered buffer 0 */
+	u8 *stage;				/* FIXED, BOUNCE, PREAD: registered buffer 0 */
 	bool filled;				/* FIXED: as in struct target */
 	copy_fn copy_in, copy_out;		/* BOUNCE: to and from the target */
 	const char *copy_in_name, *copy_out_name;
@@ -184,8 +187,13 @@ struct lane {
 void lane_open_direct(struct lane *lane, const char *name, const struct area *area,
 		      struct dmabuf_rw_device *device, struct target *target,
 		      unsigned int flags);
-/* Turns it into one of batches. */
-void lane_make_batch(struct lane *lane);
+/* Turns a DIRECT or FIXED one into one of batches, or of calls. */
+void lane_make(struct lane *lane, enum lane_kind kind);
+/* Whether it makes one call after the other. */
+bool lane_calls(const struct lane *lane);
+/* By the kernel's own interface, which it must have. */
+void lane_open_kernel(struct lane *lane, const char *name, const struct area *area,
+		      struct target *target);
 /* Transfers with each entry. */
 u32 lane_batch(const struct lane *lane);
 /* Whether a binding counts what it does. */

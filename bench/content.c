@@ -115,7 +115,8 @@ void area_mount(const struct area *disk, u64 start, u64 bytes)
 	if (ioctl(disk->fd, BLKPG, &arg))
 		die("no partition on %s: %s", disk->disk, strerror(errno));
 	snprintf(path, sizeof(path), "/dev/%sp1", disk->disk);
-	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 %s", path);
+	snprintf(command, sizeof(command),
+		 "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 %s", path);
 	run_command(command);
 	mkdir(FILE_MOUNT, 0700);
 	if (mount(path, FILE_MOUNT, "ext4", 0, NULL))

@@ -6,6 +6,7 @@ space is one function, PROGRAM.
 
 import bisect
 import collections
+import json
 import re
 
 PROGRAM = ("program", "user")
@@ -27,8 +28,8 @@ _NAMES = [(part, re.compile(pattern)) for part, pattern in (
     ("NVMe", r"(__)?nvme_"),
     ("block", r"_*(blk|bio|bdev|blkdev|sbitmap|elv|dd|rq_qos|wbt|submit_bio|bvec|bt)_"
               r"|_*submit_bio|update_io_ticks|part_in_flight|I_BDEV|ll_\w*merge_fn"),
-    ("files", r"_*(ext4|jbd2|iomap|vfs|generic_(file|write|update)|kiocb|file|filemap|inode|mnt"
-              r"|atime|touch_atime|invalidate_inode|fscrypt|xas|sb|rw_verify_area"
+    ("files", r"_*(mtree|mas|ext4|jbd2|iomap|vfs|generic_(file|write|update)|kiocb|file|filemap"
+              r"|inode|mnt|atime|touch_atime|invalidate_inode|fscrypt|xas|sb|rw_verify_area"
               r"|check_block_validity|current_time|make_vfs)(_|$|[^a-z])|make_vfs"),
     ("DMA", r"_*(dma|iommu|intel_(iommu|flush|pasid)|domain|qi|iova|alloc_iova|free_iova"
             r"|cache_tag|dmar|vtdss|pt|force_dma|swiotlb|amd_cc|cc)_"
@@ -45,6 +46,17 @@ def part_of(function):
             if pattern.match(name):
                 return part
     return REST
+
+
+def records(path):
+    """{kind: [record]} of what a program has printed."""
+    found = collections.defaultdict(list)
+    with open(path) as f:
+        for line in f:
+            if line.startswith("{"):
+                record = json.loads(line)
+                found[record.pop("record")].append(record)
+    return found
 
 
 class Symbols:

@@ -101,9 +101,40 @@ void lane_open_direct(struct lane *lane, const char *name, const struct area *ar
 		meet_blocks(lane);
 }
 
-void lane_make_batch(struct lane *lane)
+void lane_open_kernel(struct lane *lane, const char *name, const struct area *area,
+		      struct target *target)
 {
-	lane->kind = LANE_BATCH;
+	struct dmabuf_rw_error error = { 0 };
+	struct dmabuf_rw_binding_opts opts = {
+		.size = sizeof(opts), .error = &error, .ways = DMABUF_RW_PATH_KERNEL,
+	};
+	char why[800];
+	int ret;
+
+	*lane = (struct lane){ .name = name, .kind = LANE_KERNEL, .area = area,
+			       .target = target };
+	if (dmabuf_rw_binding_create(NULL, target->fd, area->fd, &opts, &lane->binding)) {
+		dmabuf_rw_error_format(&error, why, sizeof(why));
+		die("%s: bind: %s", name, why);
+	}
+	/* The area is open with O_DIRECT, so the binding's file is this one. */
+	open_ring(lane, area->fd, 0);
+	ret = io_uring_register_buffers_sparse(&lane->ring, 1);
+	if (!ret)
+		ret = dmabuf_rw_binding_register(lane->binding, lane->ring.ring_fd, 0);
+	if (ret)
+		die("%s: the buffer cannot be registered: %s", name, strerror(-ret));
+}
+
+void lane_make(struct lane *lane, enum lane_kind kind)
+{
+	lane->kind = kind;
+}
+
+bool lane_calls(const struct lane *lane)
+{
+	return lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE || lane->kind == LANE_CALL ||
+	       lane->kind == LANE_PREAD;
 }
 
 u32 lane_batch(const struct lane *lane)
@@ -113,7 +144,7 @@ u32 lane_batch(const struct lane *lane)
 
 bool lane_is_direct(const struct lane *lane)
 {
-	return lane->kind == LANE_DIRECT || lane->kind == LANE_BATCH;
+	return lane->kind == LANE_DIRECT || lane->kind == LANE_BATCH || lane->kind == LANE_CALL;
 }
 
 void lane_open_floor(struct lane *lane, const char *name, const struct area *area,
@@ -163,13 +194,12 @@ void lane_open_library(struct lane *lane, const char *name, const struct area *a
 {
 	struct dmabuf_rw_binding_opts opts = {
 		.size = sizeof(opts), .allow_bounce = 1, .bounce_chunk = chunk,
-		.bounce_depth = depth,
+		.bounce_depth = depth, .ways = DMABUF_RW_PATH_BOUNCED,
 	};
 	int ret;
 
 	*lane = (struct lane){ .name = name, .kind = LANE_LIBRARY, .area = area,
 			       .target = target };
-	/* Without a device nothing goes direct. */
 	ret = dmabuf_rw_binding_create(NULL, target->fd, area->fd, &opts, &lane->binding);
 	if (ret)
 		die("%s: bind: %s", name, strerror(-ret));
@@ -184,9 +214,9 @@ void lane_open_naive(struct lane *lane, const char *name, const struct area *are
 
 bool lane_takes(const struct lane *lane, const struct cell *cell)
 {
-	bool one_call = lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE;
+	bool big = lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE;
 
-	if (one_call != (cell->block > MAX_BLOCK))
+	if (big != (cell->block > MAX_BLOCK) || (lane_calls(lane) && cell->depth > 1))
 		return false;
 	if (lane->kind == LANE_FLOOR && cell->block > 4 * KiB)
 		return false;
@@ -218,7 +248,7 @@ void lane_close(struct lane *lane)
 	/* What a ring holds goes long after the ring, unless it is taken from it. */
 	if (lane->kind != LANE_LIBRARY) {
 		io_uring_unregister_files(&lane->ring);
-		if (lane->stage)
+		if (lane->stage || lane->kind == LANE_KERNEL)
 			io_uring_unregister_buffers(&lane->ring);
 		io_uring_queue_exit(&lane->ring);
 	}

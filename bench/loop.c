@@ -4,9 +4,9 @@
  *
  * Every slot has its place in memory, @block bytes at slot * @block. A slot that
  * completes is submitted again, all completions of one wait together, until the time is
- * over; those of a batch with one entry. A wait ends when half of the slots have completed, so that the number of
- * wake-ups for each transfer is alike in all lanes and does not depend on how fast the
- * host emulates the drive. The blocks on the disk that a slot uses are congruent to it
+ * over; those of a batch with one entry. A wait ends when half of the slots have completed, so
+ * that the number of wake-ups for each transfer is alike in all lanes and does not depend on how
+ * fast the host emulates the drive. The blocks on the disk that a slot uses are congruent to it
  * modulo the depth, so that no two transfers in flight meet there; in sequential cells each
  * slot takes the next of them, so that all together go through the area from its beginning
  * to its end.
@@ -89,7 +89,8 @@ static void prep_slot(struct run *r, struct io_uring_sqe *sqe, u32 slot)
 	if (r->bounce_out)
 		lane->copy_out(lane->stage + place, lane->target->map + place, cell->block);
 
-	if (lane->kind == LANE_DIRECT) {
+	/* By the kernel's way the buffer is at slot 0 of the ring's table. */
+	if (lane->kind == LANE_DIRECT || lane->kind == LANE_KERNEL) {
 		if (cell->write)
 			dmabuf_rw_prep_write(sqe, lane->binding, off, place, cell->block, 0);
 		else
@@ -183,12 +184,17 @@ static void turn_calls(struct run *r, double seconds)
 	s64 n;
 
 	do {
-		r->at[0] = (r->at[0] + 1) & (r->blocks - 1);
-		off = r->origin + r->at[0] * block;
-		if (lane->kind == LANE_LIBRARY) {
+		off = move_slot(r, 0);
+		if (lane->kind == LANE_LIBRARY || lane->kind == LANE_CALL) {
 			n = r->cell->write ?
 			    dmabuf_rw_write(lane->binding, off, 0, block, 0, NULL) :
 			    dmabuf_rw_read(lane->binding, off, 0, block, 0, NULL);
+			if (n != (s64)block)
+				die("%s: a transfer gave %lld", lane->name, (long long)n);
+		}
+		if (lane->kind == LANE_PREAD) {
+			n = r->cell->write ? pwrite(fd, lane->stage, block, off) :
+					     pread(fd, lane->stage, block, off);
 			if (n != (s64)block)
 				die("%s: a transfer gave %lld", lane->name, (long long)n);
 		}
@@ -320,7 +326,7 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	counters(&r, &ios_before, &bytes_before);
 
 	cpu_begin(&begin);
-	if (lane->kind == LANE_LIBRARY || lane->kind == LANE_NAIVE)
+	if (lane_calls(lane))
 		turn_calls(&r, seconds);
 	else
 		turn(&r, seconds);

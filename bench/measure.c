@@ -79,8 +79,11 @@ static void report_machine(const struct area *area)
 static void report_lane(const struct lane *lane)
 {
 	static const char *const kinds[] = {
-		[LANE_DIRECT] = "direct", [LANE_BATCH] = "batch", [LANE_FIXED] = "fixed", [LANE_BOUNCE] = "bounce",
+		[LANE_DIRECT] = "direct", [LANE_BATCH] = "batch", [LANE_FIXED] = "fixed",
+		[LANE_BOUNCE] = "bounce",
 		[LANE_FLOOR] = "floor", [LANE_LIBRARY] = "library", [LANE_NAIVE] = "naive",
+		[LANE_CALL] = "call", [LANE_PREAD] = "pread",
+		[LANE_KERNEL] = "kernel",
 	};
 	struct dmabuf_rw_info info;
 
@@ -206,14 +209,113 @@ static bool has_poll_queue(struct dmabuf_rw_device *device, const struct target 
 	return info.flags & DMABUF_RW_INFO_POLL;
 }
 
-static bool wanted(const char *lane)
+/* ---- what there is to move data between, and the lanes -------------------------------- */
+
+static struct area disk, file, read_only, unbound;
+static struct target bar, udmabuf, heap;
+
+static void open_places(void)
 {
-	return !fnmatch(setting("BENCH_LANES", "*"), lane, FNM_EXTMATCH);
+	area_open(&disk, ROLE, AREA_BASE, AREA_HALF);
+	area_mount(&disk, FILE_AT, FILE_FS_BYTES);
+	area_open_file(&file, &disk, "bound", FILE_HALF, false);
+	area_open_file(&read_only, &disk, "read-only", FILE_HALF, true);
+	/* A bound file takes no ordinary writes. */
+	area_open_file(&unbound, &disk, "unbound", FILE_HALF, false);
+	target_open_bar(&bar);
+	target_open_udmabuf(&udmabuf, MAX_DEPTH * MAX_BLOCK);
+	target_open_heap(&heap, MAX_DEPTH * MAX_BLOCK);
+}
+
+static void close_places(void)
+{
+	close(file.fd);
+	close(read_only.fd);
+	close(unbound.fd);
+	area_unmount();
+}
+
+struct plan {
+	const char *name;
+	enum lane_kind kind;
+	const struct area *area;
+	struct target *target;	/* not FIXED, PREAD */
+	bool scattered;		/* FIXED: in single pages */
+	bool poll;
+	u64 skew;
+};
+
+#define PLAN(lane, how, where, with, ...) \
+	{ .name = lane, .kind = how, .area = where, .target = with, __VA_ARGS__ }
+
+static const struct plan plans[] = {
+	PLAN("direct-bar", LANE_DIRECT, &disk, &bar),
+	PLAN("direct-udmabuf", LANE_DIRECT, &disk, &udmabuf),
+	PLAN("batch-udmabuf", LANE_BATCH, &disk, &udmabuf),
+	PLAN("call-udmabuf", LANE_CALL, &disk, &udmabuf),
+	PLAN("direct-heap", LANE_DIRECT, &disk, &heap),
+	PLAN("kernel-udmabuf", LANE_KERNEL, &disk, &udmabuf),
+	PLAN("fixed", LANE_FIXED, &disk, NULL),
+	PLAN("pread", LANE_PREAD, &disk, NULL),
+	PLAN("fixed-pages", LANE_FIXED, &disk, NULL, .scattered = true),
+	PLAN("bounce-bar", LANE_BOUNCE, &disk, &bar),
+	PLAN("bounce-udmabuf", LANE_BOUNCE, &disk, &udmabuf),
+	PLAN("floor-udmabuf", LANE_FLOOR, &disk, &udmabuf),
+	PLAN("file-udmabuf", LANE_DIRECT, &file, &udmabuf),
+	PLAN("file-batch-udmabuf", LANE_BATCH, &file, &udmabuf),
+	PLAN("file-ro-udmabuf", LANE_DIRECT, &read_only, &udmabuf),
+	PLAN("file-fixed", LANE_FIXED, &unbound, NULL),
+	PLAN("odd-udmabuf", LANE_DIRECT, &disk, &udmabuf, .skew = SKEW),
+	PLAN("poll-udmabuf", LANE_DIRECT, &disk, &udmabuf, .poll = true),
+	PLAN("poll-batch-udmabuf", LANE_BATCH, &disk, &udmabuf, .poll = true),
+	PLAN("poll-fixed", LANE_FIXED, &disk, NULL, .poll = true),
+	PLAN("library-udmabuf", LANE_LIBRARY, &disk, &udmabuf),
+};
+
+/* Behind those that BENCH_BOUNCES asks for. */
+static const struct plan last_plan = PLAN("naive-udmabuf", LANE_NAIVE, &disk, &udmabuf);
+
+static void open_lane(struct lane *lane, const struct plan *p, struct dmabuf_rw_device *device)
+{
+	unsigned int flags = p->poll ? IORING_SETUP_IOPOLL : 0;
+
+	switch (p->kind) {
+	case LANE_DIRECT:
+	case LANE_BATCH:
+	case LANE_CALL:
+		lane_open_direct(lane, p->name, p->area, device, p->target, flags);
+		break;
+	case LANE_FIXED:
+	case LANE_PREAD:
+		lane_open_fixed(lane, p->name, p->area, !p->scattered, flags);
+		break;
+	case LANE_KERNEL:
+		lane_open_kernel(lane, p->name, p->area, p->target);
+		break;
+	case LANE_BOUNCE:
+		lane_open_bounce(lane, p->name, p->area, p->target);
+		break;
+	case LANE_FLOOR:
+		lane_open_floor(lane, p->name, p->area, p->target);
+		break;
+	case LANE_LIBRARY:
+		lane_open_library(lane, p->name, p->area, p->target, 0, 0);
+		break;
+	case LANE_NAIVE:
+		lane_open_naive(lane, p->name, p->area, p->target);
+		break;
+	}
+	lane_make(lane, p->kind);
+	lane->skew = p->skew;
+}
+
+static bool wanted(const struct plan *p)
+{
+	return !fnmatch(setting("BENCH_LANES", "*"), p->name, FNM_EXTMATCH);
 }
 
 /* Those that BENCH_BOUNCES asks for; returns how many. */
-static unsigned int open_bounces(struct lane *lanes, unsigned int max,
-				 const struct area *area, struct target *target)
+static unsigned int open_bounces(struct lane *lanes, unsigned int max)
 {
 	const char *text = setting("BENCH_BOUNCES", "");
 	unsigned int nr = 0, kib, depth;
@@ -226,19 +328,39 @@ static unsigned int open_bounces(struct lane *lanes, unsigned int max,
 			die("BENCH_BOUNCES: %s", text);
 		if (asprintf(&name, "library-%uk-%u", kib, depth) < 0)
 			die("no memory");
-		lane_open_library(&lanes[nr++], name, area, target, kib * KiB, depth);
+		lane_open_library(&lanes[nr++], name, &disk, &udmabuf, kib * KiB, depth);
 	}
+	return nr;
+}
+
+/* Returns how many. */
+static unsigned int open_lanes(struct lane lanes[MAX_LANES], struct dmabuf_rw_device *device)
+{
+	bool poll = has_poll_queue(device, &udmabuf, &disk);
+	unsigned int nr = 0, i;
+
+	for (i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		const struct plan *p = &plans[i];
+
+		if ((p->poll && !poll) ||
+		    (p->kind == LANE_KERNEL && !dmabuf_rw_has_kernel_way(NULL)))
+			continue;
+		if (wanted(p))
+			open_lane(&lanes[nr++], p, device);
+	}
+	nr += open_bounces(lanes + nr, MAX_LANES - 1 - nr);
+	if (wanted(&last_plan))
+		open_lane(&lanes[nr++], &last_plan, device);
+	if (!nr)
+		die("BENCH_LANES leaves no lane");
 	return nr;
 }
 
 int main(void)
 {
-	static struct target bar, udmabuf, heap;
 	static struct lane lanes[MAX_LANES];
 	struct dmabuf_rw_device *device;
-	unsigned int nr = 0, i;
-	struct area area, file, read_only, unbound;
-	bool poll;
+	unsigned int nr, i;
 	int ret;
 
 	take_standard_descriptors();
@@ -248,73 +370,11 @@ int main(void)
 	if (ret)
 		die("the module: %s", dmabuf_rw_error_cause(&(struct dmabuf_rw_error){
 			.call = DMABUF_RW_CALL_OPEN, .err = -ret }));
-	area_open(&area, ROLE, AREA_BASE, AREA_HALF);
-	area_mount(&area, FILE_AT, FILE_FS_BYTES);
-	area_open_file(&file, &area, "bound", FILE_HALF, false);
-	area_open_file(&read_only, &area, "read-only", FILE_HALF, true);
-	/* A bound file takes no ordinary writes. */
-	area_open_file(&unbound, &area, "unbound", FILE_HALF, false);
-	target_open_bar(&bar);
-	target_open_udmabuf(&udmabuf, MAX_DEPTH * MAX_BLOCK);
-	target_open_heap(&heap, MAX_DEPTH * MAX_BLOCK);
-
-	report_machine(&area);
-	report_metadata(device, &bar, &area, MiB);
-	report_metadata(device, &bar, &area, bar.bytes);
-
-	if (wanted("direct-bar"))
-		lane_open_direct(&lanes[nr++], "direct-bar", &area, device, &bar, 0);
-	if (wanted("direct-udmabuf"))
-		lane_open_direct(&lanes[nr++], "direct-udmabuf", &area, device, &udmabuf, 0);
-	if (wanted("batch-udmabuf")) {
-		lane_open_direct(&lanes[nr], "batch-udmabuf", &area, device, &udmabuf, 0);
-		lane_make_batch(&lanes[nr++]);
-	}
-	if (wanted("direct-heap"))
-		lane_open_direct(&lanes[nr++], "direct-heap", &area, device, &heap, 0);
-	if (wanted("fixed"))
-		lane_open_fixed(&lanes[nr++], "fixed", &area, true, 0);
-	if (wanted("fixed-pages"))
-		lane_open_fixed(&lanes[nr++], "fixed-pages", &area, false, 0);
-	if (wanted("bounce-bar"))
-		lane_open_bounce(&lanes[nr++], "bounce-bar", &area, &bar);
-	if (wanted("bounce-udmabuf"))
-		lane_open_bounce(&lanes[nr++], "bounce-udmabuf", &area, &udmabuf);
-	if (wanted("floor-udmabuf"))
-		lane_open_floor(&lanes[nr++], "floor-udmabuf", &area, &udmabuf);
-	if (wanted("file-udmabuf"))
-		lane_open_direct(&lanes[nr++], "file-udmabuf", &file, device, &udmabuf, 0);
-	if (wanted("file-batch-udmabuf")) {
-		lane_open_direct(&lanes[nr], "file-batch-udmabuf", &file, device, &udmabuf, 0);
-		lane_make_batch(&lanes[nr++]);
-	}
-	if (wanted("file-ro-udmabuf"))
-		lane_open_direct(&lanes[nr++], "file-ro-udmabuf", &read_only, device,
-				 &udmabuf, 0);
-	if (wanted("file-fixed"))
-		lane_open_fixed(&lanes[nr++], "file-fixed", &unbound, true, 0);
-	if (wanted("odd-udmabuf")) {
-		lane_open_direct(&lanes[nr], "odd-udmabuf", &area, device, &udmabuf, 0);
-		lanes[nr++].skew = SKEW;
-	}
-	poll = has_poll_queue(device, &udmabuf, &area);
-	if (poll && wanted("poll-udmabuf"))
-		lane_open_direct(&lanes[nr++], "poll-udmabuf", &area, device, &udmabuf,
-				 IORING_SETUP_IOPOLL);
-	if (poll && wanted("poll-batch-udmabuf")) {
-		lane_open_direct(&lanes[nr], "poll-batch-udmabuf", &area, device, &udmabuf,
-				 IORING_SETUP_IOPOLL);
-		lane_make_batch(&lanes[nr++]);
-	}
-	if (poll && wanted("poll-fixed"))
-		lane_open_fixed(&lanes[nr++], "poll-fixed", &area, true, IORING_SETUP_IOPOLL);
-	if (wanted("library-udmabuf"))
-		lane_open_library(&lanes[nr++], "library-udmabuf", &area, &udmabuf, 0, 0);
-	nr += open_bounces(lanes + nr, MAX_LANES - 1 - nr, &area, &udmabuf);
-	if (wanted("naive-udmabuf"))
-		lane_open_naive(&lanes[nr++], "naive-udmabuf", &area, &udmabuf);
-	if (!nr)
-		die("BENCH_LANES leaves no lane");
+	open_places();
+	report_machine(&disk);
+	report_metadata(device, &bar, &disk, MiB);
+	report_metadata(device, &bar, &disk, bar.bytes);
+	nr = open_lanes(lanes, device);
 	for (i = 0; i < nr; i++)
 		report_lane(&lanes[i]);
 
@@ -323,10 +383,7 @@ int main(void)
 	measure(lanes, nr);
 	for (i = 0; i < nr; i++)
 		lane_close(&lanes[i]);
-	close(file.fd);
-	close(read_only.fd);
-	close(unbound.fd);
-	area_unmount();
+	close_places();
 	cpu_exit();
 	printf("measured\n");
 	return 0;

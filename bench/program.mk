@@ -20,7 +20,7 @@ all_cflags = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wmissing-prototype
 	-I$(top)/include/uapi -I$(top)/lib -I$(top)/tools -I$(top)/bench $(CFLAGS)
 
 objs := $(own:%=$(O)/%.o) $(bench:%=$(O)/%.o) $(tools:%=$(O)/%.o)
-lib := $(LIB_O)/libdmabuf_rw.a
+lib := $(LIB_O)/libdmabuf_rw.a $(LIB_O)/gpu/gpu.a
 
 .PHONY: all clean lib
 all: $(O)/$(program)

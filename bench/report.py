@@ -1,9 +1,9 @@
 """report - turn what measure printed and the plugin counted into results and a table.
 
-usage: report.py DIRECTORY IOMMU...
+usage: report.py DIRECTORY MACHINE...
 
-DIRECTORY holds IOMMU.log and IOMMU.insns of each machine, and gets results.json,
-functions.json and IOMMU.svg.
+MACHINE is "off" or "strict", its IOMMU, or "scale" (scale.py). DIRECTORY holds MACHINE.log and
+MACHINE.insns of each, and gets results.json, functions.json and IOMMU.svg.
 
 Ratios are taken within a round, where both lanes ran within seconds of each other, and
 then the median over the rounds.
@@ -21,6 +21,7 @@ import sys
 
 import chart
 import insns
+import scale
 
 VERSION = 2
 # What a function takes of an I/O at least to be kept.
@@ -31,6 +32,8 @@ REFERENCES = {
     "direct-bar": ("fixed",),
     "direct-udmabuf": ("fixed-pages", "fixed"),
     "batch-udmabuf": ("fixed-pages", "fixed"),
+    "call-udmabuf": ("pread",),
+    "kernel-udmabuf": ("fixed-pages", "fixed"),
     "direct-heap": ("fixed",),
     "floor-udmabuf": ("fixed",),
     "bounce-bar": ("fixed",),
@@ -57,6 +60,12 @@ GOALS = (
     (None, r"(4k|128k)-.*-qd32", (("file-udmabuf", "direct-udmabuf"),), 1.05,
      "QD32: a file beside the disk"),
 )
+# (pattern of cells, lane, part or None for all, most instructions, text)
+ABSOLUTE = (
+    (r"4k-random-.*-qd32", "batch-udmabuf", None, 1500, "4 KiB, of a batch of 16"),
+    (r"4k-random-.*-qd32", "direct-udmabuf", None, 2200, "4 KiB, QD32, by itself"),
+    (r"4k-random-.*-qd32", "direct-udmabuf", insns.OWN, 250, "4 KiB, QD32: the module"),
+)
 
 
 def spread(values):
@@ -70,12 +79,7 @@ def spread(values):
 
 
 def records(path):
-    found = collections.defaultdict(list)
-    with open(path) as f:
-        for line in f:
-            if line.startswith("{"):
-                record = json.loads(line)
-                found[record.pop("record")].append(record)
+    found = insns.records(path)
     if not found["machine"] or not found["run"]:
         raise SystemExit(f"report: {path} has no measurements")
     return found
@@ -167,6 +171,19 @@ def worst_of(machine, pattern, pairs, kind):
     return max(values.items(), key=lambda item: item[1], default=None)
 
 
+def judge_absolute(machine):
+    for pattern, lane, part, limit, text in ABSOLUTE:
+        values = {f"{c['name']} {lane}": round(c["lanes"][lane]["parts_per_io"][part] if part else
+                                              c["lanes"][lane]["instructions_per_io"]["median"])
+                  for c in machine["cells"]
+                  if re.fullmatch(pattern, c["name"]) and lane in c["lanes"]}
+        if values:
+            worst = max(values, key=values.get)
+            yield {"iommu": machine["iommu"], "text": text, "limit": limit, "worst": worst,
+                   "value": values[worst], "busy": None, "floor": None,
+                   "met": values[worst] <= limit}
+
+
 def judge(machines):
     """A goal is met by its instructions; "busy" is told beside it. "floor" is what the bare
     command comes to at worst, where that is measured: the floor under any module that makes
@@ -184,6 +201,7 @@ def judge(machines):
                               "busy": worst_of(machine, pattern, pairs, "busy")[1],
                               "floor": floor[1] if floor else None,
                               "met": worst[1] <= limit})
+        goals += judge_absolute(machine)
         sizes = {m["buffer_bytes"]: m["metadata_bytes"] for m in machine["metadata"]}
         goals.append({"iommu": machine["iommu"], "limit": sizes[min(sizes)],
                       "text": "metadata of a BAR is independent of its size",
@@ -266,7 +284,7 @@ def write(path, what):
 
 
 def main(argv):
-    directory, iommus = argv[0], argv[1:]
+    directory, iommus = argv[0], [m for m in argv[1:] if m != "scale"]
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True,
                           text=True, check=True).stdout.split("\n")[0]
     machines, functions = [], {}
@@ -275,14 +293,21 @@ def main(argv):
         machines.append(machine)
         chart.draw(machine, f"{directory}/{iommu}.svg")
     goals = judge(machines)
+    scaled = {}
+    if "scale" in argv[1:]:
+        records, windows = scale.read(f"{directory}/scale.log", f"{directory}/scale.insns")
+        scaled = scale.cases(records, [windows[w] for w in sorted(windows)])
+        goals += scale.goals(scaled)
     now = datetime.datetime.now(datetime.timezone.utc)
     write(f"{directory}/functions.json", functions)
     write(f"{directory}/results.json",
           {"version": VERSION, "date": now.isoformat(timespec="seconds"), "qemu": qemu,
-           "host": host(), "machines": machines, "goals": goals})
+           "host": host(), "machines": machines, "scale": scaled, "goals": goals})
     for machine in machines:
         print_machine(machine)
         print_elapsed(machine)
+    if scaled:
+        scale.show(scaled)
     print_goals(goals)
     print_load(os.getloadavg()[1], os.cpu_count())
     print(f"\n{qemu}; all numbers: {directory}/results.json; diagrams: IOMMU.svg; "

@@ -26,6 +26,8 @@ int main(void)
 	show_bar();
 	part("The same with memory of other exporters.");
 	show_others();
+	part("It need not be memory: the drive rings another device's doorbell.");
+	show_doorbell();
 	part("What it costs, as `make bench` measures it at length.");
 	show_cost();
 	return 0;

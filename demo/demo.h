@@ -25,6 +25,7 @@ void show_impossible(void);
 /* transfer.c: load and store, by the command. */
 void show_bar(void);
 void show_others(void);
+void show_doorbell(void);
 
 /* cost.c: memory and CPU time. */
 void show_cost(void);

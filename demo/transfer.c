@@ -4,7 +4,8 @@
  *
  * The data is random and is written to the drive by ordinary pwrite(). Each buffer is
  * looked at by the CPU before the load, when the data must not be there, and after it;
- * each store goes to a place of its own, which is read back by ordinary pread().
+ * each store goes to a place of its own, which is read back by ordinary pread(). The last buffer
+ * is no memory at all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -228,5 +229,48 @@ void show_others(void)
 {
 	show_other("udmabuf", "memory of a process", "udmabuf:16M");
 	show_other("heap", "memory of the system heap", "heap:system:16M");
+}
+
+/*
+ * The device keeps what its registers hold while nobody has it open. It computes the factorial of
+ * what is written to the register at 8, and takes nothing but four bytes at a time there.
+ */
+void show_doorbell(void)
+{
+	const char *pci = machine_setting("DRW_DOORBELL_PCI");
+	const u32 place = 301, value = 10, answer = 3628800;
+	char name[64], offset[32], *why = NULL;
+	struct buffer_spec spec;
+	struct buffer buffer;
+	const char *argv[] = {
+		"dmabuf-rw", "load", disk.path, "--offset", offset, "--length", "4",
+		"--into", name, "--buf-offset", "8", NULL,
+	};
+	u8 *mem = aligned_alloc(4096, 4096);
+	u32 is = 0;
+
+	if (!mem)
+		die("no memory");
+	memset(mem, 0xa5, 4096);
+	memcpy(mem + place, &value, sizeof(value));
+	if (pwrite(disk.fd, mem, 4096, disk.next) != 4096)
+		die("%s cannot be written: %s", disk.path, strerror(errno));
+	free(mem);
+	snprintf(offset, sizeof(offset), "%llu", (unsigned long long)disk.next + place);
+	snprintf(name, sizeof(name), "vfio:%s/0", pci);
+	fact("device", "%s computes n! when n is written to a register of its BAR 0", pci);
+	run_command(argv, -1);
+
+	if (buffer_parse(name, &spec, &why) || buffer_open(&buffer, &spec, &why) ||
+	    buffer_map(&buffer, &why))
+		die("%s: %s", name, why ? why : "no memory");
+	for (int i = 0; i < 1000 && is != answer; i++) {
+		is = *(volatile u32 *)((u8 *)buffer.map + 8);
+		usleep(1000);
+	}
+	buffer_close(&buffer);
+	if (is != answer)
+		die("the register holds %u, and %u was expected", is, answer);
+	fact("rung", "four bytes from the middle of an LBA, %u: the register holds %u", value, is);
 	close(disk.fd);
 }

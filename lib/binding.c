@@ -2,16 +2,11 @@
 /*
  * binding.c - joining a buffer to a file, and what is known about the two.
  *
- * Vocabulary
- *   direct binding	the module has bound the pair; has a descriptor. If bouncing is
- *			allowed and the buffer has a view, it also has a struct
- *			dmabuf_rw_bounce, for the ranges that the drive cannot move
- *   bounce-only	the module refused or is not there; has no descriptor, but a
- *			struct dmabuf_rw_bounce and the refusal
+ * The ways are tried in the order module, kernel, bounced. Which kinds of bindings there are:
+ * private.h.
  *
- * Invariants: a binding that a caller holds has one of the two, and never changes, but
- * for its totals; so every function here but the destroying one may run in any number of
- * threads at once.
+ * Invariants: a binding that a caller holds has a way, and never changes but for its totals; so
+ * every function here but the destroying one may run in any number of threads at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,41 +40,48 @@ static struct dmabuf_rw_binding *binding_new(void)
 	static _Atomic uint64_t last;
 	struct dmabuf_rw_binding *b = calloc(1, sizeof(*b));
 
-	if (b)
-		b->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	if (!b)
+		return NULL;
+	b->fd = -1;
+	b->id = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	return b;
 }
 
 /* Takes over @fd on success only. */
-static int binding_of_fd(int fd, struct dmabuf_rw_info *info,
-			 struct dmabuf_rw_binding **binding)
+static int set_fd(struct dmabuf_rw_binding *b, int fd, struct dmabuf_rw_info *info)
 {
-	struct dmabuf_rw_binding *b;
 	int ret;
 
-	b = binding_new();
-	if (!b)
-		return -ENOMEM;
 	*info = (struct dmabuf_rw_info){ .size = sizeof(*info) };
 	ret = dmabuf_rw_ioctl(fd, DMABUF_RW_IOC_INFO, info);
-	if (ret < 0) {
-		free(b);
+	if (ret < 0)
 		return ret;
-	}
 	b->fd = fd;
 	b->buf_bytes = info->buf_bytes;
 	b->file_align[DMABUF_RW_OP_READ] = MAX(info->read_align, 1);
 	b->file_align[DMABUF_RW_OP_WRITE] = MAX(info->write_align, 1);
 	b->buf_align = MAX(info->buf_align, 1);
-	*binding = b;
 	return 0;
 }
 
-/* Null options are none; else 0, or -errno with @error filled. */
-static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
+#define ALL_WAYS (DMABUF_RW_PATH_MODULE | DMABUF_RW_PATH_KERNEL | DMABUF_RW_PATH_BOUNCED)
+
+static bool may_go(const struct dmabuf_rw_binding_opts *o, uint32_t path)
+{
+	return (o->ways ? o->ways & path : true) &&
+	       (path != DMABUF_RW_PATH_BOUNCED || o->allow_bounce);
+}
+
+/* 0, or -errno with the error filled. @to_module: it will look at the flags itself. */
+static int check_opts(const struct dmabuf_rw_binding_opts *o, bool to_module)
 {
 	bool power = !(o->bounce_chunk & (o->bounce_chunk - 1));
 
+	if (o->ways & ~ALL_WAYS ||
+	    o->zeros & ~(DMABUF_RW_ZEROS_BY_DRIVE | DMABUF_RW_ZEROS_WRITTEN) ||
+	    (o->ways == DMABUF_RW_PATH_BOUNCED && !o->allow_bounce) ||
+	    ((o->allow_bounce || !to_module) && o->flags & ~DMABUF_RW_BIND_FLAGS))
+		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
 	if (!o->allow_bounce) {
 		if (o->bounce_depth || o->bounce_chunk || o->copy || o->copy_arg)
 			return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
@@ -87,8 +89,7 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	}
 	if (o->allow_bounce != 1 || o->bounce_depth > DMABUF_RW_BOUNCE_MAX_DEPTH ||
 	    !power || o->bounce_chunk > DMABUF_RW_BOUNCE_MAX_CHUNK ||
-	    (o->bounce_chunk && o->bounce_chunk < DMABUF_RW_BOUNCE_MIN_CHUNK) ||
-	    o->flags & ~DMABUF_RW_BIND_FLAGS)
+	    (o->bounce_chunk && o->bounce_chunk < DMABUF_RW_BOUNCE_MIN_CHUNK))
 		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
 	/* Where the buffer lies is what only the module can tell. */
 	if (o->flags & DMABUF_RW_BIND_DEVICE_MEMORY)
@@ -97,45 +98,68 @@ static int check_bounce_opts(const struct dmabuf_rw_binding_opts *o)
 	return 0;
 }
 
-/* Has the module bind. Returns the descriptor, or -errno with @refusal filled. */
-static int bind_direct(const struct dmabuf_rw_device *device,
-		       const struct dmabuf_rw_bounce_params *params,
-		       const struct dmabuf_rw_binding_opts *o, struct dmabuf_rw_error *refusal)
+/* Has the module bind. 0, or -errno with @refusal filled. */
+static int bind_module(struct dmabuf_rw_binding *b, int device_fd, int dmabuf_fd, int file_fd,
+		       uint64_t flags, struct dmabuf_rw_error *refusal)
 {
 	struct dmabuf_rw_bind bind = {
 		.size = sizeof(bind),
-		.dmabuf_fd = params->dmabuf_fd,
-		.file_fd = params->file_fd,
-		.flags = o->flags,
+		.dmabuf_fd = dmabuf_fd,
+		.file_fd = file_fd,
+		.flags = flags,
 	};
-	int fd = dmabuf_rw_ioctl(device->fd, DMABUF_RW_IOC_BIND, &bind);
+	int fd = dmabuf_rw_ioctl(device_fd, DMABUF_RW_IOC_BIND, &bind), ret;
+	struct dmabuf_rw_info info;
 
 	if (fd < 0)
 		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, -fd, bind.reason,
 				      bind.detail);
 	fd = dmabuf_rw_above_std(fd);
-	return fd < 0 ? dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, errno, 0, 0) : fd;
+	if (fd < 0)
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, errno, 0, 0);
+	ret = set_fd(b, fd, &info);
+	if (ret) {
+		close(fd);
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_INFO, -ret, 0, 0);
+	}
+	if (!dmabuf_rw_is_clone(&info, file_fd))
+		return 0;
+	close(fd);
+	b->fd = -1;
+	return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, ENXIO, DMABUF_RW_REASON_CLONE, 0);
 }
 
-static int bounce_only(const struct dmabuf_rw_bounce_params *params,
-		       const struct dmabuf_rw_error *refusal,
-		       struct dmabuf_rw_error *error, struct dmabuf_rw_binding **binding)
+/* Has the kernel's interface take the pair. 0, or -errno with @refusal filled. */
+static int bind_kernel(struct dmabuf_rw_binding *b, int dmabuf_fd, int file_fd,
+		       struct dmabuf_rw_error *refusal)
+{
+	int ret = dmabuf_rw_kernel_create(dmabuf_fd, file_fd, refusal, &b->kernel);
+
+	if (ret)
+		return ret;
+	b->buf_bytes = b->kernel->buf_bytes;
+	b->file_align[DMABUF_RW_OP_READ] = b->kernel->lba;
+	b->file_align[DMABUF_RW_OP_WRITE] = b->kernel->lba;
+	b->buf_align = DMABUF_RW_KERNEL_ALIGN;
+	return 0;
+}
+
+int dmabuf_rw_bind_plain(int device_fd, int dmabuf_fd, int file_fd,
+			 struct dmabuf_rw_binding **binding)
 {
 	struct dmabuf_rw_binding *b = binding_new();
+	struct dmabuf_rw_error refusal;
 	int ret;
 
 	if (!b)
-		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, ENOMEM, 0, 0);
-	ret = dmabuf_rw_bounce_create(params, error, &b->bounce);
-	if (ret) {
-		free(b);
-		return ret;
-	}
-	b->fd = -1;
-	b->buf_bytes = b->bounce->view.bytes;
-	b->refusal = *refusal;
-	*binding = b;
-	return 0;
+		return -ENOMEM;
+	ret = device_fd >= 0 ? bind_module(b, device_fd, dmabuf_fd, file_fd, 0, &refusal) :
+			       bind_kernel(b, dmabuf_fd, file_fd, &refusal);
+	if (ret)
+		dmabuf_rw_binding_destroy(b);
+	else
+		*binding = b;
+	return ret;
 }
 
 /*
@@ -167,48 +191,105 @@ static int add_bounce(struct dmabuf_rw_binding *b,
 	return ret;
 }
 
-/* What there is for a pair that cannot go direct. 0, or -errno with o->error filled. */
-static int refused(const struct dmabuf_rw_bounce_params *params,
-		   const struct dmabuf_rw_binding_opts *o, const struct dmabuf_rw_error *refusal,
-		   struct dmabuf_rw_binding **binding)
+/* 0, or -errno with the refusal kept. */
+static int try_module(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
+		      const struct dmabuf_rw_binding_opts *o)
 {
-	if (o->allow_bounce && dmabuf_rw_error_is_about_pair(refusal))
-		return bounce_only(params, refusal, o->error, binding);
+	struct dmabuf_rw_error *refusal = &b->module_refusal;
+
+	if (!may_go(o, DMABUF_RW_PATH_MODULE))
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
+				      DMABUF_RW_REASON_NOT_CHOSEN, 0);
+	if (params->device_fd < 0)
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, ENODEV,
+				      DMABUF_RW_REASON_NO_DEVICE, 0);
+	return bind_module(b, params->device_fd, params->dmabuf_fd, params->file_fd, o->flags,
+			   refusal);
+}
+
+static int try_kernel(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
+		      const struct dmabuf_rw_binding_opts *o)
+{
+	struct dmabuf_rw_error *refusal = &b->kernel_refusal;
+
+	if (!may_go(o, DMABUF_RW_PATH_KERNEL))
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
+				      DMABUF_RW_REASON_NOT_CHOSEN, 0);
+	/* Where the buffer lies is what only the module can tell. */
+	if (o->flags & DMABUF_RW_BIND_DEVICE_MEMORY)
+		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
+				      DMABUF_RW_REASON_KERNEL_BLIND, 0);
+	/* Addresses that lead nowhere do so for the kernel, too, which does not look. */
+	if (b->module_refusal.err == EADDRNOTAVAIL || b->module_refusal.err == EXDEV) {
+		*refusal = b->module_refusal;
+		return -refusal->err;
+	}
+	return bind_kernel(b, params->dmabuf_fd, params->file_fd, refusal);
+}
+
+/*
+ * Why nothing goes direct. The module knows best, but where it is not there the kernel may have
+ * something to say.
+ */
+static const struct dmabuf_rw_error *refusal_of(const struct dmabuf_rw_binding *b)
+{
+	uint32_t module = b->module_refusal.reason, kernel = b->kernel_refusal.reason;
+
+	if (module == DMABUF_RW_REASON_NOT_CHOSEN)
+		return &b->kernel_refusal;
+	if (module != DMABUF_RW_REASON_NO_DEVICE || kernel == DMABUF_RW_REASON_NOT_CHOSEN ||
+	    kernel == DMABUF_RW_REASON_NO_KERNEL_WAY || b->kernel_refusal.detail == ENOTBLK)
+		return &b->module_refusal;
+	return &b->kernel_refusal;
+}
+
+/* What there is for a pair that cannot go direct; @refusal says whether it is about the pair. */
+static int refused(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
+		   const struct dmabuf_rw_binding_opts *o, const struct dmabuf_rw_error *refusal)
+{
+	int ret;
+
+	if (dmabuf_rw_error_is_about_pair(refusal)) {
+		refusal = refusal_of(b);
+		if (may_go(o, DMABUF_RW_PATH_BOUNCED)) {
+			ret = dmabuf_rw_bounce_create(params, o->error, &b->bounce);
+			if (!ret)
+				b->buf_bytes = b->bounce->view.bytes;
+			return ret;
+		}
+	}
 	if (o->error)
 		*o->error = *refusal;
 	return -refusal->err;
 }
 
-/* Makes a binding of the module's, or one that bounces. 0, or -errno with o->error filled. */
-static int bind_pair(const struct dmabuf_rw_device *device,
-		     const struct dmabuf_rw_bounce_params *params,
-		     const struct dmabuf_rw_binding_opts *o, struct dmabuf_rw_binding **binding)
+static bool is_want(int err)
 {
-	struct dmabuf_rw_error refusal;
-	struct dmabuf_rw_binding *b;
-	struct dmabuf_rw_info info;
-	int fd, ret;
+	return err == ENOMEM || err == EMFILE || err == ENFILE;
+}
 
-	fd = bind_direct(device, params, o, &refusal);
-	if (fd < 0)
-		return refused(params, o, &refusal, binding);
-	ret = binding_of_fd(fd, &info, &b);
-	if (ret) {
-		close(fd);
-		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_INFO, -ret, 0, 0);
+/* Tries the ways. 0, or -errno with o->error filled. */
+static int bind_pair(struct dmabuf_rw_binding *b, struct dmabuf_rw_bounce_params *params,
+		     const struct dmabuf_rw_binding_opts *o)
+{
+	bool asked = may_go(o, DMABUF_RW_PATH_MODULE) && params->device_fd >= 0;
+	int ret;
+
+	if (try_module(b, params, o)) {
+		if (!dmabuf_rw_error_is_about_pair(&b->module_refusal))
+			return refused(b, params, o, &b->module_refusal);
+		/* If asked, the module has found nothing wrong with the call. */
+		if (try_kernel(b, params, o))
+			return refused(b, params, o, asked && !is_want(b->kernel_refusal.err) ?
+				       &b->module_refusal : &b->kernel_refusal);
+		params->device_fd = -1;
 	}
-	if (dmabuf_rw_is_clone(&info, params->file_fd)) {
-		dmabuf_rw_binding_destroy(b);
-		dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENXIO, DMABUF_RW_REASON_CLONE, 0);
-		return refused(params, o, &refusal, binding);
-	}
-	ret = o->allow_bounce ? add_bounce(b, params, o->error) : 0;
-	if (ret) {
-		dmabuf_rw_binding_destroy(b);
+	ret = may_go(o, DMABUF_RW_PATH_BOUNCED) ? add_bounce(b, params, o->error) : 0;
+	/* What the kernel takes are disks. */
+	if (ret || !o->zeros || b->fd < 0)
 		return ret;
-	}
-	*binding = b;
-	return 0;
+	ret = dmabuf_rw_zeros_create(params->file_fd, b->bounce, o->zeros, &b->zeros);
+	return ret ? dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, -ret, 0, 0) : 0;
 }
 
 DMABUF_RW_API int
@@ -222,7 +303,7 @@ dmabuf_rw_binding_create(const struct dmabuf_rw_device *device, int dmabuf_fd, i
 		.device_fd = device ? device->fd : -1,
 	};
 	struct dmabuf_rw_binding_opts o;
-	struct dmabuf_rw_error refusal;
+	struct dmabuf_rw_binding *b;
 	DMABUF_RW_NO_CANCEL;
 	int ret;
 
@@ -230,29 +311,44 @@ dmabuf_rw_binding_create(const struct dmabuf_rw_device *device, int dmabuf_fd, i
 				  MIN_OPTS(dmabuf_rw_binding_opts, flags), DMABUF_RW_CALL_BIND);
 	if (ret)
 		return ret;
-	if (!binding || (!device && !o.allow_bounce))
+	if (!binding)
 		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
-	ret = check_bounce_opts(&o);
+	ret = check_opts(&o, device && may_go(&o, DMABUF_RW_PATH_MODULE));
 	if (ret)
 		return ret;
+	b = binding_new();
+	if (!b)
+		return dmabuf_rw_fail(o.error, DMABUF_RW_CALL_BIND, ENOMEM, 0, 0);
 	params.depth = o.bounce_depth ? o.bounce_depth : DEFAULT_DEPTH;
 	params.chunk = o.bounce_chunk ? o.bounce_chunk : DEFAULT_CHUNK;
 	params.copy = o.copy;
 	params.copy_arg = o.copy_arg;
-	if (device)
-		return bind_pair(device, &params, &o, binding);
-	dmabuf_rw_fail(&refusal, DMABUF_RW_CALL_BIND, ENODEV, DMABUF_RW_REASON_NO_DEVICE, 0);
-	return bounce_only(&params, &refusal, o.error, binding);
+	ret = bind_pair(b, &params, &o);
+	if (ret)
+		dmabuf_rw_binding_destroy(b);
+	else
+		*binding = b;
+	return ret;
 }
 
 DMABUF_RW_API int dmabuf_rw_binding_adopt(int fd, struct dmabuf_rw_binding **binding)
 {
+	struct dmabuf_rw_binding *b;
 	struct dmabuf_rw_info info;
 	DMABUF_RW_NO_CANCEL;
+	int ret;
 
 	if (!binding)
 		return -EINVAL;
-	return binding_of_fd(fd, &info, binding);
+	b = binding_new();
+	if (!b)
+		return -ENOMEM;
+	ret = set_fd(b, fd, &info);
+	if (ret)
+		free(b);
+	else
+		*binding = b;
+	return ret;
 }
 
 DMABUF_RW_API void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding)
@@ -261,7 +357,9 @@ DMABUF_RW_API void dmabuf_rw_binding_destroy(struct dmabuf_rw_binding *binding)
 
 	if (!binding)
 		return;
+	dmabuf_rw_zeros_destroy(binding->zeros);
 	dmabuf_rw_bounce_destroy(binding->bounce);
+	dmabuf_rw_kernel_destroy(binding->kernel);
 	if (binding->fd >= 0)
 		close(binding->fd);
 	free(binding);
@@ -275,40 +373,64 @@ DMABUF_RW_API int dmabuf_rw_binding_fd(const struct dmabuf_rw_binding *binding)
 DMABUF_RW_API uint32_t dmabuf_rw_binding_path(const struct dmabuf_rw_binding *binding)
 {
 	return (binding->fd >= 0 ? DMABUF_RW_PATH_MODULE : 0) |
+	       (binding->kernel ? DMABUF_RW_PATH_KERNEL : 0) |
 	       (binding->bounce ? DMABUF_RW_PATH_BOUNCED : 0);
 }
 
 DMABUF_RW_API int dmabuf_rw_binding_refusal(const struct dmabuf_rw_binding *binding,
 					    struct dmabuf_rw_error *error)
 {
+	static const struct dmabuf_rw_error none;
+
 	if (error)
-		*error = binding->refusal;
-	return binding->fd < 0;
+		*error = dmabuf_rw_is_direct(binding) ? none : *refusal_of(binding);
+	return !dmabuf_rw_is_direct(binding);
+}
+
+DMABUF_RW_API int dmabuf_rw_binding_way_refusal(const struct dmabuf_rw_binding *binding,
+						uint32_t path, struct dmabuf_rw_error *error)
+{
+	struct dmabuf_rw_error why = { 0 };
+
+	if (path == DMABUF_RW_PATH_MODULE)
+		why = binding->module_refusal;
+	else if (path == DMABUF_RW_PATH_KERNEL)
+		why = binding->kernel_refusal;
+	if (!why.err && !(dmabuf_rw_binding_path(binding) & path))
+		/* A better one was there, or nobody has asked for it. */
+		dmabuf_rw_fail(&why, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
+			       DMABUF_RW_REASON_NOT_CHOSEN, 0);
+	if (error)
+		*error = why;
+	return !!why.err;
 }
 
 /* What is known where the module is not asked. */
-static int bounce_info(const struct dmabuf_rw_binding *binding,
-		       struct dmabuf_rw_info *info)
+static int other_info(const struct dmabuf_rw_binding *binding, struct dmabuf_rw_info *info)
 {
+	const struct dmabuf_rw_kernel *k = binding->kernel;
 	const struct dmabuf_rw_bounce *b = binding->bounce;
-	int64_t file_bytes = dmabuf_rw_bounce_file_bytes(b);
+	int64_t file_bytes = k ? dmabuf_rw_kernel_file_bytes(k) : dmabuf_rw_bounce_file_bytes(b);
 	struct dmabuf_rw_info all = {
 		.size = info->size,
-		.flags = DMABUF_RW_INFO_BOUNCE_ONLY,
+		.flags = k ? DMABUF_RW_INFO_KERNEL : DMABUF_RW_INFO_BOUNCE_ONLY,
 		.buf_bytes = binding->buf_bytes,
 		.file_bytes = file_bytes,
-		.read_align = 1,
-		.write_align = 1,
-		.buf_align = 1,
+		.lba_bytes = k ? k->lba : 0,
+		.read_align = k ? k->lba : 1,
+		.write_align = k ? k->lba : 1,
+		.buf_align = k ? DMABUF_RW_KERNEL_ALIGN : 1,
+		/* An address for each page. */
+		.metadata_bytes = k ? k->buf_bytes / 4096 * 8 : 0,
 	};
 
 	if (file_bytes < 0)
 		return file_bytes;
-	if (b->can_read)
+	if (k ? k->can[DMABUF_RW_OP_READ] : b->can_read)
 		all.flags |= DMABUF_RW_INFO_CAN_READ;
-	if (b->can_write)
+	if (k ? k->can[DMABUF_RW_OP_WRITE] : b->can_write)
 		all.flags |= DMABUF_RW_INFO_CAN_WRITE;
-	if (b->regular)
+	if (!k && b->regular)
 		all.flags |= DMABUF_RW_INFO_REGULAR;
 	memcpy(info, &all, MIN(info->size, sizeof(all)));
 	return 0;
@@ -322,7 +444,7 @@ DMABUF_RW_API int dmabuf_rw_binding_info(const struct dmabuf_rw_binding *binding
 	if (ret)
 		return ret;
 	if (binding->fd < 0)
-		return bounce_info(binding, info);
+		return other_info(binding, info);
 	return dmabuf_rw_ioctl(binding->fd, DMABUF_RW_IOC_INFO, info);
 }
 
@@ -336,15 +458,22 @@ DMABUF_RW_API int dmabuf_rw_binding_stats(const struct dmabuf_rw_binding *bindin
 {
 	const struct dmabuf_rw_totals *totals = &binding->totals;
 	const _Atomic uint64_t *transfers = totals->transfers;
+	uint32_t path;
 
 	if (stats->size < sizeof(*stats) || stats->size > DMABUF_RW_MAX_STRUCT)
 		return -EINVAL;
-	stats->direct_transfers = load(&transfers[DMABUF_RW_PATH_MODULE]);
+	stats->direct_transfers = stats->mixed_transfers = 0;
+	for (path = 1; path < DMABUF_RW_PATHS; path++) {
+		if (!(path & DMABUF_RW_PATH_BOUNCED))
+			stats->direct_transfers += load(&transfers[path]);
+		else if (path != DMABUF_RW_PATH_BOUNCED)
+			stats->mixed_transfers += load(&transfers[path]);
+	}
 	stats->bounced_transfers = load(&transfers[DMABUF_RW_PATH_BOUNCED]);
-	stats->mixed_transfers = load(&transfers[DMABUF_RW_PATH_MODULE |
-						 DMABUF_RW_PATH_BOUNCED]);
 	stats->direct_bytes = load(&totals->direct_bytes);
 	stats->bounced_bytes = load(&totals->bounced_bytes);
-	stats->kernel_bytes = 0;
+	stats->kernel_bytes = load(&totals->kernel_bytes);
+	stats->zeros_by_drive = load(&totals->zeros_by_drive);
+	stats->zeros_written = load(&totals->zeros_written);
 	return 0;
 }

@@ -483,7 +483,7 @@ static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_trans
 	struct run r = { .b = b, .t = t, .next = p->done, .end = end, .sync_fd = -1 };
 	int err;
 
-	r.lane = dmabuf_rw_lane_get(b->depth, b->chunk);
+	r.lane = dmabuf_rw_lane_get(NULL, b->depth, b->chunk);
 	if (!r.lane)
 		return ENOMEM;
 	err = run_window(&r, p);
@@ -493,7 +493,7 @@ static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_trans
 	err = settle_all(&r, p, err);
 	if (r.sync_fd >= 0)
 		close(r.sync_fd);
-	dmabuf_rw_lane_put(r.lane);
+	dmabuf_rw_lane_put(NULL, r.lane);
 	return err;
 }
 
@@ -658,28 +658,6 @@ uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 		return INT64_MAX;
 	return data > (off_t)file_off ? (uint64_t)data :
 		ALIGN_DOWN(file_off + BLIND_STEP, MIN_ALIGN);
-}
-
-int dmabuf_rw_bounce_check(const struct dmabuf_rw_bounce *bounce,
-			   const struct dmabuf_rw_transfer *t)
-{
-	uint64_t end;
-	unsigned int i;
-
-	if (t->flags & ~DMABUF_RW_IO_FUA || (t->flags && t->op == DMABUF_RW_OP_READ))
-		return EINVAL;
-	if (!(t->op == DMABUF_RW_OP_READ ? bounce->can_read : bounce->can_write))
-		return EACCES;
-	if (__builtin_add_overflow(t->file_off, t->len, &end) || end > INT64_MAX)
-		return EOVERFLOW;
-	for (i = 0; i < t->nr; i++) {
-		if (__builtin_add_overflow(t->pieces[i].buf_off, t->pieces[i].len, &end) ||
-		    end > INT64_MAX)
-			return EOVERFLOW;
-		if (end > bounce->view.bytes)
-			return ERANGE;
-	}
-	return 0;
 }
 
 int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,

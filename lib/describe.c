@@ -71,6 +71,20 @@ DMABUF_RW_API const char *dmabuf_rw_pci_name(uint32_t domain, uint32_t pci, char
 	return buf;
 }
 
+/* Where there is no route to describe, a sentence; else null. */
+static const char *without_route(const struct dmabuf_rw_info *info)
+{
+	if (info->flags & DMABUF_RW_INFO_BOUNCE_ONLY)
+		return "not direct: every byte is copied through memory by the CPU";
+	if (info->flags & DMABUF_RW_INFO_KERNEL)
+		return "direct, by the kernel's own interface, which does not tell where the "
+		       "buffer lies, nor by which route the drive reaches it";
+	if (info->flags & DMABUF_RW_INFO_REVOKED)
+		return "no transfer is possible: the exporter has revoked the buffer; export it "
+		       "anew and bind again";
+	return NULL;
+}
+
 DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 					     char *buf, size_t len)
 {
@@ -84,22 +98,15 @@ DMABUF_RW_API size_t dmabuf_rw_info_describe(const struct dmabuf_rw_info *info,
 	};
 	const char *route = info->iommu < ARRAY_SIZE(routes) ?
 			    routes[info->iommu] : "by a route unknown to this library";
+	const char *routeless = without_route(info);
 	char drive[20], bar[20];
 	int n;
 
-	if (info->flags & DMABUF_RW_INFO_BOUNCE_ONLY) {
-		n = snprintf(buf, len, "not direct: every byte is copied through memory by "
-			     "the CPU");
+	if (routeless) {
+		n = snprintf(buf, len, "%s", routeless);
 		return n < 0 ? 0 : n;
 	}
 	dmabuf_rw_pci_name(info->nvme_domain, info->nvme_pci, drive, sizeof(drive));
-	if (info->flags & DMABUF_RW_INFO_REVOKED) {
-		n = snprintf(buf, len,
-			     "no transfer is possible: the exporter has revoked the "
-			     "buffer; export it anew and bind again");
-		return n < 0 ? 0 : n;
-	}
-
 	switch (info->mem_class) {
 	case DMABUF_RW_CLASS_BAR:
 		dmabuf_rw_pci_name(info->bar_domain, info->bar_pci, bar, sizeof(bar));

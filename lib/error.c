@@ -200,8 +200,9 @@ static const struct sentence library_reasons[] = {
 	LIBRARY_REASON(NO_CPU_ACCESS,
 		       "the pair cannot go direct, and to be copied through memory the buffer "
 		       "needs a CPU mapping or a copy function, and has neither",
-		       "see why it cannot go direct (dmabuf-rw info FILE BUFFER), or bind with "
-		       "a copy function of the runtime that the buffer belongs to"),
+		       "see why it cannot go direct (bind without allow_bounce, dmabuf-rw info FILE "
+		       "BUFFER), or bind with a copy function of the runtime that the buffer belongs "
+		       "to"),
 	LIBRARY_REASON(NOT_SEEKABLE,
 		       "the pair cannot go direct, and to be copied through memory the file "
 		       "needs offsets, which a pipe, a socket or a directory has not",
@@ -252,14 +253,46 @@ static const struct sentence library_reasons[] = {
 	LIBRARY_REASON(NEVER_WRITTEN,
 		       "the drive has no data for this place of the file: it is a hole, or space "
 		       "that was reserved and never written",
-		       "write the file first (cp --sparse=never, dmabuf_rw_file_create(), dmabuf-rw "
-		       "store without --in-place), or allow bouncing (dmabuf-rw: --allow-bounce)"),
+		       "write the file first (cp --sparse=never, dmabuf_rw_file_create(), "
+		       "dmabuf-rw store without --in-place), or allow bouncing (dmabuf-rw load and "
+		       "store: --allow-bounce)"),
 	LIBRARY_REASON(CLONE,
 		       "the file is or was a clone (reflink) on XFS, which does not tell where the "
 		       "blocks of such a file are",
 		       "make a copy with blocks of its own, cp --reflink=never FILE COPY, and use "
-		       "that; or allow bouncing (dmabuf-rw: --allow-bounce)"),
+		       "that; or allow bouncing (dmabuf-rw load and store: --allow-bounce)"),
+	LIBRARY_REASON(NOT_CHOSEN,
+		       "this way was not tried, as another one was chosen or comes before it",
+		       "choose it (ways in struct dmabuf_rw_binding_opts, dmabuf-rw: --way)"),
+	LIBRARY_REASON(NO_KERNEL_WAY,
+		       "the kernel has no interface of its own for this, or io_uring, to which it "
+		       "belongs, may not be used here",
+		       "load the dmabuf_rw module (modprobe dmabuf_rw), or use Linux 7.4 or later "
+		       "and see that io_uring is allowed (sysctl kernel.io_uring_disabled)"),
+	LIBRARY_REASON(KERNEL_REFUSED,
+		       "the kernel's own interface refused the pair: it takes NVMe disks on PCI "
+		       "and partitions of them that begin at a multiple of 4096 bytes, which can "
+		       "be opened with O_DIRECT, and no files, multipath or stacked devices",
+		       "load the dmabuf_rw module (modprobe dmabuf_rw), which takes more and says "
+		       "why it refuses"),
+	LIBRARY_REASON(KERNEL_SIZE,
+		       "the buffer is larger than the kernel's own interface takes, which is 1 GiB "
+		       "or, in later versions, 4 GiB, and no part of a buffer can be registered",
+		       "load the dmabuf_rw module (modprobe dmabuf_rw), which has no such limit, "
+		       "or export the memory as several buffers"),
+	LIBRARY_REASON(KERNEL_BLIND,
+		       "device memory was insisted on, and the kernel's own interface does not "
+		       "tell where a buffer lies",
+		       "load the dmabuf_rw module (modprobe dmabuf_rw), or do not insist"),
 };
+
+DMABUF_RW_API const char *dmabuf_rw_error_speaker(const struct dmabuf_rw_error *error)
+{
+	if (!error->detail)
+		return NULL;
+	return error->reason >= DMABUF_RW_REASON_NO_KERNEL_WAY &&
+	       error->reason <= DMABUF_RW_REASON_KERNEL_SIZE ? "kernel" : "exporter";
+}
 
 /* Where the exporter's errno (detail) tells more than the reason does. */
 static const struct {
@@ -361,9 +394,9 @@ static const struct errno_sentence errnos[] = {
 	      "malformed",
 	      "store under another name, or on another file system"),
 	ERRNO(EINVAL, NONE,
-	      "the request is malformed: a structure is too short, or a reserved field or "
-	      "an unknown flag is set, or a flag has no meaning here (forced durability "
-	      "on a read)",
+	      "the request is malformed: a structure is too short, a reserved field or an "
+	      "unknown flag is set, a flag has no meaning here (forced durability on a read, "
+	      "DMABUF_RW_IO_RESULTS of one range), or a queued batch has no range",
 	      "check the flags, and that program, library and module are of one release"),
 	ERRNO(E2BIG, NONE,
 	      "the program uses a part of the interface that this module or this library "
@@ -500,8 +533,9 @@ static const struct errno_sentence errnos[] = {
 	      "disabled or closed)",
 	      "export the buffer anew and bind again"),
 	ERRNO(EOVERFLOW, NONE,
-	      "an offset plus its length does not fit in 63 bits, or a batch has 2 GiB or more",
-	      "check the offsets and the lengths, or make batches smaller"),
+	      "an offset plus its length does not fit in 63 bits; or a batch, or a transfer that "
+	      "must be whole, has more than 2147479552 bytes",
+	      "check the offsets and the lengths, or ask for less at a time"),
 	ERRNO(ESPIPE, IO,
 	      "the file ends before the transfer does, which had to be whole",
 	      "check offset and length against the size of the file"),
@@ -513,8 +547,9 @@ static const struct errno_sentence errnos[] = {
 	      "a whole LBA for writes, and the rest of it may not or cannot be copied through "
 	      "memory",
 	      "use multiples of the alignment that dmabuf-rw info FILE BUFFER reports, or "
-	      "allow bouncing (dmabuf-rw: --allow-bounce); that needs a buffer with a CPU "
-	      "mapping or a copy function, and for writes /dev/udmabuf (modprobe udmabuf)"),
+	      "allow bouncing (dmabuf-rw load and store: --allow-bounce); that needs a buffer "
+	      "with a CPU mapping or a copy function, and for writes /dev/udmabuf (modprobe "
+	      "udmabuf)"),
 	ERRNO(EMSGSIZE, NONE,
 	      "too many pieces in one transfer, or transfers in one batch",
 	      "use at most 1024 pieces, and 256 transfers"),
@@ -543,7 +578,7 @@ static const struct errno_sentence errnos[] = {
 	      "the file has no block here that has been written: a hole, or space that was "
 	      "only allocated; or it is or was a clone (reflink) on XFS",
 	      "make a plain copy, cp --reflink=never --sparse=never FILE COPY, and use that; or "
-	      "allow bouncing (dmabuf-rw: --allow-bounce)"),
+	      "allow bouncing (dmabuf-rw load and store: --allow-bounce)"),
 	ERRNO(ENODATA, NONE,
 	      "the drive reports a medium error that it could not recover from",
 	      "the data in this range is lost; see nvme smart-log and the kernel log"),
@@ -642,13 +677,14 @@ DMABUF_RW_API size_t dmabuf_rw_error_format(const struct dmabuf_rw_error *error,
 	snprintf(errno_text, sizeof(errno_text), "errno %d", error->err);
 	if (error->detail) {
 		const char *d = dmabuf_rw_errno_name(error->detail);
+		const char *who = dmabuf_rw_error_speaker(error);
 		const char *text = error->detail == KERNEL_ENOTSUPP ? "not supported" :
 				   strerrordesc_np(error->detail);
 
 		if (d && text)
-			snprintf(detail, sizeof(detail), "; the exporter said %s, %s", d, text);
+			snprintf(detail, sizeof(detail), "; the %s said %s, %s", who, d, text);
 		else
-			snprintf(detail, sizeof(detail), "; the exporter said errno %d",
+			snprintf(detail, sizeof(detail), "; the %s said errno %d", who,
 				 error->detail);
 	}
 	n = snprintf(buf, len, "%s (%s%s); %s", cause, name ? name : errno_text, detail,

@@ -20,11 +20,6 @@
 
 #include "file.h"
 
-/* Kernel 6.17; the headers that this is built with may be older. */
-#ifndef FALLOC_FL_WRITE_ZEROES
-#define FALLOC_FL_WRITE_ZEROES	0x80
-#endif
-
 /* Zeros that the file system writes at a time; a drive may take a second for them. */
 #define DRIVE_ZEROS	(UINT64_C(1) << 30)
 /* Zeros written at a time: enough for several of the drive's commands. */
@@ -98,12 +93,14 @@ static int fill(const struct dmabuf_rw_file *f, uint64_t end)
 static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
 {
 	uint64_t off;
+	int ret;
 
 	for (off = 0; off < end; off += DRIVE_ZEROS) {
 		if (off && f->interrupted && f->interrupted(f->arg))
 			return -EINTR;
-		if (fallocate(f->fd, FALLOC_FL_WRITE_ZEROES, off, MIN(end - off, DRIVE_ZEROS)))
-			return -errno;
+		ret = dmabuf_rw_drive_zeros(f->fd, off, MIN(end - off, DRIVE_ZEROS));
+		if (ret)
+			return ret;
 	}
 	return 0;
 }

@@ -20,7 +20,9 @@ static ssize_t finish(const struct dmabuf_rw_transfer *t, const struct dmabuf_rw
 		result->path = dmabuf_rw_path_of(p);
 		result->direct_bytes = p->direct;
 		result->bounced_bytes = p->bounced;
-		result->kernel_bytes = 0;
+		result->kernel_bytes = p->kernel;
+		result->zeros_by_drive = p->zeros_by_drive;
+		result->zeros_written = p->zeros_written;
 	}
 	return ret;
 }
@@ -49,15 +51,7 @@ static ssize_t transfer_range(const struct dmabuf_rw_binding *binding, uint32_t 
 			      uint64_t flags, struct dmabuf_rw_result *result)
 {
 	const struct dmabuf_rw_piece piece = { buf_off, len };
-	struct dmabuf_rw_transfer t = {
-		.op = op,
-		.plain = true,
-		.nr = 1,
-		.file_off = file_off,
-		.len = len,
-		.flags = flags,
-		.pieces = &piece,
-	};
+	struct dmabuf_rw_transfer t = dmabuf_rw_plain_transfer(op, file_off, &piece, flags);
 
 	return too_short(result) ? -EINVAL : transfer(binding, &t, result);
 }

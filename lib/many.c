@@ -2,15 +2,16 @@
 /*
  * many.c - batches: many transfers in one call of the kernel.
  *
- * The module answers for each range by itself. Most are over then. What is left, because a range
- * was short or may bounce, is done range by range, as if each had been asked for alone
- * (transfer.c). So a batch has two steps, which a queue takes in different threads:
+ * The module, or the ring of a kernel binding, answers for each range by itself. Most are over
+ * then. What is left, because a range was short or may bounce, is done range by range, as if each
+ * had been asked for alone (transfer.c). So a batch has two steps, which a queue takes in
+ * different threads:
  *
  *   ask		the module, or an entry of a ring, fills in results; take() counts those
  *			that are final
  *   finish		does the rest
  *
- * WHOLE is judged here: a range that the module has ended early may go on by bouncing.
+ * WHOLE is judged here: a range that has ended early may go on by bouncing.
  *
  * Thread-safety: as transfer.c; the ranges are the caller's.
  */
@@ -18,7 +19,7 @@
 
 #include "private.h"
 
-/* No result: the module has not looked at the range. */
+/* No result: nobody has looked at the range. */
 #define UNASKED INT64_MIN
 
 static bool must_be_whole(const struct dmabuf_rw_transfer *t, const struct dmabuf_rw_range *r)
@@ -32,17 +33,18 @@ static bool is_unfinished(const struct dmabuf_rw_binding *b, const struct dmabuf
 {
 	if (r->result == UNASKED || (through && r->result == -EINTR))
 		return true;
-	return r->result < 0 ? dmabuf_rw_may_bounce(b, -r->result) : r->result < r->len;
+	return r->result < 0 ? dmabuf_rw_may_go_on(b, -r->result) : r->result < r->len;
 }
 
-static void count(struct dmabuf_rw_progress *p, uint64_t direct, uint64_t bounced)
+static void count(struct dmabuf_rw_progress *p, const struct dmabuf_rw_progress *one)
 {
-	const struct dmabuf_rw_progress one = { .direct = direct, .bounced = bounced };
-
-	p->direct += direct;
-	p->bounced += bounced;
-	p->done += direct + bounced;
-	p->by_path[dmabuf_rw_path_of(&one)]++;
+	p->direct += one->direct;
+	p->kernel += one->kernel;
+	p->bounced += one->bounced;
+	p->zeros_by_drive += one->zeros_by_drive;
+	p->zeros_written += one->zeros_written;
+	p->done += one->done;
+	p->by_path[dmabuf_rw_path_of(one)]++;
 }
 
 void dmabuf_rw_many_reset(const struct dmabuf_rw_transfer *t)
@@ -56,6 +58,7 @@ void dmabuf_rw_many_reset(const struct dmabuf_rw_transfer *t)
 int dmabuf_rw_many_take(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 			struct dmabuf_rw_progress *p, int err)
 {
+	struct dmabuf_rw_progress one;
 	int unfinished = 0;
 	unsigned int i;
 
@@ -65,12 +68,24 @@ int dmabuf_rw_many_take(const struct dmabuf_rw_binding *b, const struct dmabuf_r
 		/* Refused as a whole. */
 		if (r->result == UNASKED && err)
 			r->result = -err;
-		if (is_unfinished(b, r, t->through))
+		if (is_unfinished(b, r, t->through)) {
 			unfinished++;
-		else
-			count(p, r->result > 0 ? r->result : 0, 0);
+			continue;
+		}
+		one = (struct dmabuf_rw_progress){ 0 };
+		dmabuf_rw_add_direct(b, &one, MAX(r->result, 0));
+		count(p, &one);
 	}
 	return unfinished;
+}
+
+/* A range as a transfer of its own. */
+static void fill_one(struct dmabuf_rw_transfer *one, const struct dmabuf_rw_transfer *t,
+		     const struct dmabuf_rw_range *r, const struct dmabuf_rw_piece *piece)
+{
+	*one = dmabuf_rw_plain_transfer(t->op, r->file_off, piece, (t->flags | r->flags) &
+					~(uint64_t)DMABUF_RW_IO_WHOLE);
+	one->cancelled = t->cancelled;
 }
 
 /* Does what is left of a range, alone. Returns the errno that ended it, also after a part. */
@@ -78,24 +93,19 @@ static int finish_range(const struct dmabuf_rw_binding *b, const struct dmabuf_r
 			 struct dmabuf_rw_range *r, struct dmabuf_rw_progress *p)
 {
 	const struct dmabuf_rw_piece piece = { r->buf_off, r->len };
-	const struct dmabuf_rw_transfer one = {
-		.op = t->op,
-		.plain = true,
-		.nr = 1,
-		.file_off = r->file_off,
-		.len = r->len,
-		.flags = (t->flags | r->flags) & ~(uint64_t)DMABUF_RW_IO_WHOLE,
-		.pieces = &piece,
-		.cancelled = t->cancelled,
-	};
 	struct dmabuf_rw_progress done = { 0 };
+	struct dmabuf_rw_transfer one;
 	int err;
 
-	if (r->result > 0)
-		done.done = done.direct = r->result;
-	err = t->through ? dmabuf_rw_run_through(b, &one, &done) : dmabuf_rw_run(b, &one, &done);
+	fill_one(&one, t, r, &piece);
+	dmabuf_rw_add_direct(b, &done, MAX(r->result, 0));
+	if (dmabuf_rw_is_cancelled(t))
+		err = ECANCELED;
+	else
+		err = t->through ? dmabuf_rw_run_through(b, &one, &done) :
+				   dmabuf_rw_run(b, &one, &done);
 	r->result = dmabuf_rw_outcome(&done, r->len, must_be_whole(t, r), &err);
-	count(p, done.direct, done.bounced);
+	count(p, &done);
 	return err;
 }
 
@@ -117,48 +127,148 @@ int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *b, const struct dmabuf
 	return first;
 }
 
-/* Asks the module for as many ranges as it takes in a call. Returns how many. */
-static unsigned int ask_some(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
-			     unsigned int first, struct dmabuf_rw_progress *p)
+/* How many ranges from @first on, all unasked, the module takes in a call. */
+static unsigned int askable(const struct dmabuf_rw_transfer *t, unsigned int first)
+{
+	unsigned int nr = 0;
+	uint64_t total = 0;
+
+	while (first + nr < t->nr && nr < DMABUF_RW_MAX_BATCH &&
+	       t->ranges[first + nr].result == UNASKED) {
+		total += t->ranges[first + nr].len;
+		if (total > DMABUF_RW_MAX_BYTES)
+			break;
+		nr++;
+	}
+	return nr;
+}
+
+/*
+ * Asks the module for @nr ranges. What it has not begun, as something came in between, is unasked
+ * again. Returns false if that is all: a signal, whose handler has run by now, is to end the call.
+ */
+static bool ask(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		unsigned int first, unsigned int nr, struct dmabuf_rw_progress *p)
 {
 	struct dmabuf_rw_transfer part = *t;
-	uint64_t total = 0;
 	struct dmabuf_rw_batch batch = {
 		.size = sizeof(batch),
 		.op = t->op,
+		.nr = nr,
 		.flags = t->flags | DMABUF_RW_IO_RESULTS,
 		.ranges = (uintptr_t)&t->ranges[first],
 	};
-	int ret;
+	int ret = dmabuf_rw_ioctl(b->fd, DMABUF_RW_IOC_BATCH, &batch);
+	unsigned int interrupted = 0, i;
+	bool again;
 
-	while (first + batch.nr < t->nr && batch.nr < DMABUF_RW_MAX_BATCH) {
-		total += t->ranges[first + batch.nr].len;
-		if (total > DMABUF_RW_MAX_BYTES)
-			break;
-		batch.nr++;
-	}
 	part.ranges = &t->ranges[first];
-	part.nr = batch.nr ? batch.nr : 1;
-	/* One that is longer than a batch may be is left to the other step. */
-	if (batch.nr) {
-		do {
-			ret = dmabuf_rw_ioctl(b->fd, DMABUF_RW_IOC_BATCH, &batch);
-		} while (ret == -EINTR && t->through);
-		dmabuf_rw_many_take(b, &part, p, ret < 0 ? -ret : EPROTO);
+	part.nr = nr;
+	for (i = 0; i < nr; i++) {
+		if (part.ranges[i].result == UNASKED)
+			part.ranges[i].result = ret < 0 ? ret : -EPROTO;
+		interrupted += part.ranges[i].result == -EINTR;
 	}
-	return part.nr;
+	again = t->through || interrupted < nr;
+	for (i = 0; i < nr; i++)
+		if (again && part.ranges[i].result == -EINTR)
+			part.ranges[i].result = UNASKED;
+	dmabuf_rw_many_take(b, &part, p, 0);
+	return again;
+}
+
+static void interrupt_rest(const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p)
+{
+	const struct dmabuf_rw_progress none = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->ranges[i].result == UNASKED) {
+			t->ranges[i].result = -EINTR;
+			count(p, &none);
+		}
+}
+
+/*
+ * The entry for a range of a kernel binding. False: it has its result, as it is refused, or it is
+ * the other step's.
+ */
+static bool plan_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		       struct dmabuf_rw_range *r, struct dmabuf_rw_kernel_io *io)
+{
+	const struct dmabuf_rw_piece piece = { r->buf_off, r->len };
+	struct dmabuf_rw_transfer one;
+	int err;
+
+	fill_one(&one, t, r, &piece);
+	err = dmabuf_rw_check(b, &one);
+	if (err)
+		r->result = -err;
+	/* One flush is for all. */
+	one.flags = 0;
+	if (err || r->len > DMABUF_RW_KERNEL_ENTRY || !dmabuf_rw_kernel_takes(b->kernel, &one))
+		return false;
+	*io = (struct dmabuf_rw_kernel_io){
+		.file_off = r->file_off,
+		.buf_off = r->buf_off,
+		.len = r->len,
+	};
+	return true;
+}
+
+/*
+ * ask() for a kernel binding: the ranges that are one entry each, side by side, at most
+ * DMABUF_RW_KERNEL_DEPTH. What has not moved anything, as something came in between, is left to
+ * the other step, unless that is all of them.
+ */
+static bool ask_kernel(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		       unsigned int first, unsigned int nr, struct dmabuf_rw_progress *p)
+{
+	struct dmabuf_rw_kernel_io ios[DMABUF_RW_KERNEL_DEPTH];
+	struct dmabuf_rw_range *of[DMABUF_RW_KERNEL_DEPTH];
+	struct dmabuf_rw_transfer part = *t;
+	unsigned int nr_ios = 0, interrupted = 0, i;
+	bool forced = false, again;
+	int lost;
+
+	part.ranges = &t->ranges[first];
+	part.nr = nr;
+	for (i = 0; i < nr; i++)
+		if (plan_range(b, t, &part.ranges[i], &ios[nr_ios]))
+			of[nr_ios++] = &part.ranges[i];
+	if (nr_ios)
+		dmabuf_rw_kernel_move(b->kernel, t->op, ios, nr_ios);
+	for (i = 0; i < nr_ios; i++) {
+		of[i]->result = ios[i].res;
+		interrupted += ios[i].res == -EINTR;
+		forced |= ios[i].res > 0 && (t->flags | of[i]->flags) & DMABUF_RW_IO_FUA;
+	}
+	lost = forced ? dmabuf_rw_kernel_flush(b->kernel) : 0;
+	again = t->through || !nr_ios || interrupted < nr_ios;
+	for (i = 0; i < nr_ios; i++) {
+		if (lost && ios[i].res > 0 && (t->flags | of[i]->flags) & DMABUF_RW_IO_FUA)
+			of[i]->result = -lost;
+		if (again && ios[i].res == -EINTR)
+			of[i]->result = UNASKED;
+	}
+	dmabuf_rw_many_take(b, &part, p, 0);
+	return again;
 }
 
 int dmabuf_rw_run_many(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		       struct dmabuf_rw_progress *p)
 {
-	unsigned int i = 0;
+	unsigned int i = 0, nr;
 
 	dmabuf_rw_many_reset(t);
-	while (b->fd >= 0 && i < t->nr) {
-		if (dmabuf_rw_is_cancelled(t))
+	while (dmabuf_rw_is_direct(b) && i < t->nr && !dmabuf_rw_is_cancelled(t)) {
+		nr = b->kernel ? MIN(t->nr - i, DMABUF_RW_KERNEL_DEPTH) : askable(t, i);
+		if (nr && !(b->kernel ? ask_kernel : ask)(b, t, i, nr, p)) {
+			interrupt_rest(t, p);
 			break;
-		i += ask_some(b, t, i, p);
+		}
+		/* The module is asked again for what it has not begun. */
+		i += b->kernel ? nr : !nr;
 	}
 	return dmabuf_rw_many_finish(b, t, p);
 }

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * pool.c - the memory that transfers bounce through, one pool for the whole process.
+ * pool.c - rings, each with what is registered in it. The process has one pool, of the memory that
+ * transfers bounce through; each kernel binding has another one, of its buffer.
  *
  * Vocabulary
- *   lane		some memory, divided into chunks, and an io_uring with which it is
- *		registered, so that it is locked down; serves one transfer at a time
+ *   lane	an io_uring, and as its buffer 0 either memory that is divided into chunks, and
+ *		locked down by that, or a dma-buf; it serves one transfer at a time
  *   running	a lane that a transfer has
- *   idle	one that is kept for the next
+ *   idle	a lane that is kept for the next transfer
  *
- * A process has as many lanes as transfers bounce at the same time, whatever the number of its
- * bindings: when a transfer ends, its lane is kept if no more are idle than run. The last one
- * is kept until nothing is left that could bounce.
+ * A pool has as many lanes as transfers run at the same time: when a transfer ends, its lane is
+ * kept if no more are idle than run. The last one is kept until nothing is left that could use
+ * it. A dma-buf is mapped once for each lane, so its pool has a limit; further transfers wait for
+ * "room", and a signal ends that.
  *
  * Fork. A child has nothing of its parent's lanes: their memory and rings are not even mapped
  * there (MADV_DONTFORK), since the kernel knows them as the parent's.
  *
- * Lock: "lock" guards everything that is static here and the list, and is not held during I/O.
- * fork() takes it, so that a child finds the list whole.
+ * Lock: "lock" guards everything that is static here and the lists, and is not held during I/O
+ * nor while room is waited for. fork() takes it, so that a child finds the lists whole.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,31 +29,30 @@
 #include <liburing.h>
 
 #include "private.h"
+#include "uring_dmabuf.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* By @lock. */
-static struct dmabuf_rw_lane *lanes;	/* all of this process */
-static unsigned int nr_running, nr_idle;
+static struct dmabuf_rw_pool memory = { .dmabuf_fd = -1 };
 static unsigned int holders;
-static uint64_t process;		/* whose lanes they are */
 
 static _Atomic bool without_rings;
 
-static void link_lane(struct dmabuf_rw_lane *lane)
+static void link_lane(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane)
 {
 	lane->prev = NULL;
-	lane->next = lanes;
-	if (lanes)
-		lanes->prev = lane;
-	lanes = lane;
+	lane->next = pool->lanes;
+	if (pool->lanes)
+		pool->lanes->prev = lane;
+	pool->lanes = lane;
 }
 
-static void unlink_lane(struct dmabuf_rw_lane *lane)
+static void unlink_lane(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane)
 {
 	if (lane->prev)
 		lane->prev->next = lane->next;
 	else
-		lanes = lane->next;
+		pool->lanes = lane->next;
 	if (lane->next)
 		lane->next->prev = lane->prev;
 }
@@ -63,92 +64,118 @@ static size_t lane_bytes(const struct dmabuf_rw_lane *lane)
 
 static void lane_free(struct dmabuf_rw_lane *lane)
 {
-	/* The kernel ends a ring some time after it was closed, and unlocks the memory then. */
+	/* The kernel ends a ring some time after it was closed, and lets go of a buffer then. */
 	if (lane->registered)
 		io_uring_unregister_buffers(lane->ring);
 	if (lane->ring) {
 		dmabuf_rw_private_fd_drop(&lane->ring_fd);
 		io_uring_queue_exit(lane->ring);
 	}
-	munmap(lane->memory, lane_bytes(lane));
+	if (lane->memory)
+		munmap(lane->memory, lane_bytes(lane));
 	free(lane->ring);
 	free(lane);
 }
 
-/* Without io_uring, or over the limit of locked memory, all works, but slower. */
-static void make_ring(struct dmabuf_rw_lane *lane)
+/* 0 or -errno. */
+static int make_ring(struct dmabuf_rw_lane *lane)
 {
 	struct io_uring_params params = { 0 };
-	struct iovec memory = { lane->memory, lane_bytes(lane) };
 	struct io_uring *ring = calloc(1, sizeof(*ring));
-	int ret = -ENOMEM;
+	int ret;
 
-	if (without_rings) {
-		free(ring);
-		return;
-	}
 	if (!ring)
-		goto none;
+		return -ENOMEM;
 	ret = io_uring_queue_init_params(lane->depth, ring, &params);
-	if (ret)
-		goto free_ring;
-	if (io_uring_ring_dontfork(ring) || dmabuf_rw_ring_above_std(ring)) {
+	if (!ret && (io_uring_ring_dontfork(ring) || dmabuf_rw_ring_above_std(ring))) {
 		ret = -ENOMEM;
 		io_uring_queue_exit(ring);
-		goto free_ring;
+	}
+	if (ret) {
+		free(ring);
+		return ret;
 	}
 	dmabuf_rw_private_fd_add(&lane->ring_fd, ring->ring_fd);
 	lane->ring = ring;
-	lane->registered = !io_uring_register_buffers(ring, &memory, 1);
-	return;
-
-free_ring:
-	free(ring);
-none:
-	/* The next one may have one again. */
-	lane->broken = !dmabuf_rw_ring_is_forbidden(ret);
+	return 0;
 }
 
-static struct dmabuf_rw_lane *lane_new(uint32_t depth, uint32_t chunk)
+/* 0 or -errno. */
+static int add_memory(struct dmabuf_rw_lane *lane)
+{
+	struct iovec iov = { .iov_len = lane_bytes(lane) };
+	int ret;
+
+	iov.iov_base = mmap(NULL, iov.iov_len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (iov.iov_base == MAP_FAILED)
+		return -ENOMEM;
+	lane->memory = iov.iov_base;
+	if (madvise(iov.iov_base, iov.iov_len, MADV_DONTFORK))
+		return -ENOMEM;
+	/* Without io_uring, or over the limit of locked memory, all works, but slower. */
+	if (without_rings)
+		return 0;
+	ret = make_ring(lane);
+	if (!ret)
+		lane->registered = !io_uring_register_buffers(lane->ring, &iov, 1);
+	else
+		/* The next one may have one again. */
+		lane->broken = !dmabuf_rw_ring_is_forbidden(ret);
+	return 0;
+}
+
+/* 0 or -errno. */
+static int add_dmabuf(struct dmabuf_rw_lane *lane, const struct dmabuf_rw_pool *pool)
+{
+	int ret = make_ring(lane);
+
+	if (!ret)
+		ret = io_uring_register_buffers_sparse(lane->ring, 1);
+	if (ret)
+		return ret;
+	lane->registered = true;
+	return dmabuf_rw_uring_register(lane->ring->ring_fd, 0, pool->dmabuf_fd, pool->file_fd);
+}
+
+/* Null with errno. */
+static struct dmabuf_rw_lane *lane_new(const struct dmabuf_rw_pool *pool, uint32_t depth,
+				       uint32_t chunk)
 {
 	struct dmabuf_rw_lane *lane = calloc(1, sizeof(*lane));
+	int ret;
 
 	if (!lane)
 		return NULL;
 	lane->depth = depth;
 	lane->chunk = chunk;
-	lane->memory = mmap(NULL, lane_bytes(lane), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (lane->memory == MAP_FAILED)
-		goto free_lane;
-	if (madvise(lane->memory, lane_bytes(lane), MADV_DONTFORK))
-		goto unmap;
-	make_ring(lane);
-	return lane;
-
-unmap:
-	munmap(lane->memory, lane_bytes(lane));
-free_lane:
-	free(lane);
+	ret = pool->dmabuf_fd >= 0 ? add_dmabuf(lane, pool) : add_memory(lane);
+	if (!ret)
+		return lane;
+	lane_free(lane);
+	errno = -ret;
 	return NULL;
 }
 
 /* The parent's lanes, in a child. */
-static void forget_inherited_locked(void)
+static void forget_inherited_locked(struct dmabuf_rw_pool *pool)
 {
 	struct dmabuf_rw_lane *lane;
 
-	if (process == dmabuf_rw_process())
+	if (pool->process == dmabuf_rw_process())
 		return;
-	while ((lane = lanes)) {
-		unlink_lane(lane);
+	while ((lane = pool->lanes)) {
+		unlink_lane(pool, lane);
 		if (lane->ring)
 			dmabuf_rw_private_fd_drop(&lane->ring_fd);
 		free(lane->ring);
 		free(lane);
 	}
-	nr_running = nr_idle = 0;
-	process = dmabuf_rw_process();
+	pool->nr_running = pool->nr_idle = 0;
+	/* Nobody waits: those who did are the parent's threads. */
+	if (pool->most)
+		sem_init(&pool->room, 0, pool->most);
+	pool->process = dmabuf_rw_process();
 }
 
 void dmabuf_rw_pool_before_fork(void)
@@ -158,7 +185,7 @@ void dmabuf_rw_pool_before_fork(void)
 
 void dmabuf_rw_pool_after_fork(void)
 {
-	forget_inherited_locked();
+	forget_inherited_locked(&memory);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -185,16 +212,16 @@ int dmabuf_rw_pool_hold(void)
 }
 
 /* Takes idle lanes out of the list, least recently used first, until @most are left. */
-static struct dmabuf_rw_lane *trim_locked(unsigned int most)
+static struct dmabuf_rw_lane *trim_locked(struct dmabuf_rw_pool *pool, unsigned int most)
 {
 	struct dmabuf_rw_lane *lane, *last = NULL, *out = NULL;
 
-	while (nr_idle > most) {
-		for (lane = lanes; lane; lane = lane->next)
+	while (pool->nr_idle > most) {
+		for (lane = pool->lanes; lane; lane = lane->next)
 			if (lane->idle)
 				last = lane;
-		unlink_lane(last);
-		nr_idle--;
+		unlink_lane(pool, last);
+		pool->nr_idle--;
 		last->next = out;
 		out = last;
 	}
@@ -217,62 +244,127 @@ void dmabuf_rw_pool_drop(void)
 	sigset_t old;
 
 	dmabuf_rw_lock_for_fork(&lock, &old);
-	forget_inherited_locked();
+	forget_inherited_locked(&memory);
 	if (!--holders)
-		list = trim_locked(0);
+		list = trim_locked(&memory, 0);
 	dmabuf_rw_unlock_for_fork(&lock, &old);
 	free_all(list);
 }
 
-struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk)
-{
-	struct dmabuf_rw_lane *lane;
-	sigset_t old;
-
-	dmabuf_rw_lock_for_fork(&lock, &old);
-	forget_inherited_locked();
-	for (lane = lanes; lane; lane = lane->next)
-		if (lane->idle && lane->depth == depth && lane->chunk == chunk)
-			break;
-	if (lane) {
-		lane->idle = false;
-		nr_idle--;
-		nr_running++;
-	}
-	dmabuf_rw_unlock_for_fork(&lock, &old);
-	if (lane) {
-		memset(lane->window, 0, sizeof(lane->window));
-		return lane;
-	}
-
-	lane = lane_new(depth, chunk);
-	if (!lane)
-		return NULL;
-	dmabuf_rw_lock_for_fork(&lock, &old);
-	link_lane(lane);
-	nr_running++;
-	dmabuf_rw_unlock_for_fork(&lock, &old);
-	return lane;
-}
-
-void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane)
+void dmabuf_rw_pool_end(struct dmabuf_rw_pool *pool)
 {
 	struct dmabuf_rw_lane *list;
 	sigset_t old;
 
 	dmabuf_rw_lock_for_fork(&lock, &old);
-	nr_running--;
-	unlink_lane(lane);
-	if (!lane->broken) {
-		link_lane(lane);
-		lane->idle = true;
-		nr_idle++;
+	forget_inherited_locked(pool);
+	list = trim_locked(pool, 0);
+	dmabuf_rw_unlock_for_fork(&lock, &old);
+	free_all(list);
+}
+
+/* Waits until another lane may run. 0, or -1 with errno: EINTR. */
+static int take_room(struct dmabuf_rw_pool *pool)
+{
+	sigset_t old;
+
+	if (!pool->most)
+		return 0;
+	if (pool->process != dmabuf_rw_process()) {
+		dmabuf_rw_lock_for_fork(&lock, &old);
+		forget_inherited_locked(pool);
+		dmabuf_rw_unlock_for_fork(&lock, &old);
 	}
-	list = trim_locked(nr_running ? nr_running : 1);
+	return sem_wait(&pool->room);
+}
+
+static void leave_room(struct dmabuf_rw_pool *pool)
+{
+	if (pool->most)
+		sem_post(&pool->room);
+}
+
+/* An idle lane like that, or null. Either way one more runs. */
+static struct dmabuf_rw_lane *take_idle(struct dmabuf_rw_pool *pool, uint32_t depth,
+					uint32_t chunk)
+{
+	struct dmabuf_rw_lane *lane;
+	sigset_t old;
+
+	dmabuf_rw_lock_for_fork(&lock, &old);
+	forget_inherited_locked(pool);
+	for (lane = pool->lanes; lane; lane = lane->next)
+		if (lane->idle && lane->depth == depth && lane->chunk == chunk)
+			break;
+	if (lane) {
+		lane->idle = false;
+		pool->nr_idle--;
+	}
+	pool->nr_running++;
+	dmabuf_rw_unlock_for_fork(&lock, &old);
+	return lane;
+}
+
+/* @lane null: it could not be had, so one less runs. */
+static void link_new(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane)
+{
+	sigset_t old;
+
+	dmabuf_rw_lock_for_fork(&lock, &old);
+	if (lane)
+		link_lane(pool, lane);
+	else
+		pool->nr_running--;
+	dmabuf_rw_unlock_for_fork(&lock, &old);
+}
+
+struct dmabuf_rw_lane *dmabuf_rw_lane_get(struct dmabuf_rw_pool *pool, uint32_t depth,
+					  uint32_t chunk)
+{
+	struct dmabuf_rw_lane *lane;
+	int err;
+
+	if (!pool)
+		pool = &memory;
+	if (take_room(pool))
+		return NULL;
+	lane = take_idle(pool, depth, chunk);
+	if (lane) {
+		if (lane->memory)
+			memset(lane->window, 0, sizeof(lane->window));
+		return lane;
+	}
+	lane = lane_new(pool, depth, chunk);
+	err = errno;
+	link_new(pool, lane);
+	if (!lane)
+		leave_room(pool);
+	errno = err;
+	return lane;
+}
+
+void dmabuf_rw_lane_put(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane)
+{
+	struct dmabuf_rw_lane *list;
+	sigset_t old;
+
+	if (!pool)
+		pool = &memory;
+	dmabuf_rw_lock_for_fork(&lock, &old);
+	pool->nr_running--;
+	unlink_lane(pool, lane);
+	if (!lane->broken) {
+		link_lane(pool, lane);
+		lane->idle = true;
+		pool->nr_idle++;
+	}
+	list = trim_locked(pool, pool->nr_running ? pool->nr_running : 1);
 	if (lane->broken) {
 		lane->next = list;
 		list = lane;
 	}
 	dmabuf_rw_unlock_for_fork(&lock, &old);
+	/* In this order: who gets the room may make a ring, and there are no more than so many. */
 	free_all(list);
+	leave_room(pool);
 }

@@ -3,21 +3,44 @@
  * private.h - what the library's files share; not installed.
  *
  * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
- * made, but for the binding's totals, which are atomic, and its scratch memory, which has
- * a lock of its own; that is why they need no lock. struct dmabuf_rw_queue is private to
- * queue.h's files, struct dmabuf_rw_file to file.h's.
+ * made, but for the binding's totals, which are atomic, and its scratch memory and its pool
+ * of rings, which have locks of their own; that is why they need no lock. struct
+ * dmabuf_rw_queue is private to queue.h's files, struct dmabuf_rw_file to file.h's.
  *
- * Layers, each using those below it only:
- *   queue.c, io.c	transfers as callers see them
- *   binding.c		what a binding is; which refusals may be bounced
- *   transfer.c		one transfer, direct where possible and bounced elsewhere
- *   many.c		many at once: what the module leaves of them goes to transfer.c
+ * Vocabulary
+ *   way		how bytes go: by the module, by the kernel's own interface
+ *			(uring_dmabuf.h), or bounced, that is, copied through memory; libdmabuf_rw.h
+ *			says when each is taken
+ *   module binding	one that the module has made; it has a descriptor
+ *   kernel binding	one whose pair the kernel's own interface has taken; it has a struct
+ *			dmabuf_rw_kernel
+ *   direct binding	either of these. If bouncing is allowed, and the buffer has a view, it also
+ *			has a struct dmabuf_rw_bounce, for what the drive cannot move
+ *   bounce-only binding	neither; has a struct dmabuf_rw_bounce
+ *
+ * Layers, each using those below it only, but for scratch.c and fork.c:
+ *   file.c, file_*.c	new files
+ *   queue.c, queue_attach.c, queue_reap.c, workers.c; io.c
+ *			transfers as callers see them
+ *   binding.c		what a binding is
+ *   transfer.c, many.c	one transfer, and a batch of them, on each other; the former is direct where
+ *			possible and bounced elsewhere
  *   bounce.c		the pipeline through memory
- *   scratch.c		LBAs that a write changes in part
- *   pool.c		the memory of all pipelines of the process
+ *   scratch.c		LBAs that a write changes in part. It has a direct binding of its own, of
+ *			scratch memory, so it uses binding.c and transfer.c; what they do for that
+ *			binding never comes back here
+ *   kernel_way.c	transfers by the kernel's own interface
+ *   pool.c		the rings of both, and the memory of all pipelines of the process
  *   cache.c		what they leave in the page cache
  *   view.c		the CPU's way to a buffer
- *   fork.c		which process this is
+ *   zeros.c		zeros in blocks that have not
+ *   written.c		which blocks of a file have been written
+ *   sqe.c, uring_dmabuf.c
+ *			entries for rings; the kernel's own interface, call by call
+ *   fork.c		which process this is. Around fork(3) it has pool.c and scratch.c do what is
+ *			theirs
+ *   device.c, pieces.c, error.c, describe.c
+ *			calls of the module, options, ranges, errors and names
  *
  * Locks: those of pool.c, fork.c (below it), workers.c are held for a list operation; the one
  * of scratch.c during its transfers. No copy function of a caller's runs under a lock.
@@ -27,6 +50,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -89,26 +113,43 @@ struct dmabuf_rw_device {
 	int fd;			/* the module's node; ours */
 };
 
+/* Combinations of enum dmabuf_rw_path. */
+#define DMABUF_RW_PATHS	8
+
 /* Each is counted by itself, relaxed. */
 struct dmabuf_rw_totals {
-	_Atomic uint64_t transfers[4];	/* by enum dmabuf_rw_path; nothing sets PATH_KERNEL */
+	_Atomic uint64_t transfers[DMABUF_RW_PATHS];	/* by enum dmabuf_rw_path */
 	_Atomic uint64_t direct_bytes;
+	_Atomic uint64_t kernel_bytes;	/* of these */
 	_Atomic uint64_t bounced_bytes;
+	_Atomic uint64_t zeros_by_drive;
+	_Atomic uint64_t zeros_written;
 };
 
 struct dmabuf_rw_bounce;
+struct dmabuf_rw_kernel;
+struct dmabuf_rw_zeros;
 
 struct dmabuf_rw_binding {
 	uint64_t id;		/* no other binding of the process has had it */
-	int fd;			/* the binding; ours. -1: bounce-only */
+	int fd;			/* the binding; ours. -1: not by the module */
+	struct dmabuf_rw_kernel *kernel;	/* of a kernel binding, else null; ours */
 	uint64_t buf_bytes;	/* size of the buffer; never changes */
 	uint32_t file_align[2];	/* by enum dmabuf_rw_op, as bind found them; at least 1 */
 	uint32_t buf_align;
 	struct dmabuf_rw_bounce *bounce;	/* null: bouncing is not allowed, or the
 						 * buffer cannot; ours */
-	struct dmabuf_rw_error refusal;	/* why @fd is -1; else no error */
+	struct dmabuf_rw_zeros *zeros;	/* null: blocks that were never written stay so; ours */
+	struct dmabuf_rw_error module_refusal;	/* why @fd is -1; else no error */
+	struct dmabuf_rw_error kernel_refusal;	/* why @kernel is null, if it was tried */
 	struct dmabuf_rw_totals totals;
 };
+
+/* False: bounce-only. */
+static inline bool dmabuf_rw_is_direct(const struct dmabuf_rw_binding *b)
+{
+	return b->fd >= 0 || b->kernel;
+}
 
 /* ---- calls and options: device.c ------------------------------------------------ */
 
@@ -210,6 +251,22 @@ struct dmabuf_rw_transfer {
 	const _Atomic bool *cancelled;	/* null: it cannot be cancelled */
 };
 
+/* One range. @piece: of the buffer; must outlive it. */
+static inline struct dmabuf_rw_transfer
+dmabuf_rw_plain_transfer(uint32_t op, uint64_t file_off, const struct dmabuf_rw_piece *piece,
+			 uint64_t flags)
+{
+	return (struct dmabuf_rw_transfer){
+		.op = op,
+		.plain = true,
+		.nr = 1,
+		.file_off = file_off,
+		.len = piece->len,
+		.flags = flags,
+		.pieces = piece,
+	};
+}
+
 static inline bool dmabuf_rw_is_cancelled(const struct dmabuf_rw_transfer *t)
 {
 	return t->cancelled && atomic_load_explicit(t->cancelled, memory_order_relaxed);
@@ -220,13 +277,26 @@ struct dmabuf_rw_progress {
 	uint64_t done;
 	uint64_t direct;
 	uint64_t bounced;
-	uint32_t by_path[4];	/* of a batch: transfers, by enum dmabuf_rw_path */
+	uint64_t kernel;	/* of @direct, by a kernel binding */
+	uint64_t zeros_by_drive;	/* that were put before it, and are none of these bytes */
+	uint64_t zeros_written;
+	uint32_t by_path[DMABUF_RW_PATHS];	/* of a batch: transfers, by enum dmabuf_rw_path */
 };
+
+static inline void dmabuf_rw_add_direct(const struct dmabuf_rw_binding *b,
+					struct dmabuf_rw_progress *p, uint64_t bytes)
+{
+	p->done += bytes;
+	p->direct += bytes;
+	if (b->kernel)
+		p->kernel += bytes;
+}
 
 /* enum dmabuf_rw_path of what was moved. */
 static inline uint32_t dmabuf_rw_path_of(const struct dmabuf_rw_progress *p)
 {
-	return (p->direct ? DMABUF_RW_PATH_MODULE : 0) |
+	return (p->direct > p->kernel ? DMABUF_RW_PATH_MODULE : 0) |
+	       (p->kernel ? DMABUF_RW_PATH_KERNEL : 0) |
 	       (p->bounced ? DMABUF_RW_PATH_BOUNCED : 0);
 }
 
@@ -273,8 +343,16 @@ int dmabuf_rw_many_take(const struct dmabuf_rw_binding *binding,
 int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *binding,
 			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
-/* True if @err from the module may be made good by bouncing. */
+/*
+ * The judgement that the module would make, where it is not asked; of all but alignment. 0 or an
+ * errno, positive.
+ */
+int dmabuf_rw_check(const struct dmabuf_rw_binding *binding, const struct dmabuf_rw_transfer *t);
+
+/* True if @err of a direct transfer may be made good by bouncing. */
 bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, int err);
+/* The same, or perhaps by zeros. */
+bool dmabuf_rw_may_go_on(const struct dmabuf_rw_binding *binding, int err);
 
 /* Adds a finished transfer to the binding's totals. */
 void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
@@ -294,6 +372,9 @@ struct dmabuf_rw_view {
 
 /* The mapping of this process, made if need be; null with errno. Not with @copy. */
 char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view);
+
+/* Size of a dma-buf. -EBADFD: it is none; or another -errno. */
+int dmabuf_rw_dmabuf_bytes(int fd, uint64_t *bytes);
 
 /* DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_* @flags. Returns 0 or -errno, never -EINTR. */
 int dmabuf_rw_cpu_access(int fd, uint64_t flags);
@@ -341,7 +422,7 @@ void dmabuf_rw_cache_drop(int fd, struct dmabuf_rw_cached *c);
 void dmabuf_rw_cache_write_back(int fd, struct dmabuf_rw_cached *c);
 int dmabuf_rw_cache_settle(int fd, struct dmabuf_rw_cached *c);
 
-/* ---- memory to bounce through: pool.c ---------------------------------------------------- */
+/* ---- rings, and memory to bounce through: pool.c ----------------------------------------- */
 
 /* One read or write of the file, and its place in a lane's memory. */
 struct dmabuf_rw_chunk {
@@ -357,33 +438,51 @@ struct dmabuf_rw_chunk {
 	int err;
 };
 
-/* Memory with an io_uring of its own, which serves one transfer at a time. */
+/* An io_uring with memory or a dma-buf registered, which serves one transfer at a time. */
 struct dmabuf_rw_lane {
 	struct dmabuf_rw_lane *prev, *next;	/* pool.c's */
 	bool idle;		/* pool.c's */
 	uint32_t depth;		/* chunks */
 	uint32_t chunk;		/* bytes of each */
-	char *memory;
+	char *memory;		/* null: it is for a dma-buf */
 	struct io_uring *ring;	/* null: chunk after chunk, by system calls */
 	struct dmabuf_rw_private_fd ring_fd;
-	bool registered;	/* the memory, as the ring's buffer 0 */
+	bool registered;	/* the ring's buffer 0 */
 	bool broken;		/* not to be kept for another transfer */
 	struct dmabuf_rw_chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
 };
 
+/* Lanes for a dma-buf; what is zero at first is pool.c's. */
+struct dmabuf_rw_pool {
+	int dmabuf_fd;		/* not the pool's */
+	int file_fd;		/* its file, with O_DIRECT; nor this */
+	unsigned int most;	/* lanes that run; 0: as many as are wanted */
+	sem_t room;		/* how many more may; if there is a @most */
+	struct dmabuf_rw_lane *lanes;	/* all of @process */
+	unsigned int nr_running, nr_idle;
+	_Atomic uint64_t process;	/* set last */
+};
+
+/* Frees its lanes, of which none runs. */
+void dmabuf_rw_pool_end(struct dmabuf_rw_pool *pool);
+
 /*
- * While somebody holds the pool, a lane is kept for the next transfer. -ENOMEM: this process
- * cannot be told from its children.
+ * While somebody holds the pool of memory, a lane of it is kept for the next transfer.
+ * -ENOMEM: this process cannot be told from its children.
  */
 int dmabuf_rw_pool_hold(void);
 void dmabuf_rw_pool_drop(void);
 /* Around fork(3), the latter in both processes. */
 void dmabuf_rw_pool_before_fork(void);
 void dmabuf_rw_pool_after_fork(void);
-/* Null: there is no memory. All of the window is zero. */
-struct dmabuf_rw_lane *dmabuf_rw_lane_get(uint32_t depth, uint32_t chunk);
-void dmabuf_rw_lane_put(struct dmabuf_rw_lane *lane);
-/* From now on no lane of the process has a ring: the kernel takes nothing from it. */
+/*
+ * @pool null: with memory; else @chunk is 0. Null with errno; EINTR: a signal came while others
+ * ran the most lanes that may. All of the window is zero.
+ */
+struct dmabuf_rw_lane *dmabuf_rw_lane_get(struct dmabuf_rw_pool *pool, uint32_t depth,
+					  uint32_t chunk);
+void dmabuf_rw_lane_put(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane);
+/* From now on no lane with memory has a ring: the kernel takes nothing from this process. */
 void dmabuf_rw_pool_without_rings(void);
 bool dmabuf_rw_pool_has_rings(void);
 
@@ -416,6 +515,13 @@ struct dmabuf_rw_bounce {
 	uint32_t lba;		/* with @scratch: bytes of an LBA */
 };
 
+/*
+ * A direct binding that does not bounce: a module binding, or with @device_fd negative a kernel
+ * binding. 0 or -errno. binding.c's.
+ */
+int dmabuf_rw_bind_plain(int device_fd, int dmabuf_fd, int file_fd,
+			 struct dmabuf_rw_binding **binding);
+
 /* Fills @error on failure, with the reason. */
 int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,
 			    struct dmabuf_rw_error *error,
@@ -424,10 +530,6 @@ void dmabuf_rw_bounce_destroy(struct dmabuf_rw_bounce *bounce);
 
 /* Size of the file now, or -errno. */
 int64_t dmabuf_rw_bounce_file_bytes(const struct dmabuf_rw_bounce *bounce);
-
-/* The judgement that the module would have made: 0 or an errno, positive. */
-int dmabuf_rw_bounce_check(const struct dmabuf_rw_bounce *bounce,
-			   const struct dmabuf_rw_transfer *t);
 
 /*
  * Moves the bytes of @t from @p->done up to @end. Returns 0, also when the file ended
@@ -445,8 +547,9 @@ uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 				     uint64_t file_off);
 
 /*
- * Scratch memory bound to what a binding is bound to, whose LBAs have @lba bytes. It is made
- * by the first write that needs it. The descriptors are duplicated. 0 or -errno.
+ * Scratch memory bound to what a binding is bound to, in the same way (dmabuf_rw_bind_plain()),
+ * whose LBAs have @lba bytes. It is made by the first write that needs it. The descriptors are
+ * duplicated. 0 or -errno.
  */
 int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 			     struct dmabuf_rw_scratch **scratch);
@@ -462,6 +565,62 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
 			    const struct dmabuf_rw_transfer *t,
 			    struct dmabuf_rw_progress *p, uint64_t end);
 
+/* ---- kernel bindings: kernel_way.c ------------------------------------------------------- */
+
+/* Entries in flight of one transfer, and bytes of each at most. */
+#define DMABUF_RW_KERNEL_DEPTH	64
+#define DMABUF_RW_KERNEL_ENTRY	(1U << 20)
+/* PRP entries begin at dwords (NVM Express Base Specification 2.0, 4.1.1). */
+#define DMABUF_RW_KERNEL_ALIGN	4
+
+struct dmabuf_rw_kernel {
+	struct dmabuf_rw_pool pool;	/* with the two descriptors, which are ours */
+	uint64_t buf_bytes;
+	uint32_t lba;		/* what file offsets and lengths are multiples of */
+	bool can[2];		/* by enum dmabuf_rw_op */
+	_Atomic int flush_fd;	/* the disk, opened by the first flush; -1: not yet; ours */
+	_Atomic unsigned int refs;	/* its binding's, and those of queues that have it */
+	_Atomic bool dead;	/* its binding is gone */
+};
+
+/* -errno with @error filled, which may be about the pair or about the call. */
+int dmabuf_rw_kernel_create(int dmabuf_fd, int file_fd, struct dmabuf_rw_error *error,
+			    struct dmabuf_rw_kernel **kernel);
+/* All but the structure goes, which is there while it has @refs. Takes null. */
+void dmabuf_rw_kernel_destroy(struct dmabuf_rw_kernel *kernel);
+/* Gives up one of the @refs. Makes no system call, so it is no cancellation point. */
+void dmabuf_rw_kernel_put(struct dmabuf_rw_kernel *kernel);
+
+/* Size of the disk now, or -errno. */
+int64_t dmabuf_rw_kernel_file_bytes(const struct dmabuf_rw_kernel *kernel);
+
+/* One entry. */
+struct dmabuf_rw_kernel_io {
+	uint64_t file_off, buf_off;
+	uint32_t len;
+	unsigned int tries;	/* kernel_way.c's */
+	int64_t res;		/* out: bytes; or -errno as the module would have told it */
+};
+
+/*
+ * Moves @nr, at most DMABUF_RW_KERNEL_DEPTH, side by side. Each has its result afterwards. EINTR:
+ * a signal arrived. Another errno, positive: none was begun.
+ */
+int dmabuf_rw_kernel_move(struct dmabuf_rw_kernel *kernel, uint32_t op,
+			  struct dmabuf_rw_kernel_io *ios, unsigned int nr);
+/* What was written is durable after it. 0 or an errno, positive. */
+int dmabuf_rw_kernel_flush(struct dmabuf_rw_kernel *kernel);
+/* True if a transfer that dmabuf_rw_check() lets pass can be one entry. */
+bool dmabuf_rw_kernel_takes(const struct dmabuf_rw_kernel *kernel,
+			    const struct dmabuf_rw_transfer *t);
+/*
+ * Moves the bytes from p->done up to @end. Returns 0, also at the end of the file, or the errno
+ * that ended it.
+ */
+int dmabuf_rw_kernel_run(const struct dmabuf_rw_binding *binding,
+			 const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
+			 uint64_t end);
+
 /* ---- what has been written: written.c ------------------------------------------------ */
 
 /*
@@ -469,6 +628,39 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
  * written.
  */
 bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd);
+/*
+ * Up to where, at most @end, nothing was written from @off on; @off if that cannot be known. Writes
+ * out what is dirty in the file.
+ */
+uint64_t dmabuf_rw_unwritten_until(int fd, uint64_t off, uint64_t end);
+
+/* ---- zeros where nothing was written: zeros.c ------------------------------------------- */
+
+struct dmabuf_rw_zeros {
+	int fd;			/* the file, to be opened anew by; of the bounce, or ours */
+	bool ours;
+	_Atomic int plain, direct;	/* opened anew for writing, without and with O_DIRECT; -1 */
+	uint32_t how;		/* DMABUF_RW_ZEROS_* */
+	uint64_t block;		/* bytes of those of the file system, or of a page */
+	_Atomic bool drive_cannot;	/* it, or the file system, or the kernel, has refused */
+	_Atomic unsigned int in_vain;	/* times that the module has found none of the zeros */
+};
+
+/* Has the file system and the drive put zeros there. 0 or -errno: some -errno where they cannot. */
+int dmabuf_rw_drive_zeros(int fd, uint64_t off, uint64_t len);
+/*
+ * 0, with null where there is nothing for it: not a regular file, not writable; or -errno. What
+ * @bounce has, which may be null, is used, and outlives it.
+ */
+int dmabuf_rw_zeros_create(int file_fd, const struct dmabuf_rw_bounce *bounce, uint32_t how,
+			   struct dmabuf_rw_zeros **zeros);
+void dmabuf_rw_zeros_destroy(struct dmabuf_rw_zeros *zeros);
+/*
+ * Before a write of @len bytes at @off: puts zeros into blocks of it from @off on. Returns how many
+ * bytes are written to now; 0: none, as there are no blocks to put them into; or -errno.
+ */
+int64_t dmabuf_rw_zeros_put(struct dmabuf_rw_zeros *zeros, uint64_t off, uint64_t len,
+			    struct dmabuf_rw_progress *p);
 
 /* ---- entries of a ring: sqe.c ------------------------------------------------------- */
 
@@ -476,5 +668,9 @@ bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd);
 void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,
 			uint64_t file_off, uint64_t addr3, uint32_t len,
 			uint64_t flags);
+/* The same for enum dmabuf_rw_op @op of a kernel binding. */
+void dmabuf_rw_kernel_fill_sqe(struct io_uring_sqe *sqe, const struct dmabuf_rw_kernel *kernel,
+			       uint32_t op, uint32_t slot, uint64_t file_off, uint64_t buf_off,
+			       uint32_t len);
 
 #endif /* DMABUF_RW_PRIVATE_H */

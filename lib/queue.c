@@ -9,7 +9,8 @@
  *   held	queued transfers for the workers, which get them at the next submit
  *   worker	a thread that runs a transfer by itself: workers.c. It has what must
  *		bounce, and everything where there is no io_uring
- *   attached	a binding whose descriptor is in the ring's table of registered files
+ *   attached	a module binding in the ring's table of files, or a kernel binding in that of
+ *		buffers (queue_attach.c)
  *
  * Invariants
  *   - A slot is in one place: free, in the ring (with one entry), held, or with the
@@ -20,6 +21,8 @@
  *     become a completion; so completions have the meaning of the synchronous calls.
  *   - A transfer that the module refuses and that may bounce goes to the workers for its
  *     rest, and so does all of one on a bounce-only binding, when it is submitted.
+ *   - Of a kernel binding, plain, aligned transfers without flags have an entry, if the binding
+ *     is attached; the first of them attaches it. All others are the workers'.
  *   - The ring's memory is not in a child process, so that nobody can submit to the
  *     parent's ring there. A child's calls are refused before they look at it.
  *
@@ -50,9 +53,6 @@
 #include "queue.h"
 
 #define DEFAULT_DEPTH	128
-/* In the ring's table, before the bindings: the pipe's end. */
-#define END_INDEX	0
-#define TABLE_MAX	(DMABUF_RW_QUEUE_MAX_ATTACHED + 1)
 
 /* ---- the ring ---------------------------------------------------------------------- */
 
@@ -63,7 +63,7 @@ static int watch_end(struct dmabuf_rw_queue *q)
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
-	ret = io_uring_register_files_update(&q->ring, END_INDEX, &fds[1], 1);
+	ret = io_uring_register_files_update(&q->ring, DMABUF_RW_END_INDEX, &fds[1], 1);
 	close(fds[1]);
 	q->end_fd = dmabuf_rw_above_std(fds[0]);
 	if (ret >= 0 && q->end_fd >= 0)
@@ -77,8 +77,8 @@ static int make_table(struct dmabuf_rw_queue *q)
 	struct rlimit limit;
 	int ret;
 
-	q->nr_table = TABLE_MAX;
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < TABLE_MAX)
+	q->nr_table = DMABUF_RW_TABLE_MAX;
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < DMABUF_RW_TABLE_MAX)
 		q->nr_table = limit.rlim_cur;
 	ret = io_uring_register_files_sparse(&q->ring, q->nr_table);
 	return ret < 0 ? ret : watch_end(q);
@@ -139,8 +139,8 @@ DMABUF_RW_API int dmabuf_rw_queue_create(const struct dmabuf_rw_queue_opts *opts
 	q->held_head = q->held_tail = DMABUF_RW_NO_SLOT;
 	q->flags = o.flags;
 	q->owner = pthread_self();
-	q->nr_attached = END_INDEX + 1;
-	q->nr_table = TABLE_MAX;
+	q->nr_attached = DMABUF_RW_END_INDEX + 1;
+	q->nr_table = DMABUF_RW_TABLE_MAX;
 	q->depth = depth;
 	for (i = 0; i < depth; i++)
 		q->slots[i].next = i + 1 < depth ? i + 1 : DMABUF_RW_NO_SLOT;
@@ -195,7 +195,10 @@ int dmabuf_rw_queue_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 
 	if (!sqe)
 		return -EAGAIN;
-	if (t->ranges)
+	if (slot->job.binding->kernel)
+		dmabuf_rw_kernel_fill_sqe(sqe, slot->job.binding->kernel, t->op, slot->fd,
+					  t->file_off + done, slot->range.buf_off + done, len);
+	else if (t->ranges)
 		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, 0, (uintptr_t)t->ranges, t->nr,
 				   t->flags | DMABUF_RW_IO_RESULTS);
 	else if (slot->pieces)
@@ -204,7 +207,7 @@ int dmabuf_rw_queue_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 	else
 		dmabuf_rw_fill_sqe(sqe, slot->fd, slot->uring_op, t->file_off + done,
 				   slot->range.buf_off + done, len, t->flags);
-	if (slot->attached)
+	if (slot->attached && !slot->job.binding->kernel)
 		dmabuf_rw_sqe_set_fixed_file(sqe, slot->fd);
 	sqe->user_data = slot - q->slots;
 	slot->place = DMABUF_RW_IN_RING;
@@ -293,15 +296,20 @@ int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q)
 	return 0;
 }
 
-/* The index that the binding with @id has in the ring's table, or -1. */
-static int find_attached(const struct dmabuf_rw_queue *q, uint64_t id)
+/*
+ * True if the transfer can be one entry of the ring. @index: where its binding is attached, or -1;
+ * set if it is attached now.
+ */
+static bool goes_by_ring(struct dmabuf_rw_queue *q, const struct dmabuf_rw_binding *binding,
+			 const struct dmabuf_rw_transfer *t, int *index)
 {
-	uint32_t i;
-
-	for (i = END_INDEX + 1; i < q->nr_attached; i++)
-		if (q->attached[i] == id)
-			return i;
-	return -1;
+	if (q->ring_err || !binding->kernel)
+		return !q->ring_err && binding->fd >= 0;
+	if (t->ranges || dmabuf_rw_check(binding, t) || !dmabuf_rw_kernel_takes(binding->kernel, t))
+		return false;
+	if (*index < 0)
+		*index = dmabuf_rw_queue_add(q, binding);
+	return *index >= 0;
 }
 
 /* Takes a free slot for the transfer. */
@@ -310,8 +318,9 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 			  const struct dmabuf_rw_transfer *t, uint32_t uring_op,
 			  uint64_t user_data)
 {
-	int ret = dmabuf_rw_queue_check_caller(q), index = find_attached(q, binding->id);
+	int ret = dmabuf_rw_queue_check_caller(q), index = dmabuf_rw_queue_find(q, binding->id);
 	struct dmabuf_rw_slot *slot;
+	bool by_ring;
 
 	if (ret)
 		return ret;
@@ -325,8 +334,6 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 		.left = t->len,
 		.nr_pieces = t->nr,
 		.uring_op = uring_op,
-		.attached = index >= 0,
-		.fd = index >= 0 ? index : binding->fd,
 	};
 	slot->job.transfer.cancelled = &slot->job.cancelled;
 	slot->job.transfer.whole = t->flags & DMABUF_RW_IO_WHOLE;
@@ -337,9 +344,14 @@ static int queue_transfer(struct dmabuf_rw_queue *q,
 	} else {
 		slot->pieces = t->pieces;
 	}
+	if (t->ranges)
+		dmabuf_rw_many_reset(t);
 	q->pending++;
 
-	if (binding->fd < 0 || q->ring_err) {
+	by_ring = goes_by_ring(q, binding, &slot->job.transfer, &index);
+	slot->attached = index >= 0;
+	slot->fd = index >= 0 ? index : binding->fd;
+	if (!by_ring) {
 		hold(q, slot);
 		return 0;
 	}
@@ -355,16 +367,9 @@ static int queue_range(struct dmabuf_rw_queue *q,
 		       uint64_t flags, uint64_t user_data)
 {
 	const struct dmabuf_rw_piece range = { buf_off, len };
-	const struct dmabuf_rw_transfer t = {
-		.op = uring_op == DMABUF_RW_URING_WRITE ? DMABUF_RW_OP_WRITE :
-							  DMABUF_RW_OP_READ,
-		.plain = true,
-		.nr = 1,
-		.file_off = file_off,
-		.len = len,
-		.flags = flags,
-		.pieces = &range,
-	};
+	const struct dmabuf_rw_transfer t = dmabuf_rw_plain_transfer(
+		uring_op == DMABUF_RW_URING_WRITE ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ,
+		file_off, &range, flags);
 	uint64_t end;
 
 	/* The kernel sees only the first part; refuse the whole as it would have. */
@@ -463,7 +468,6 @@ static int queue_many(struct dmabuf_rw_queue *q, const struct dmabuf_rw_binding 
 	t.len = dmabuf_rw_sum_ranges(ranges, nr);
 	if (t.len > DMABUF_RW_MAX_BYTES)
 		return -EOVERFLOW;
-	dmabuf_rw_many_reset(&t);
 	return queue_transfer(q, binding, &t, uring_op, user_data);
 }
 
@@ -567,49 +571,7 @@ DMABUF_RW_API int dmabuf_rw_queue_cancel_all(struct dmabuf_rw_queue *queue)
 	return cancel(queue, true, 0);
 }
 
-/* ---- attached bindings, and what a queue tells ---------------------------------------- */
-
-DMABUF_RW_API int dmabuf_rw_queue_attach(struct dmabuf_rw_queue *queue,
-					 const struct dmabuf_rw_binding *binding)
-{
-	int index, ret = dmabuf_rw_queue_check_caller(queue);
-
-	if (ret)
-		return ret;
-	if (binding->fd < 0)
-		return -EOPNOTSUPP;
-	if (find_attached(queue, binding->id) >= 0)
-		return -EEXIST;
-	index = find_attached(queue, 0);
-	if (index < 0)
-		index = queue->nr_attached;
-	if ((uint32_t)index >= queue->nr_table)
-		return -ENOSPC;
-
-	if (!queue->ring_err) {
-		ret = io_uring_register_files_update(&queue->ring, index, &binding->fd, 1);
-		if (ret < 0)
-			return ret;
-	}
-	queue->attached[index] = binding->id;
-	if ((uint32_t)index == queue->nr_attached)
-		queue->nr_attached++;
-	return 0;
-}
-
-DMABUF_RW_API void dmabuf_rw_queue_detach(struct dmabuf_rw_queue *queue,
-					  const struct dmabuf_rw_binding *binding)
-{
-	int index = find_attached(queue, binding->id), none = -1;
-
-	if (index < 0 || dmabuf_rw_queue_check_caller(queue))
-		return;
-	if (!queue->ring_err)
-		io_uring_register_files_update(&queue->ring, index, &none, 1);
-	queue->attached[index] = 0;
-	while (queue->nr_attached > END_INDEX + 1 && !queue->attached[queue->nr_attached - 1])
-		queue->nr_attached--;
-}
+/* ---- what a queue tells ------------------------------------------------------------- */
 
 DMABUF_RW_API unsigned int dmabuf_rw_queue_pending(const struct dmabuf_rw_queue *queue)
 {
@@ -696,10 +658,10 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, 
 					   res < 0 ? -res : EPROTO);
 	} else if (res > 0) {
 		rest = (uint32_t)res < slot->left;
-		job->progress.done += MIN((uint32_t)res, slot->left);
-		job->progress.direct += MIN((uint32_t)res, slot->left);
+		dmabuf_rw_add_direct(job->binding, &job->progress,
+				     MIN((uint32_t)res, slot->left));
 	} else {
-		rest = dmabuf_rw_may_bounce(job->binding, -res);
+		rest = dmabuf_rw_is_for_worker(job->binding, res);
 	}
 	if (rest)
 		dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);
@@ -734,6 +696,8 @@ static void end_ring(struct dmabuf_rw_queue *q)
 	/* The kernel lets go of a ring's files long after it was closed. */
 	if (drained)
 		io_uring_unregister_files(&q->ring);
+	if (drained && q->has_buffers)
+		io_uring_unregister_buffers(&q->ring);
 	dmabuf_rw_private_fd_drop(&q->ring_fd);
 	io_uring_queue_exit(&q->ring);
 	while (!drained && poll(&end, 1, -1) < 0 && errno == EINTR)
@@ -768,6 +732,7 @@ static void leave_to_parent(struct dmabuf_rw_queue *q)
 		close(q->end_fd);
 	}
 	close_wakers(q);
+	dmabuf_rw_queue_put_kernels(q);
 	dmabuf_rw_workers_destroy(q->workers);
 	free(q);
 }
@@ -796,6 +761,7 @@ DMABUF_RW_API void dmabuf_rw_queue_destroy(struct dmabuf_rw_queue *queue)
 	close_wakers(queue);
 	if (!queue->ring_err)
 		end_ring(queue);
+	dmabuf_rw_queue_put_kernels(queue);
 	dmabuf_rw_workers_destroy(queue->workers);
 	for (i = 0; i < queue->depth; i++)
 		free(queue->slots[i].rest);

@@ -3,6 +3,7 @@
  * queue.h - what the files of the queue share.
  *
  *   queue.c		making, filling and destroying queues
+ *   queue_attach.c	bindings that the kernel knows beforehand
  *   queue_reap.c	waiting, and turning what comes back into completions
  */
 #ifndef DMABUF_RW_QUEUE_H
@@ -13,6 +14,9 @@
 #include "workers.h"
 
 #define DMABUF_RW_NO_SLOT	UINT32_MAX
+/* In the ring's table of files, before the bindings: the end of a pipe. */
+#define DMABUF_RW_END_INDEX	0
+#define DMABUF_RW_TABLE_MAX	(DMABUF_RW_QUEUE_MAX_ATTACHED + 1)
 
 enum dmabuf_rw_place {
 	DMABUF_RW_FREE,
@@ -55,7 +59,11 @@ struct dmabuf_rw_queue {
 	struct dmabuf_rw_workers *workers;	/* null until the first is needed */
 	uint32_t nr_working;	/* slots with them, finished or not */
 	/* Ids of bindings by their index in the ring's table; 0: free. */
-	uint64_t attached[DMABUF_RW_QUEUE_MAX_ATTACHED + 1];
+	uint64_t attached[DMABUF_RW_TABLE_MAX];
+	/* Of these the kernel bindings, to which we hold references. */
+	struct dmabuf_rw_kernel *kernels[DMABUF_RW_TABLE_MAX];
+	uint32_t nr_kernels;
+	bool has_buffers;	/* the ring has a table of buffers for them */
 	uint32_t nr_table;	/* entries that the table has */
 	uint32_t nr_attached;	/* all in use are before this */
 	pthread_t owner;	/* with SINGLE_THREAD */
@@ -74,6 +82,14 @@ int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q);
 int dmabuf_rw_queue_submit_ring(struct dmabuf_rw_queue *q);
 /* Takes the first held slot out of the list; only one that is cancelled, or null. */
 struct dmabuf_rw_slot *dmabuf_rw_queue_unhold_cancelled(struct dmabuf_rw_queue *q);
+/* The index that the binding with @id has in the ring's tables, or -1. */
+int dmabuf_rw_queue_find(const struct dmabuf_rw_queue *q, uint64_t id);
+/* The one that a binding gets, or -errno. */
+int dmabuf_rw_queue_add(struct dmabuf_rw_queue *q, const struct dmabuf_rw_binding *binding);
+/* Gives up the references to kernel bindings, when the queue has no ring any more. */
+void dmabuf_rw_queue_put_kernels(struct dmabuf_rw_queue *q);
+/* Detaches kernel bindings that were destroyed. */
+void dmabuf_rw_queue_sweep(struct dmabuf_rw_queue *q);
 /* Sees to it that there is a wake_fd. Not without a ring. 0 or -errno. */
 int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q);
 void dmabuf_rw_queue_free_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot);
@@ -87,6 +103,15 @@ static inline bool dmabuf_rw_is_slot(const struct dmabuf_rw_queue *q, uint64_t u
 static inline struct dmabuf_rw_slot *dmabuf_rw_slot_of(struct dmabuf_rw_job *job)
 {
 	return (struct dmabuf_rw_slot *)((char *)job - offsetof(struct dmabuf_rw_slot, job));
+}
+
+/*
+ * True if an entry's result is not the last word. Any error of a kernel binding is for a worker,
+ * which asks again and knows what the error means.
+ */
+static inline bool dmabuf_rw_is_for_worker(const struct dmabuf_rw_binding *b, int32_t res)
+{
+	return (b->kernel && res < 0) || dmabuf_rw_may_go_on(b, -res);
 }
 
 /* True if the kernel has completions for which the queue's thread has to enter it. */

@@ -67,14 +67,13 @@ static int slot_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, i
 		return 1;
 	if (res <= 0) {
 		*err = -res;
-		if (!dmabuf_rw_may_bounce(slot->job.binding, -res))
+		if (!dmabuf_rw_is_for_worker(slot->job.binding, res))
 			return 1;
 		ret = slot->job.cancelled ? -ECANCELED : dmabuf_rw_queue_give(q, slot);
 	} else if ((uint32_t)res > slot->left) {
 		ret = -EPROTO;
 	} else {
-		p->done += res;
-		p->direct += res;
+		dmabuf_rw_add_direct(slot->job.binding, p, res);
 		slot->left -= res;
 		if (!slot->left)
 			return 1;
@@ -97,14 +96,8 @@ static void complete(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int
 {
 	char *to = (char *)array->first + array->nr++ * array->size;
 	const struct dmabuf_rw_transfer *t = &slot->job.transfer;
-	struct dmabuf_rw_progress *p = &slot->job.progress;
-	int64_t bytes;
-
-	/* It has never come to the module. */
-	if (t->ranges && err == ECANCELED && !t->asked)
-		dmabuf_rw_many_take(slot->job.binding, t, p, err);
-	bytes = dmabuf_rw_outcome(p, t->len, t->whole, &err);
-
+	const struct dmabuf_rw_progress *p = &slot->job.progress;
+	int64_t bytes = dmabuf_rw_outcome(p, t->len, t->whole, &err);
 	const struct dmabuf_rw_completion completion = {
 		.size = array->size,
 		.user_data = slot->user_data,
@@ -113,6 +106,7 @@ static void complete(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int
 		.path = dmabuf_rw_path_of(p),
 		.direct_bytes = p->direct,
 		.bounced_bytes = p->bounced,
+		.kernel_bytes = p->kernel,
 	};
 
 	memset(to, 0, array->size);
@@ -149,7 +143,7 @@ static void collect(struct dmabuf_rw_queue *q, struct array *array)
 	struct dmabuf_rw_job *job;
 
 	while (array->nr < array->max && (slot = dmabuf_rw_queue_unhold_cancelled(q)))
-		complete(q, slot, ECANCELED, array);
+		complete(q, slot, dmabuf_rw_job_cancel(&slot->job), array);
 	if (!q->ring_err)
 		collect_ring(q, array);
 	while (array->nr < array->max && q->nr_working &&
@@ -303,6 +297,7 @@ static int leave(struct dmabuf_rw_queue *q)
 {
 	int ret = dmabuf_rw_queue_submit_ring(q);
 
+	dmabuf_rw_queue_sweep(q);
 	/* What comes after the resetting signals it again; what came before is seen here. */
 	reset_wake(q);
 	if (q->wake_fd >= 0 &&

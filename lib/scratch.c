@@ -51,11 +51,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memory *_Atomic memory;
 
 struct dmabuf_rw_scratch {
-	int device_fd;		/* ours */
+	int device_fd;		/* ours; -1: what is made are kernel bindings */
 	int file_fd;		/* ours */
 	uint32_t lba;
 	/* By @lock. */
-	int fd;			/* the scratch memory's binding; -1: none yet */
+	struct dmabuf_rw_binding *binding;	/* of the scratch memory; null: none yet */
 	uint64_t process;	/* which made it */
 };
 
@@ -140,10 +140,10 @@ static void unbind_locked(struct dmabuf_rw_scratch *s)
 {
 	struct memory *m = memory;
 
-	if (s->fd < 0)
+	if (!s->binding)
 		return;
-	close(s->fd);
-	s->fd = -1;
+	dmabuf_rw_binding_destroy(s->binding);
+	s->binding = NULL;
 	if (m && s->process == m->process && !--m->nr_bound)
 		drop_memory();
 }
@@ -151,27 +151,21 @@ static void unbind_locked(struct dmabuf_rw_scratch *s)
 /* 0, or an errno, positive. */
 static int make_ready_locked(struct dmabuf_rw_scratch *s)
 {
-	struct dmabuf_rw_bind bind = { .size = sizeof(bind), .file_fd = s->file_fd };
 	struct memory *m;
-	int fd, ret;
+	int ret;
 
-	if (s->fd >= 0 && s->process == dmabuf_rw_process())
+	if (s->binding && s->process == dmabuf_rw_process())
 		return 0;
 	unbind_locked(s);
 	ret = make_memory_locked();
 	if (!ret) {
 		m = memory;
-		bind.dmabuf_fd = m->view.fd;
-		fd = dmabuf_rw_ioctl(s->device_fd, DMABUF_RW_IOC_BIND, &bind);
-		if (fd >= 0)
-			fd = dmabuf_rw_above_std(fd);
-		if (fd >= 0) {
-			s->fd = fd;
+		ret = dmabuf_rw_bind_plain(s->device_fd, m->view.fd, s->file_fd, &s->binding);
+		if (!ret) {
 			s->process = m->process;
 			m->nr_bound++;
 			return 0;
 		}
-		ret = fd;
 		if (!m->nr_bound)
 			drop_memory();
 	}
@@ -184,7 +178,7 @@ static int make_ready_locked(struct dmabuf_rw_scratch *s)
 static int ask_size_locked(const struct dmabuf_rw_scratch *s, uint64_t *bytes)
 {
 	struct dmabuf_rw_info info = { .size = sizeof(info) };
-	int ret = dmabuf_rw_ioctl(s->fd, DMABUF_RW_IOC_INFO, &info);
+	int ret = dmabuf_rw_binding_info(s->binding, &info);
 
 	*bytes = info.file_bytes;
 	return ret < 0 ? -ret : 0;
@@ -194,31 +188,12 @@ static int ask_size_locked(const struct dmabuf_rw_scratch *s, uint64_t *bytes)
 static uint32_t move(const struct dmabuf_rw_scratch *s, uint32_t op, uint64_t file_off,
 		     uint32_t at, uint32_t len, uint64_t flags, int *err)
 {
-	uint32_t done = 0;
+	const struct dmabuf_rw_piece piece = { at, len };
+	const struct dmabuf_rw_transfer t = dmabuf_rw_plain_transfer(op, file_off, &piece, flags);
+	struct dmabuf_rw_progress p = { 0 };
 
-	*err = 0;
-	while (done < len && !*err) {
-		struct dmabuf_rw_io io = {
-			.size = sizeof(io),
-			.op = op,
-			.flags = flags,
-			.file_off = file_off + done,
-			.buf_off = at + done,
-			.len = len - done,
-		};
-		int ret = dmabuf_rw_ioctl(s->fd, DMABUF_RW_IOC_IO, &io);
-
-		if (ret < 0)
-			*err = -ret;
-		else if (io.done > len - done)
-			*err = EPROTO;
-		else
-			*err = io.error;
-		if (ret < 0 || *err == EPROTO || !io.done)
-			break;
-		done += io.done;
-	}
-	return done;
+	*err = dmabuf_rw_run(s->binding, &t, &p);
+	return p.done;
 }
 
 /* What is written: bytes of the transfer, or a copy of them. */
@@ -385,8 +360,9 @@ int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 
 	if (!s)
 		return -ENOMEM;
-	s->device_fd = fcntl(device_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (s->device_fd < 0) {
+	s->device_fd = device_fd < 0 ? -1 :
+		       fcntl(device_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (device_fd >= 0 && s->device_fd < 0) {
 		ret = -errno;
 		goto free_scratch;
 	}
@@ -396,12 +372,12 @@ int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 		goto close_device;
 	}
 	s->lba = lba;
-	s->fd = -1;
 	*scratch = s;
 	return 0;
 
 close_device:
-	close(s->device_fd);
+	if (s->device_fd >= 0)
+		close(s->device_fd);
 free_scratch:
 	free(s);
 	return ret;
@@ -415,6 +391,7 @@ void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch)
 	unbind_locked(scratch);
 	pthread_mutex_unlock(&lock);
 	close(scratch->file_fd);
-	close(scratch->device_fd);
+	if (scratch->device_fd >= 0)
+		close(scratch->device_fd);
 	free(scratch);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * sqe.c - submission queue entries for URING_CMD on a binding.
+ * sqe.c - submission queue entries: URING_CMD for module bindings, READ_FIXED and WRITE_FIXED for
+ * kernel bindings.
  *
- * The layout is the table above enum dmabuf_rw_uring_op in dmabuf_rw.h. Only the first
- * 64 bytes are touched: in an entry of 128 bytes, sqe->cmd begins at the same place
+ * The layout of URING_CMD is the table above enum dmabuf_rw_uring_op in dmabuf_rw.h. Only the
+ * first 64 bytes are touched: in an entry of 128 bytes, sqe->cmd begins at the same place
  * and the rest has no meaning.
  *
  * Thread-safety: functions of their arguments; the binding is only read.
@@ -37,13 +38,41 @@ void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,
 	       DMABUF_RW_URING_FLAGS_OFFSET, &flags, sizeof(flags));
 }
 
+void dmabuf_rw_kernel_fill_sqe(struct io_uring_sqe *sqe, const struct dmabuf_rw_kernel *kernel,
+			       uint32_t op, uint32_t slot, uint64_t file_off, uint64_t buf_off,
+			       uint32_t len)
+{
+	uint64_t user_data = sqe->user_data;
+
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = op == DMABUF_RW_OP_WRITE ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+	sqe->fd = kernel->pool.file_fd;
+	sqe->off = file_off;
+	sqe->addr = buf_off;
+	sqe->len = len;
+	sqe->buf_index = slot;
+	sqe->user_data = user_data;
+}
+
+/* A kernel binding's fd is -1, so an entry that its way cannot do ends with EBADF. */
+static void prep_range(struct io_uring_sqe *sqe, const struct dmabuf_rw_binding *binding,
+		       uint32_t op, uint64_t file_off, uint64_t buf_off, uint32_t len,
+		       uint64_t flags)
+{
+	if (binding->kernel && !flags)
+		dmabuf_rw_kernel_fill_sqe(sqe, binding->kernel, op, 0, file_off, buf_off, len);
+	else
+		dmabuf_rw_fill_sqe(sqe, binding->fd, op == DMABUF_RW_OP_WRITE ?
+				   DMABUF_RW_URING_WRITE : DMABUF_RW_URING_READ, file_off, buf_off,
+				   len, flags);
+}
+
 DMABUF_RW_API void dmabuf_rw_prep_read(struct io_uring_sqe *sqe,
 				       const struct dmabuf_rw_binding *binding,
 				       uint64_t file_off, uint64_t buf_off,
 				       uint32_t len, uint64_t flags)
 {
-	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_READ, file_off, buf_off,
-			   len, flags);
+	prep_range(sqe, binding, DMABUF_RW_OP_READ, file_off, buf_off, len, flags);
 }
 
 DMABUF_RW_API void dmabuf_rw_prep_write(struct io_uring_sqe *sqe,
@@ -51,8 +80,7 @@ DMABUF_RW_API void dmabuf_rw_prep_write(struct io_uring_sqe *sqe,
 					uint64_t file_off, uint64_t buf_off,
 					uint32_t len, uint64_t flags)
 {
-	dmabuf_rw_fill_sqe(sqe, binding->fd, DMABUF_RW_URING_WRITE, file_off, buf_off,
-			   len, flags);
+	prep_range(sqe, binding, DMABUF_RW_OP_WRITE, file_off, buf_off, len, flags);
 }
 
 DMABUF_RW_API void dmabuf_rw_prep_readv(struct io_uring_sqe *sqe,
@@ -98,4 +126,10 @@ DMABUF_RW_API void dmabuf_rw_sqe_set_fixed_file(struct io_uring_sqe *sqe,
 {
 	sqe->fd = (int)index;
 	sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+DMABUF_RW_API void dmabuf_rw_sqe_set_slot(struct io_uring_sqe *sqe, unsigned int slot)
+{
+	if (sqe->opcode == IORING_OP_READ_FIXED || sqe->opcode == IORING_OP_WRITE_FIXED)
+		sqe->buf_index = slot;
 }

@@ -4,16 +4,17 @@
  * where it cannot and may.
  *
  * The kernel moves at most DMABUF_RW_MAX_BYTES in one call and may stop earlier for an
- * error; direct_part() asks for the rest until nothing is left, the file ends or an error
+ * error; module_part() asks for the rest until nothing is left, the file ends or an error
  * is reported. The byte count never has a gap, because every request begins where the
- * last one stopped.
+ * last one stopped. For kernel bindings kernel_way.c does the same, with the same errnos.
  *
  * Direct is tried first and for all of it, since the kernel knows best. What it refuses:
  *   EDOM		an unaligned end: the bytes up to the next whole LBA and those behind the
  *		last one are bounced, the middle is tried again. If that is refused too,
  *		for instance because of the place in the buffer, all the rest is bounced.
- *   ENXIO	no block of the file that has been written: bounced up to where data
- *		begins again, then direct again.
+ *   ENXIO	no block of the file that has been written: if the binding may, and this is a
+ *		write, zeros are put there (zeros.c), and it is direct again. Else bounced up to
+ *		where data begins again, then direct again.
  *
  * Thread-safety: the binding is only read, but for its atomic totals, and everything else
  * is the caller's.
@@ -28,6 +29,34 @@ bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, int err)
 	return binding->bounce && (err == EDOM || err == ENXIO);
 }
 
+bool dmabuf_rw_may_go_on(const struct dmabuf_rw_binding *binding, int err)
+{
+	return dmabuf_rw_may_bounce(binding, err) || (binding->zeros && err == ENXIO);
+}
+
+int dmabuf_rw_check(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t)
+{
+	bool write = t->op == DMABUF_RW_OP_WRITE;
+	uint64_t end;
+	unsigned int i;
+
+	if (t->flags & ~DMABUF_RW_IO_FUA || (t->flags && !write))
+		return EINVAL;
+	if (!(b->kernel ? b->kernel->can[t->op] :
+	      write ? b->bounce->can_write : b->bounce->can_read))
+		return EACCES;
+	if (__builtin_add_overflow(t->file_off, t->len, &end) || end > INT64_MAX)
+		return EOVERFLOW;
+	for (i = 0; i < t->nr; i++) {
+		if (__builtin_add_overflow(t->pieces[i].buf_off, t->pieces[i].len, &end) ||
+		    end > INT64_MAX)
+			return EOVERFLOW;
+		if (end > b->buf_bytes)
+			return ERANGE;
+	}
+	return 0;
+}
+
 static void add(_Atomic uint64_t *total, uint64_t n)
 {
 	if (n)
@@ -39,22 +68,26 @@ void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
 {
 	/* The one part of a binding that changes. */
 	struct dmabuf_rw_totals *totals = (struct dmabuf_rw_totals *)&binding->totals;
-	unsigned int i;
+	unsigned int i, nr = 0;
 
-	if (p->by_path[0] | p->by_path[1] | p->by_path[2] | p->by_path[3])
-		for (i = 0; i < ARRAY_SIZE(p->by_path); i++)
-			add(&totals->transfers[i], p->by_path[i]);
-	else
+	for (i = 0; i < ARRAY_SIZE(p->by_path); i++) {
+		add(&totals->transfers[i], p->by_path[i]);
+		nr += p->by_path[i];
+	}
+	if (!nr)
 		add(&totals->transfers[dmabuf_rw_path_of(p)], 1);
 	add(&totals->direct_bytes, p->direct);
+	add(&totals->kernel_bytes, p->kernel);
 	add(&totals->bounced_bytes, p->bounced);
+	add(&totals->zeros_by_drive, p->zeros_by_drive);
+	add(&totals->zeros_written, p->zeros_written);
 }
 
 /*
  * Asks the module for the bytes from p->done up to @end. Returns 0, also at the end of
  * the file, or the errno that ended it.
  */
-static int direct_part(const struct dmabuf_rw_binding *b,
+static int module_part(const struct dmabuf_rw_binding *b,
 		       const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
 		       uint64_t end)
 {
@@ -102,8 +135,7 @@ static int direct_part(const struct dmabuf_rw_binding *b,
 			err = EPROTO;
 			break;
 		}
-		p->done += io.done;
-		p->direct += io.done;
+		dmabuf_rw_add_direct(b, p, io.done);
 		if (io.error > 0)
 			err = io.error;
 		if (io.error || !io.done || p->done == end)
@@ -111,6 +143,12 @@ static int direct_part(const struct dmabuf_rw_binding *b,
 	}
 	free(rest);
 	return err;
+}
+
+static int direct_part(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		       struct dmabuf_rw_progress *p, uint64_t end)
+{
+	return b->kernel ? dmabuf_rw_kernel_run(b, t, p, end) : module_part(b, t, p, end);
 }
 
 /*
@@ -131,31 +169,68 @@ static bool whole_lbas(const struct dmabuf_rw_binding *b,
 	return !t->plain || (t->pieces->buf_off + *low) % b->buf_align == 0;
 }
 
+/*
+ * A write of which the byte at p->done has no block. 1: it has one now; 0: it must go another way;
+ * or -errno, after which it cannot. *@put: where zeros that were put before end.
+ */
+static int put_zeros(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+		     struct dmabuf_rw_progress *p, uint64_t stop, uint64_t *put)
+{
+	int64_t n;
+
+	if (!b->zeros || t->op != DMABUF_RW_OP_WRITE)
+		return 0;
+	if (p->done < *put) {
+		atomic_fetch_add(&b->zeros->in_vain, 1);
+		return 0;
+	}
+	n = dmabuf_rw_zeros_put(b->zeros, t->file_off + p->done, stop - p->done, p);
+	if (n > 0)
+		*put = p->done + n;
+	if (n == -EINTR || (n < 0 && !b->bounce))
+		return n;
+	return n > 0;
+}
+
+/* Up to where a write that finds no block bounces: @data, or what zeros can be put into before. */
+static uint64_t bounce_until(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
+			     uint64_t done, uint64_t data)
+{
+	uint64_t part = b->zeros && t->op == DMABUF_RW_OP_WRITE ?
+			-(t->file_off + done) % b->zeros->block : 0;
+
+	return MIN(part ? MIN(done + part, data) : data, t->len);
+}
+
 int dmabuf_rw_run(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		  struct dmabuf_rw_progress *p)
 {
-	uint64_t stop = t->len, low, high;
+	uint64_t stop = t->len, low, high, put = 0;
 	bool split = false;
-	int err;
+	int err, zeros;
 
 	if (t->ranges)
 		return t->asked ? dmabuf_rw_many_finish(b, t, p) : dmabuf_rw_run_many(b, t, p);
 	if (b->fd < 0) {
-		err = dmabuf_rw_bounce_check(b->bounce, t);
-		return err ? err : dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
+		err = dmabuf_rw_check(b, t);
+		if (err || !b->kernel)
+			return err ? err : dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
 	}
 	for (;;) {
 		err = direct_part(b, t, p, stop);
 		if (!err && p->done == stop && stop < t->len)
 			return dmabuf_rw_bounce_run(b->bounce, t, p, t->len);
-		if (!err || !dmabuf_rw_may_bounce(b, err))
-			return err;
+		zeros = err == ENXIO ? put_zeros(b, t, p, stop, &put) : 0;
+		if (zeros > 0)
+			continue;
+		if (!err || zeros || !dmabuf_rw_may_bounce(b, err))
+			return zeros ? -zeros : err;
 
 		if (err == ENXIO) {
 			uint64_t data = dmabuf_rw_bounce_data_after(b->bounce,
 					t->file_off + p->done) - t->file_off;
 
-			low = MIN(data, t->len);
+			low = bounce_until(b, t, p->done, data);
 		} else if (!split && whole_lbas(b, t, p->done, &low, &high)) {
 			split = true;
 			stop = high;

@@ -89,26 +89,37 @@ char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view)
 	return own->map;
 }
 
+int dmabuf_rw_dmabuf_bytes(int fd, uint64_t *bytes)
+{
+	struct dma_buf_sync sync = { .flags = ~UINT64_C(0) };
+	off_t size;
+
+	if (fcntl(fd, F_GETFL) < 0)
+		return -errno;
+	/*
+	 * A dma-buf refuses unknown flags before it asks its exporter, who might move the buffer
+	 * or wait for fences; no other descriptor knows the request.
+	 */
+	if (dmabuf_rw_ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) != -EINVAL)
+		return -EBADFD;
+	size = lseek(fd, 0, SEEK_END);
+	if (size <= 0)
+		return size ? -errno : -EBADFD;
+	*bytes = size;
+	return 0;
+}
+
 int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
 			dmabuf_rw_copy_fn copy, void *copy_arg)
 {
 	int mode = fcntl(dmabuf_fd, F_GETFL), ret;
-	off_t size;
+	uint64_t bytes;
 
-	if (mode < 0)
-		return -errno;
-	/* No other descriptor knows the request; an exporter may refuse it. */
-	ret = dmabuf_rw_cpu_access(dmabuf_fd, DMA_BUF_SYNC_READ | DMA_BUF_SYNC_START);
-	if (ret == -ENOTTY)
-		return -EBADFD;
-	if (!ret)
-		dmabuf_rw_cpu_access(dmabuf_fd, DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END);
-	size = lseek(dmabuf_fd, 0, SEEK_END);
-	if (size <= 0)
-		return size ? -errno : -EBADFD;
-
+	ret = dmabuf_rw_dmabuf_bytes(dmabuf_fd, &bytes);
+	if (ret)
+		return ret;
 	*view = (struct dmabuf_rw_view){
-		.bytes = size,
+		.bytes = bytes,
 		.copy = copy,
 		.copy_arg = copy_arg,
 		.readable = (mode & O_ACCMODE) != O_WRONLY,

@@ -82,6 +82,12 @@ static void append_done_locked(struct dmabuf_rw_workers *w, struct dmabuf_rw_job
 	append(&w->done, job);
 }
 
+int dmabuf_rw_job_cancel(struct dmabuf_rw_job *job)
+{
+	return job->transfer.ranges ? dmabuf_rw_many_finish(job->binding, &job->transfer,
+							    &job->progress) : ECANCELED;
+}
+
 static void run_job(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
 {
 	job->err = dmabuf_rw_run_through(job->binding, &job->transfer, &job->progress);
@@ -190,7 +196,7 @@ void dmabuf_rw_workers_sweep(struct dmabuf_rw_workers *w)
 	w->waiting = (struct list){ 0 };
 	while ((job = pop(&waiting))) {
 		if (job->cancelled) {
-			job->err = ECANCELED;
+			job->err = dmabuf_rw_job_cancel(job);
 			append_done_locked(w, job);
 		} else {
 			append(&w->waiting, job);

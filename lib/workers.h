@@ -17,6 +17,9 @@ struct dmabuf_rw_job {
 	struct dmabuf_rw_job *next;	/* of workers.c */
 };
 
+/* Ends a cancelled one that no worker has, without I/O. Returns its errno. */
+int dmabuf_rw_job_cancel(struct dmabuf_rw_job *job);
+
 struct dmabuf_rw_workers;
 
 int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers);

@@ -68,6 +68,36 @@ static bool is_written_nowhere(int fd, uint32_t flags)
 	return !found;
 }
 
+/* Nobody has written here, and nobody's bytes are on their way. */
+static bool is_unwritten(const struct fiemap_extent *e)
+{
+	return (e->fe_flags & (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_DELALLOC |
+			       FIEMAP_EXTENT_UNKNOWN)) == FIEMAP_EXTENT_UNWRITTEN;
+}
+
+uint64_t dmabuf_rw_unwritten_until(int fd, uint64_t off, uint64_t end)
+{
+	struct fiemap_extent e;
+	uint64_t at = off;
+	int found;
+
+	/* Each look writes out first what is dirty, so it tells of all that was written before. */
+	while (at < end) {
+		found = find_extent(fd, at, FIEMAP_FLAG_SYNC, &e);
+		if (found < 0)
+			return off;
+		if (!found)
+			return end;
+		if (e.fe_logical > at)
+			at = e.fe_logical;
+		else if (is_unwritten(&e))
+			at = e.fe_logical + e.fe_length;
+		else
+			break;
+	}
+	return MIN(at, end);
+}
+
 static bool is_on_xfs(int fd, uint64_t *block)
 {
 	struct statfs fs;

@@ -25,6 +25,14 @@ die()
 	exit 1
 }
 
+# project_version - the release that this is. The library's header has the number, since programs
+# compile against it; there is no other place.
+project_version()
+{
+	sed -n 's/^#define DMABUF_RW_VERSION_[A-Z]*[[:space:]]*//p' "$top/lib/libdmabuf_rw.h" |
+		paste -sd.
+}
+
 # newest_kernel - the directory of the newest kernel that machines boot; tests/vm/kernels.py
 # knows it, too.
 newest_kernel()

@@ -37,7 +37,7 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *val
 	return !errno && !*end && *value <= max;
 }
 
-static int parse_bytes(const char *text, uint64_t *size, char **why)
+int buffer_parse_bytes(const char *text, uint64_t *size, char **why)
 {
 	int ret = size_parse(text, size);
 
@@ -60,12 +60,12 @@ static int parse_heap(const char *text, struct buffer_spec *spec, char **why)
 				   "heap:NAME:SIZE, for instance heap:system:64M", text);
 	memcpy(spec->name, text, len);
 	spec->name[len] = 0;
-	return parse_bytes(colon + 1, &spec->size, why);
+	return buffer_parse_bytes(colon + 1, &spec->size, why);
 }
 
 static int parse_udmabuf(const char *text, struct buffer_spec *spec, char **why)
 {
-	return parse_bytes(text, &spec->size, why);
+	return buffer_parse_bytes(text, &spec->size, why);
 }
 
 static int parse_fd(const char *text, struct buffer_spec *spec, char **why)
@@ -111,11 +111,12 @@ static int check_memory(const struct buffer *b, char **why)
 			kib = 0;
 	if (f)
 		fclose(f);
-	if (!kib || b->size >> 10 <= kib)
+	/* A part of it stays for others. */
+	if (!kib || b->size >> 10 <= kib - kib / 16)
 		return 0;
-	return buffer_fail(why, ENOMEM, "the machine has %llu MiB of memory left, and %llu MiB "
-			   "were asked for: make it smaller", kib >> 10,
-			   (unsigned long long)b->size >> 20);
+	return buffer_fail(why, ENOMEM, "the machine has %llu MiB of memory left, of which a "
+			   "sixteenth stays for others, and %llu MiB were asked for: make it smaller",
+			   kib >> 10, (unsigned long long)b->size >> 20);
 }
 
 /* What the udmabuf module allows, in MiB; 0: not known. */
@@ -264,7 +265,9 @@ static const struct buffer_kind descriptor = {
 	.parse = parse_fd, .open = open_fd,
 };
 
-const struct buffer_kind *const buffer_kinds[] = { &buffer_vfio, &udmabuf, &heap, &descriptor };
+const struct buffer_kind *const buffer_kinds[] = {
+	&buffer_vfio, &udmabuf, &heap, &descriptor, &buffer_cuda, &buffer_hip,
+};
 const unsigned int nr_buffer_kinds = sizeof(buffer_kinds) / sizeof(buffer_kinds[0]);
 
 static const struct buffer_kind *find_kind(const char *text)
@@ -282,15 +285,36 @@ bool buffer_is_name(const char *text)
 	return find_kind(text);
 }
 
+/* All forms in one text, allocated; null: no memory. */
+static char *list_forms(void)
+{
+	char *list = strdup(""), *more;
+	unsigned int i;
+
+	for (i = 0; i < nr_buffer_kinds && list; i++) {
+		if (asprintf(&more, "%s%s%s", list, !i ? "" : i + 1 < nr_buffer_kinds ? ", " :
+			     " or ", buffer_kinds[i]->form) < 0)
+			more = NULL;
+		free(list);
+		list = more;
+	}
+	return list;
+}
+
 int buffer_parse(const char *text, struct buffer_spec *spec, char **why)
 {
 	const struct buffer_kind *kind = find_kind(text);
+	char *forms;
+	int ret;
 
 	*spec = (struct buffer_spec){ .kind = kind, .fd = -1 };
 	if (kind)
 		return kind->parse(text + strlen(kind->prefix), spec, why);
-	return buffer_fail(why, EINVAL, "'%s' is not a buffer: a buffer is vfio:PCI/BAR, "
-			   "udmabuf:SIZE, heap:NAME:SIZE or fd:N", text);
+	forms = list_forms();
+	ret = buffer_fail(why, EINVAL, "'%s' is not a buffer: a buffer is %s", text,
+			  forms ? forms : "named by its exporter");
+	free(forms);
+	return ret;
 }
 
 int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why)
@@ -313,14 +337,15 @@ int buffer_map(struct buffer *buffer, char **why)
 	void *map;
 	int err;
 
-	if (buffer->map)
+	if (buffer->map || buffer->spec.kind->copy)
 		return 0;
 	if (buffer->spec.kind->map)
 		return buffer->spec.kind->map(buffer, why);
 
 	map = mmap(NULL, buffer->size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
 	/* One that the exporter gave for reading only can be stored and looked at. */
-	if (map == MAP_FAILED && errno == EACCES)
+	buffer->read_only = map == MAP_FAILED && errno == EACCES;
+	if (buffer->read_only)
 		map = mmap(NULL, buffer->size, PROT_READ, MAP_SHARED, buffer->fd, 0);
 	if (map == MAP_FAILED) {
 		err = errno;
@@ -330,6 +355,32 @@ int buffer_map(struct buffer *buffer, char **why)
 	}
 	buffer->map = map;
 	return 0;
+}
+
+bool buffer_is_readable(const struct buffer *buffer)
+{
+	return buffer->map || (buffer->spec.kind && buffer->spec.kind->copy);
+}
+
+bool buffer_is_writable(const struct buffer *buffer)
+{
+	return buffer_is_readable(buffer) && !buffer->read_only;
+}
+
+bool buffer_pci_name(const struct buffer *buffer, char name[BUFFER_PCI])
+{
+	const struct buffer_kind *kind = buffer->spec.kind;
+
+	return kind && kind->pci_name && kind->pci_name(buffer, name);
+}
+
+bool buffer_has_mapping(const struct buffer *buffer)
+{
+	void *map = mmap(NULL, buffer->size, PROT_READ, MAP_SHARED, buffer->fd, 0);
+
+	if (map != MAP_FAILED)
+		munmap(map, buffer->size);
+	return map != MAP_FAILED;
 }
 
 static int cpu_access(struct buffer *buffer, uint64_t edge, bool write)
@@ -355,6 +406,32 @@ int buffer_cpu_begin(struct buffer *buffer, bool write)
 int buffer_cpu_end(struct buffer *buffer, bool write)
 {
 	return cpu_access(buffer, DMA_BUF_SYNC_END, write);
+}
+
+int buffer_read(struct buffer *buffer, uint64_t off, void *out, size_t len)
+{
+	int ret;
+
+	if (buffer->spec.kind->copy)
+		return buffer->spec.kind->copy(buffer, false, off, out, len);
+	ret = buffer_cpu_begin(buffer, false);
+	if (ret)
+		return ret;
+	memcpy(out, (const char *)buffer->map + off, len);
+	return buffer_cpu_end(buffer, false);
+}
+
+int buffer_write(struct buffer *buffer, uint64_t off, const void *from, size_t len)
+{
+	int ret;
+
+	if (buffer->spec.kind->copy)
+		return buffer->spec.kind->copy(buffer, true, off, (void *)from, len);
+	ret = buffer_cpu_begin(buffer, true);
+	if (ret)
+		return ret;
+	memcpy((char *)buffer->map + off, from, len);
+	return buffer_cpu_end(buffer, true);
 }
 
 void buffer_close(struct buffer *buffer)

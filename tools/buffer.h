@@ -7,9 +7,12 @@
  *   udmabuf:SIZE	anonymous memory, through /dev/udmabuf
  *   heap:NAME:SIZE	/dev/dma_heap/NAME
  *   fd:N		a dma-buf descriptor that the process already has
+ *   cuda:GPU:SIZE	memory of an NVIDIA GPU, by the CUDA driver
+ *   hip:GPU:SIZE	memory of an AMD GPU, by ROCm's runtime
  *
- * Private to this project: the tool, the guest tests and the benchmark use it. It needs
- * nothing but libc and the kernel.
+ * Private to this project: the tool, the demonstration and the benchmark use it. It needs
+ * nothing but libc and the kernel; the last two kinds load their vendor's library when they are
+ * opened.
  *
  * Functions that can fail return -errno and then set *@why to a sentence that says what is
  * wrong and what to do. It is the caller's to free(); without memory for it, it is null.
@@ -23,10 +26,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define BUFFER_PCI	16	/* "dddd:bb:dd.f" */
 #define BUFFER_NAME	256	/* as long as a file's name can be, and its end */
 
-/* buffer_kind.h */
+/* buffer_kind.h, gpu_memory.h */
 struct buffer_kind;
+struct gpu_segment;
 
 extern const struct buffer_kind *const buffer_kinds[];
 extern const unsigned int nr_buffer_kinds;
@@ -35,8 +40,9 @@ extern const unsigned int nr_buffer_kinds;
 struct buffer_spec {
 	const struct buffer_kind *kind;
 	char name[BUFFER_NAME];	/* vfio: dddd:bb:dd.f; heap: its name */
-	uint64_t size;		/* udmabuf, heap */
+	uint64_t size;		/* all but vfio and fd */
 	unsigned int bar;	/* vfio */
+	unsigned int gpu;	/* cuda, hip */
 	int fd;			/* fd */
 };
 
@@ -45,6 +51,7 @@ struct buffer {
 	int fd;			/* the dma-buf; ours, also where the name was fd:N */
 	uint64_t size;
 	void *map;		/* after buffer_map(); else null */
+	bool read_only;		/* so is that view */
 
 	/* vfio only, else -1 */
 	int device;
@@ -52,6 +59,11 @@ struct buffer {
 	int container;		/* or the iommufd */
 	uint64_t region_offset;
 	bool region_mmap;
+
+	/* cuda and hip only */
+	uint64_t address;		/* the memory; 0: none */
+	struct gpu_segment *segment;	/* of it; null: not exported */
+	bool may_move;	/* out of the device: to be bound as device memory, or not at all */
 };
 
 /* A buffer that is not open, which may be closed. */
@@ -66,13 +78,26 @@ int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **wh
 
 /*
  * Gives the CPU a view of the buffer at @buffer->map, for checks: of the dma-buf
- * itself, or, for a BAR, of the vfio region behind it. Not every buffer has one.
+ * itself, or, for a BAR, of the vfio region behind it. Not every buffer has one. Of a GPU's memory
+ * there is none either, but it can be copied, so that this succeeds.
  */
 int buffer_map(struct buffer *buffer, char **why);
+/* Whether, after that, buffer_read() works, and buffer_write(). */
+bool buffer_is_readable(const struct buffer *buffer);
+bool buffer_is_writable(const struct buffer *buffer);
+
+/* Whether the dma-buf itself has a CPU mapping, by which the library copies what bounces. */
+bool buffer_has_mapping(const struct buffer *buffer);
 
 /* Bracket reads (or writes too) through the map, as DMA_BUF_IOCTL_SYNC wants. */
 int buffer_cpu_begin(struct buffer *buffer, bool write);
 int buffer_cpu_end(struct buffer *buffer, bool write);
+/* Copy a range of the buffer out, or into it, between these brackets. 0 or -errno. */
+int buffer_read(struct buffer *buffer, uint64_t off, void *out, size_t len);
+int buffer_write(struct buffer *buffer, uint64_t off, const void *from, size_t len);
+
+/* The PCI address of the GPU that the memory is of; false: there is none, or it is not known. */
+bool buffer_pci_name(const struct buffer *buffer, char name[BUFFER_PCI]);
 
 void buffer_close(struct buffer *buffer);
 

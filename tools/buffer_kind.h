@@ -4,6 +4,7 @@
  *
  *   buffer.c		the table of kinds, and those that are memory or a descriptor
  *   buffer_vfio.c	BARs
+ *   buffer_gpu.c	memory of GPUs
  */
 #ifndef TOOLS_BUFFER_KIND_H
 #define TOOLS_BUFFER_KIND_H
@@ -23,6 +24,8 @@
  * @open:	makes @buffer->fd the dma-buf; what it leaves in @buffer, @close takes away
  * @map:	the CPU's view, if it is not the dma-buf's own; else null. There is nothing to
  *		bracket then
+ * @copy:	to or from the buffer, where the CPU cannot have a view; null: it can. Any thread
+ * @pci_name:	of the device that has the memory; null: there is none
  * @close:	takes away what is left beside the dma-buf and the view; null: nothing
  */
 struct buffer_kind {
@@ -33,10 +36,18 @@ struct buffer_kind {
 	int (*parse)(const char *text, struct buffer_spec *spec, char **why);
 	int (*open)(struct buffer *buffer, char **why);
 	int (*map)(struct buffer *buffer, char **why);
+	int (*copy)(struct buffer *buffer, bool to_buffer, uint64_t off, void *mem, size_t len);
+	bool (*pci_name)(const struct buffer *buffer, char name[BUFFER_PCI]);
 	void (*close)(struct buffer *buffer);
 };
 
-extern const struct buffer_kind buffer_vfio;
+extern const struct buffer_kind buffer_vfio, buffer_cuda, buffer_hip;
+
+/* buffer.c: a size that is not 0. */
+int buffer_parse_bytes(const char *text, uint64_t *size, char **why);
+
+/* Why a device that has another driver cannot be had, allocated; @class: its base class, or -1. */
+char *vfio_foreign_driver(const char *pci, const char *driver, int class);
 
 /* Writes the sentence and returns -@err. */
 static inline int __attribute__((format(printf, 3, 4)))

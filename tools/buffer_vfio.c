@@ -57,6 +57,9 @@ struct vfio_device_feature_dma_buf {
 };
 #endif
 
+/* The first byte of a class, as in the kernel's pci_ids.h. */
+#define PCI_BASE_CLASS_STORAGE	0x01
+
 #define SYSFS "/sys/bus/pci/devices/"
 
 static int parse(const char *text, struct buffer_spec *spec, char **why)
@@ -137,6 +140,36 @@ static char *link_name(const char *pci, const char *name)
 	return strdup(slash ? slash + 1 : target);
 }
 
+/* What it is, in the highest byte of its class; -1: not known. */
+static int class_of(const char *pci)
+{
+	char *path = path_of(SYSFS "%s/class", pci);
+	FILE *f = path ? fopen(path, "re") : NULL;
+	unsigned int class;
+	int base = -1;
+
+	if (f && fscanf(f, "%x", &class) == 1)
+		base = class >> 16 & 0xff;
+	if (f)
+		fclose(f);
+	free(path);
+	return base;
+}
+
+/* What to type, but for a device whose loss may be that of the system's own disk. */
+char *vfio_foreign_driver(const char *pci, const char *driver, int class)
+{
+	if (class == PCI_BASE_CLASS_STORAGE)
+		return path_of("%s is a storage controller that belongs to the driver %s: without it "
+			       "its disks are gone, and the system may run from them (lsblk shows "
+			       "what is mounted). Name a device that nobody needs", pci, driver);
+	return path_of("%s belongs to the driver %s, not to vfio-pci, and whatever uses it through "
+		       "that driver (a network, a display) loses it at once. If nothing does: "
+		       "modprobe vfio-pci; echo vfio-pci > " SYSFS "%s/driver_override; echo %s > "
+		       SYSFS "%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe", pci, driver,
+		       pci, pci, pci, pci);
+}
+
 static int check_driver(const char *pci, char **why)
 {
 	char *path = path_of(SYSFS "%s", pci), *driver;
@@ -151,12 +184,10 @@ static int check_driver(const char *pci, char **why)
 		return buffer_fail(why, ENODEV, "%s has no driver: modprobe vfio-pci; echo "
 				   "vfio-pci > " SYSFS "%s/driver_override; echo %s > "
 				   "/sys/bus/pci/drivers_probe", pci, pci, pci);
-	if (strcmp(driver, "vfio-pci"))
-		ret = buffer_fail(why, EBUSY, "%s belongs to the driver %s, not to "
-				  "vfio-pci: modprobe vfio-pci; echo vfio-pci > " SYSFS
-				  "%s/driver_override; echo %s > " SYSFS
-				  "%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe",
-				  pci, driver, pci, pci, pci, pci);
+	if (strcmp(driver, "vfio-pci")) {
+		*why = vfio_foreign_driver(pci, driver, class_of(pci));
+		ret = -EBUSY;
+	}
 	free(driver);
 	return ret;
 }
@@ -185,8 +216,10 @@ static int open_by_group(struct buffer *b, const char *path, char **why)
 	if (ioctl(b->group, VFIO_GROUP_GET_STATUS, &status) ||
 	    !(status.flags & VFIO_GROUP_FLAGS_VIABLE))
 		return buffer_fail(why, EBUSY, "the IOMMU group of %s has devices that belong "
-				   "to other drivers: bind every device in " SYSFS
-				   "%s/iommu_group/devices to vfio-pci", pci, pci);
+				   "to other drivers, and goes as a whole: every device in " SYSFS
+				   "%s/iommu_group/devices would have to be bound to vfio-pci, "
+				   "and be lost to who uses it. See what they are (lspci -s) "
+				   "before", pci, pci);
 	if (ioctl(b->group, VFIO_GROUP_SET_CONTAINER, &b->container)) {
 		err = errno;
 		return buffer_fail(why, err, "%s cannot be put into a container (%s): see the "

@@ -12,16 +12,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "options.h"
 
 #define MAX_JOBS	256
 #define MAX_RUNTIME	86400
+#define DEFAULT_DEPTH	32
 #define CELL_BITS	4
 #define CELLS		(64 << CELL_BITS)
 #define REAP_MAX	64
@@ -33,11 +34,11 @@ struct options {
 	bool random;
 	const char *rw;
 	uint64_t block;
-	uint32_t depth;
-	uint32_t batch;		/* transfers that are asked for at once; divides @depth */
+	uint32_t depth;		/* a multiple of @batch */
+	uint32_t batch;		/* transfers that are asked for together */
 	uint32_t jobs;
 	uint32_t runtime_s;
-	uint64_t count;		/* transfers of each job at most; 0: by time alone */
+	uint64_t count;		/* transfers of each job at most, likewise; 0: by time alone */
 	uint64_t file_off;
 	uint64_t file_len;
 	uint64_t io_flags;
@@ -45,6 +46,7 @@ struct options {
 	bool overwrite;
 	bool force;
 	uint64_t bind_flags;
+	uint32_t way;
 };
 
 struct job {
@@ -65,8 +67,11 @@ struct job {
 	uint64_t latency_sum_ns;
 	uint64_t latency_max_ns;
 	uint64_t *cells;
-	struct dmabuf_rw_range *ranges;	/* of each slot's batch */
-	struct dmabuf_rw_error error;
+	struct dmabuf_rw_range *ranges;	/* of each slot: its batch */
+	/* The first failure. */
+	struct dmabuf_rw_error error;	/* err 0: none */
+	uint64_t error_off;		/* of the file: where it was */
+	bool ended;			/* the file was shorter than at the beginning */
 };
 
 static unsigned int cell_of(uint64_t ns)
@@ -112,7 +117,7 @@ static uint64_t pick_block(struct job *job)
 	return block;
 }
 
-static int queue_batch(struct job *job, struct dmabuf_rw_queue *queue, uint32_t slot)
+static int queue_slot(struct job *job, struct dmabuf_rw_queue *queue, uint32_t slot)
 {
 	const struct options *o = job->o;
 	struct dmabuf_rw_range *ranges = &job->ranges[slot * o->batch];
@@ -125,43 +130,74 @@ static int queue_batch(struct job *job, struct dmabuf_rw_queue *queue, uint32_t 
 				   o->block,
 			.len = o->block,
 		};
-	return (o->write ? dmabuf_rw_queue_write_many : dmabuf_rw_queue_read_many)(queue,
-			job->binding, ranges, o->batch, o->io_flags, slot);
+	if (o->batch > 1)
+		return (o->write ? dmabuf_rw_queue_write_many : dmabuf_rw_queue_read_many)(queue,
+				job->binding, ranges, o->batch, o->io_flags, slot);
+	return (o->write ? dmabuf_rw_queue_write : dmabuf_rw_queue_read)(queue, job->binding,
+			ranges->file_off, ranges->buf_off, o->block, o->io_flags, slot);
 }
 
-static int queue_one(struct job *job, struct dmabuf_rw_queue *queue, uint32_t slot)
+static bool has_failed(const struct job *job)
 {
-	const struct options *o = job->o;
+	return job->error.err || job->ended;
+}
 
-	if (o->batch > 1)
-		return queue_batch(job, queue, slot);
+/* Keeps the first failure. Of the ranges that are not whole, the error's may not be the first. */
+static void note_failure(struct job *job, const struct dmabuf_rw_completion *c,
+			 const struct dmabuf_rw_range *ranges)
+{
+	const struct dmabuf_rw_range *failed = NULL;
+	uint32_t i;
 
-	uint64_t file_off = o->file_off + pick_block(job) * o->block;
-	uint64_t buf_off = (job->buf_base + slot) % job->buf_blocks * o->block;
+	if (has_failed(job))
+		return;
+	for (i = 0; i < job->o->batch; i++) {
+		if (ranges[i].result == -(int64_t)c->error) {
+			failed = &ranges[i];
+			break;
+		}
+		if (!failed && ranges[i].result < ranges[i].len)
+			failed = &ranges[i];
+	}
+	job->error.call = DMABUF_RW_CALL_IO;
+	job->error.err = c->error;
+	job->ended = !c->error;
+	if (failed)
+		job->error_off = failed->file_off + (failed->result > 0 ? failed->result : 0);
+}
 
-	return (o->write ? dmabuf_rw_queue_write : dmabuf_rw_queue_read)(queue,
-			job->binding, file_off, buf_off, o->block, o->io_flags, slot);
+/* A completion that is not whole: some transfers of its batch may be. Returns how many. */
+static uint32_t count_parts(struct job *job, const struct dmabuf_rw_completion *c)
+{
+	struct dmabuf_rw_range *ranges = &job->ranges[c->user_data * job->o->batch];
+	uint32_t i, whole = 0;
+
+	if (job->o->batch == 1)
+		ranges->result = c->bytes;
+	for (i = 0; i < job->o->batch; i++) {
+		whole += ranges[i].result == ranges[i].len;
+		if (ranges[i].result > 0)
+			job->bytes += ranges[i].result;
+	}
+	note_failure(job, c, ranges);
+	return whole;
 }
 
 static void count(struct job *job, const struct dmabuf_rw_completion *c, uint64_t ns)
 {
-	uint32_t batch = job->o->batch;
+	uint32_t whole = job->o->batch;
 
-	if (c->bytes < 0 || (uint64_t)c->bytes != job->o->block * batch) {
-		if (!job->error.err) {
-			job->error.call = DMABUF_RW_CALL_IO;
-			job->error.err = c->error ? c->error : ENOSPC;
-		}
-		return;
-	}
-	job->transfers += batch;
-	job->bytes += c->bytes;
+	if (c->bytes >= 0 && (uint64_t)c->bytes == job->o->block * whole)
+		job->bytes += c->bytes;
+	else
+		whole = count_parts(job, c);
+	job->transfers += whole;
 	job->direct_bytes += c->direct_bytes;
 	job->path |= c->path;
-	job->latency_sum_ns += ns * batch;
-	if (ns > job->latency_max_ns)
+	job->latency_sum_ns += ns * whole;
+	if (whole && ns > job->latency_max_ns)
 		job->latency_max_ns = ns;
-	job->cells[cell_of(ns)] += batch;
+	job->cells[cell_of(ns)] += whole;
 }
 
 static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *begun)
@@ -175,7 +211,7 @@ static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *be
 
 	for (slot = 0; slot < o->depth / o->batch && (!o->count || submitted < o->count); slot++) {
 		begun[slot] = now;
-		ret = queue_one(job, queue, slot);
+		ret = queue_slot(job, queue, slot);
 		if (ret)
 			return ret;
 		submitted += o->batch;
@@ -190,11 +226,11 @@ static int run_queue(struct job *job, struct dmabuf_rw_queue *queue, int64_t *be
 		for (i = 0; i < ret; i++) {
 			slot = done[i].user_data;
 			count(job, &done[i], now - begun[slot]);
-			if (now >= end || *job->stop || job->error.err ||
+			if (now >= end || *job->stop || has_failed(job) ||
 			    (o->count && submitted >= o->count))
 				continue;
 			begun[slot] = now;
-			if (queue_one(job, queue, slot))
+			if (queue_slot(job, queue, slot))
 				return -EAGAIN;
 			submitted += o->batch;
 		}
@@ -226,7 +262,7 @@ static void *run_job(void *arg)
 		dmabuf_rw_queue_attach(queue, job->binding);
 		ret = run_queue(job, queue, begun);
 		dmabuf_rw_queue_destroy(queue);
-		if (ret && !job->error.err) {
+		if (ret && !has_failed(job)) {
 			job->error.call = DMABUF_RW_CALL_QUEUE;
 			job->error.err = -ret;
 		}
@@ -237,17 +273,24 @@ out:
 	return NULL;
 }
 
-static double percentile_us(const uint64_t *cells, uint64_t total, double share)
+static double percentile_us(const struct job *sum, double share)
 {
-	uint64_t seen = 0, want = total * share;
+	uint64_t seen = 0, want = sum->transfers * share;
+	double ns = 0;
 	unsigned int i;
 
-	for (i = 0; i < CELLS; i++) {
-		seen += cells[i];
-		if (seen > want)
-			return cell_ns(i) / 1000;
+	for (i = 0; i < CELLS && seen <= want; i++) {
+		seen += sum->cells[i];
+		ns = cell_ns(i);
 	}
-	return 0;
+	/* The middle of the slowest one's cell may be beyond it. */
+	return (ns < sum->latency_max_ns ? ns : sum->latency_max_ns) / 1000.0;
+}
+
+/* What is measured of each transfer, if there was one. */
+static void put_us(struct json_object *object, const char *key, bool any, double us)
+{
+	json_object_object_add(object, key, any ? json_object_new_double(us) : NULL);
 }
 
 static void show_result(struct report *report, const struct options *o,
@@ -255,10 +298,11 @@ static void show_result(struct report *report, const struct options *o,
 			double cpu)
 {
 	struct json_object *root = report->root, *latency;
-	double n = sum->transfers ? sum->transfers : 1;
+	bool any = sum->transfers;
+	double n = any ? sum->transfers : 1;
 	double mean = sum->latency_sum_ns / n / 1000;
-	double p50 = percentile_us(sum->cells, sum->transfers, 0.50);
-	double p99 = percentile_us(sum->cells, sum->transfers, 0.99);
+	double p50 = percentile_us(sum, 0.50);
+	double p99 = percentile_us(sum, 0.99);
 	double max = sum->latency_max_ns / 1000.0;
 	char rate[24], block[24], batch[40] = "", *text;
 
@@ -278,12 +322,12 @@ static void show_result(struct report *report, const struct options *o,
 	json_put_double(root, "iops", sum->transfers / seconds);
 	json_put_double(root, "bytes_per_second", sum->bytes / seconds);
 	json_put_double(root, "cpu_seconds", cpu);
-	json_put_double(root, "cpu_us_per_io", cpu * 1e6 / n);
+	put_us(root, "cpu_us_per_io", any, cpu * 1e6 / n);
 	latency = json_object_new_object();
-	json_put_double(latency, "mean_us", mean);
-	json_put_double(latency, "p50_us", p50);
-	json_put_double(latency, "p99_us", p99);
-	json_put_double(latency, "max_us", max);
+	put_us(latency, "mean_us", any, mean);
+	put_us(latency, "p50_us", any, p50);
+	put_us(latency, "p99_us", any, p99);
+	put_us(latency, "max_us", any, max);
 	json_object_object_add(root, "latency", latency);
 	json_object_object_add(root, "binding", json_of_info(&s->info));
 	if (report->json)
@@ -291,15 +335,21 @@ static void show_result(struct report *report, const struct options *o,
 
 	if (o->batch > 1)
 		snprintf(batch, sizeof(batch), " in batches of %u", o->batch);
-	say(stdout, "%s, %s blocks, depth %u%s, %u %s, %.2f s, %s", o->rw,
+	say(stdout, "%s, %s blocks, depth %u%s, %u %s, %.2f s, %s%s", o->rw,
 	    size_format(o->block, block, sizeof(block)), o->depth, batch, o->jobs,
-	    o->jobs == 1 ? "job" : "jobs", seconds, dmabuf_rw_path_name(sum->path));
+	    o->jobs == 1 ? "job" : "jobs", seconds, dmabuf_rw_path_name(sum->path),
+	    text_of_way(sum->path));
 	say(stdout, "  %.0f IOPS, %.1f MB/s (%s/s), %llu transfers", sum->transfers / seconds,
 	    sum->bytes / seconds / 1e6, size_format(sum->bytes / seconds, rate, sizeof(rate)),
 	    (unsigned long long)sum->transfers);
-	say(stdout, "  latency mean %.1f us, p50 %.1f us, p99 %.1f us, max %.1f us", mean, p50,
-	    p99, max);
-	say(stdout, "  CPU of this process %.2f us per transfer", cpu * 1e6 / n);
+	if (any) {
+		say(stdout, "  latency mean %.1f us, p50 %.1f us, p99 %.1f us, max %.1f us", mean,
+		    p50, p99, max);
+		say(stdout, "  CPU of this process %.2f us per transfer", cpu * 1e6 / n);
+	} else {
+		say(stdout, "  latency -");
+		say(stdout, "  CPU of this process -");
+	}
 	text = text_of_info(&s->info);
 	say(stdout, "  %s", text_or_excuse(text));
 	free(text);
@@ -318,8 +368,41 @@ static void add_job(struct job *sum, const struct job *job)
 		sum->latency_max_ns = job->latency_max_ns;
 	for (i = 0; i < CELLS; i++)
 		sum->cells[i] += job->cells[i];
-	if (!sum->error.err)
+	if (!has_failed(sum)) {
 		sum->error = job->error;
+		sum->error_off = job->error_off;
+		sum->ended = job->ended;
+	}
+}
+
+/* A transfer that meets the truncation may see the old size and none of the blocks. */
+static bool has_become_shorter(const struct options *o, const struct session *s,
+			       const struct job *sum)
+{
+	struct stat st;
+
+	if (sum->ended)
+		return true;
+	return (sum->error.err == ENXIO || sum->error.err == ENOSPC) &&
+	       !fstat(s->file_fd, &st) && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size < o->file_off + o->file_len;
+}
+
+/* The library's remedy for unwritten places is to bounce, which is not for measuring. */
+static void report_failure(struct report *report, const struct options *o, const struct session *s,
+			   struct job *sum)
+{
+	if (has_become_shorter(o, s, sum)) {
+		report_fail(report, "%s has become shorter while it was measured; leave it alone, "
+			    "or measure less of it (--length)", o->file);
+		return;
+	}
+	dmabuf_rw_error_explain(&sum->error, s->file_fd, sum->error_off);
+	if (sum->error.reason == DMABUF_RW_REASON_NEVER_WRITTEN)
+		report_error_but(report, o->file, &sum->error, "write the file first, or measure "
+				 "another range (--offset, --length)");
+	else
+		report_error(report, o->file, &sum->error);
 }
 
 static void prepare_job(struct job *job, const struct options *o,
@@ -376,8 +459,8 @@ static int run_jobs(struct report *report, const struct options *o, struct sessi
 	s->info = (struct dmabuf_rw_info){ .size = sizeof(s->info) };
 	dmabuf_rw_binding_info(s->binding, &s->info);
 	show_result(report, o, s, sum, seconds, cpu);
-	if (sum->error.err) {
-		report_error(report, o->file, &sum->error);
+	if (has_failed(sum)) {
+		report_failure(report, o, s, sum);
 		status = STATUS_FAILED;
 	} else if (*stop) {
 		report_fail(report, "interrupted after %llu transfers",
@@ -417,44 +500,49 @@ static bool check_ranges(struct report *report, struct options *o, const struct 
 	return true;
 }
 
-enum {
-	OPT_RW = 256, OPT_BS, OPT_QD, OPT_RUNTIME, OPT_JOBS, OPT_COUNT, OPT_OFFSET,
-	OPT_LENGTH, OPT_BATCH, OPT_FUA, OPT_SEED, OPT_OVERWRITE, OPT_FORCE, OPT_DEVICE_MEMORY, OPT_TRUST,
-};
-
-static const struct option long_options[] = {
-	{ "rw", required_argument, NULL, OPT_RW },
-	{ "bs", required_argument, NULL, OPT_BS },
-	{ "qd", required_argument, NULL, OPT_QD },
-	{ "runtime", required_argument, NULL, OPT_RUNTIME },
-	{ "jobs", required_argument, NULL, OPT_JOBS },
-	{ "count", required_argument, NULL, OPT_COUNT },
-	{ "offset", required_argument, NULL, OPT_OFFSET },
-	{ "length", required_argument, NULL, OPT_LENGTH },
-	{ "batch", required_argument, NULL, OPT_BATCH },
-	{ "fua", no_argument, NULL, OPT_FUA },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
-	{ "force", no_argument, NULL, OPT_FORCE },
-	{ "require-device-memory", no_argument, NULL, OPT_DEVICE_MEMORY },
-	{ "trust-addresses", no_argument, NULL, OPT_TRUST },
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 }
-};
-
-static bool parse_rw(struct options *o, const char *text)
+static int take_rw(struct report *report, const struct command_option *option, void *into,
+		   const char *text)
 {
+	struct options *o = into;
+	const char *rest = text;
+
 	o->rw = text;
 	o->random = !strncmp(text, "rand", 4);
 	if (o->random)
-		text += 4;
-	o->write = !strcmp(text, "write");
-	return o->write || !strcmp(text, "read");
+		rest += 4;
+	o->write = !strcmp(rest, "write");
+	if (o->write || !strcmp(rest, "read"))
+		return -1;
+	return report_usage(report, "--%s takes read, write, randread or randwrite, not '%s'",
+			    option->name, text);
 }
 
-static int add_argument(struct report *report, struct options *o, const char *text)
+static const struct command_option options[] = {
+	{ "rw", OPTION_CALL, .take = take_rw },
+	{ "bs", OPTION_SIZE, AT(struct options, block), .least = 1, .most = 1 << 30 },
+	{ "qd", OPTION_NUMBER, AT(struct options, depth), .least = 1,
+	  .most = DMABUF_RW_QUEUE_MAX_DEPTH },
+	{ "runtime", OPTION_NUMBER, AT(struct options, runtime_s), .least = 1,
+	  .most = MAX_RUNTIME },
+	{ "jobs", OPTION_NUMBER, AT(struct options, jobs), .least = 1, .most = MAX_JOBS },
+	{ "count", OPTION_NUMBER, AT(struct options, count), .least = 1, .most = INT64_MAX },
+	{ "offset", OPTION_SIZE, AT(struct options, file_off), .most = INT64_MAX },
+	{ "length", OPTION_SIZE, AT(struct options, file_len), .least = 1, .most = INT64_MAX },
+	{ "batch", OPTION_NUMBER, AT(struct options, batch), .least = 1,
+	  .most = DMABUF_RW_MAX_BATCH },
+	{ "fua", OPTION_BITS, AT(struct options, io_flags), .bits = DMABUF_RW_IO_FUA },
+	{ "seed", OPTION_NUMBER, AT(struct options, seed), .most = INT64_MAX },
+	{ "overwrite", OPTION_FLAG, AT(struct options, overwrite) },
+	{ "force", OPTION_FLAG, AT(struct options, force) },
+	BIND_FLAG_OPTIONS(struct options),
+	{ "way", OPTION_WAY, AT(struct options, way) },
+	{ 0 }
+};
+
+static int add_argument(struct report *report, void *into, const char *text)
 {
+	struct options *o = into;
+
 	if (!*text)
 		return report_usage(report, "the name of the file or the buffer is empty");
 	if (o->buffer)
@@ -466,149 +554,70 @@ static int add_argument(struct report *report, struct options *o, const char *te
 	return -1;
 }
 
-static void set_number(struct options *o, int option, uint64_t value)
+/* A number of transfers that is not one of batches. */
+static int refuse_multiple(struct report *report, const char *name, uint64_t number,
+			   uint32_t batch)
 {
-	switch (option) {
-	case OPT_BS:
-		o->block = value;
-		break;
-	case OPT_QD:
-		o->depth = value;
-		break;
-	case OPT_RUNTIME:
-		o->runtime_s = value;
-		break;
-	case OPT_JOBS:
-		o->jobs = value;
-		break;
-	case OPT_COUNT:
-		o->count = value;
-		break;
-	case OPT_OFFSET:
-		o->file_off = value;
-		break;
-	case OPT_LENGTH:
-		o->file_len = value;
-		break;
-	case OPT_BATCH:
-		o->batch = value;
-		break;
-	default:
-		o->seed = value;
-		break;
-	}
+	bool depth = !strcmp(name, "qd");
+	unsigned long long n = number, below = n - n % batch, above = below + batch;
+
+	if (depth && above > DMABUF_RW_QUEUE_MAX_DEPTH)
+		return report_usage(report, "--%s %llu is not a multiple of --batch %u: say %llu",
+				    name, n, batch, below);
+	if (!below && depth)
+		return report_usage(report, "--%s %llu is not a multiple of --batch %u: say %llu, "
+				    "or %llu for two batches in flight", name, n, batch, above,
+				    2 * above);
+	if (!below)
+		return report_usage(report, "--%s %llu is not a multiple of --batch %u: say %llu",
+				    name, n, batch, above);
+	return report_usage(report, "--%s %llu is not a multiple of --batch %u: say %llu or %llu",
+			    name, n, batch, below, above);
 }
 
-/* The number that @option takes, if it takes one. -1: go on; else the status to leave with. */
-static int parse_number(struct report *report, struct options *o, int option)
+/* What only all options together show. -1, or the status to leave with. */
+static int check_batch(struct report *report, struct options *o)
 {
-	static const struct {
-		int option;
-		uint64_t min, max;
-	} ranges[] = {
-		{ OPT_BS, 1, 1ULL << 30 },
-		{ OPT_QD, 1, DMABUF_RW_QUEUE_MAX_DEPTH },
-		{ OPT_RUNTIME, 1, MAX_RUNTIME },
-		{ OPT_JOBS, 1, MAX_JOBS },
-		{ OPT_COUNT, 1, INT64_MAX },
-		{ OPT_OFFSET, 0, INT64_MAX },
-		{ OPT_LENGTH, 1, INT64_MAX },
-		{ OPT_BATCH, 1, DMABUF_RW_MAX_BATCH },
-		{ OPT_SEED, 0, INT64_MAX },
-	};
-	uint64_t value;
-	size_t i;
+	uint32_t two = 2 * o->batch;
 
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		if (ranges[i].option != option)
-			continue;
-		if (size_parse(optarg, &value) || value < ranges[i].min ||
-		    value > ranges[i].max)
-			return report_usage(report, "'%s' is not a number from %llu to %llu",
-					    optarg, (unsigned long long)ranges[i].min,
-					    (unsigned long long)ranges[i].max);
-		set_number(o, option, value);
-	}
-	return -1;
-}
-
-/* -1: go on; else the status to leave with. */
-static int parse_option(const struct command *command, struct options *o,
-			struct report *report, int c, char **argv)
-{
-	int status = parse_number(report, o, c);
-
-	if (status >= 0)
-		return status;
-	switch (c) {
-	case OPT_BS ... OPT_BATCH:
-	case OPT_SEED:
-		break;
-	case 1:
-		return add_argument(report, o, optarg);
-	case OPT_RW:
-		if (!parse_rw(o, optarg))
-			return report_usage(report, "--rw takes read, write, randread or "
-					    "randwrite, not '%s'", optarg);
-		break;
-	case OPT_FUA:
-		o->io_flags |= DMABUF_RW_IO_FUA;
-		break;
-	case OPT_OVERWRITE:
-		o->overwrite = true;
-		break;
-	case OPT_FORCE:
-		o->force = true;
-		break;
-	case OPT_DEVICE_MEMORY:
-		o->bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
-		break;
-	case OPT_TRUST:
-		o->bind_flags |= DMABUF_RW_BIND_TRUST_ADDRESSES;
-		break;
-	case 'o':
-		return report_check_format(report, optarg);
-	case 'h':
-		return report_help(report, command);
-	default:
-		return report_option(report, c, argv);
-	}
+	if (!o->depth)
+		o->depth = two > DEFAULT_DEPTH ? two :
+			   (DEFAULT_DEPTH + o->batch - 1) / o->batch * o->batch;
+	if (o->depth % o->batch)
+		return refuse_multiple(report, "qd", o->depth, o->batch);
+	if (o->count % o->batch)
+		return refuse_multiple(report, "count", o->count, o->batch);
+	if (o->batch * o->block > DMABUF_RW_MAX_BYTES)
+		return report_usage(report, "--batch %u of --bs %llu is %llu bytes, and a batch "
+				    "moves %llu at most; make one of the two smaller", o->batch,
+				    (unsigned long long)o->block,
+				    (unsigned long long)(o->batch * o->block),
+				    (unsigned long long)DMABUF_RW_MAX_BYTES);
 	return -1;
 }
 
 static int parse_arguments(const struct command *command, struct options *o,
 			   struct report *report, int argc, char **argv)
 {
-	int c, status;
+	int status;
 
 	*o = (struct options){
 		.rw = "randread",
 		.random = true,
 		.block = 4096,
-		.depth = 32,
 		.batch = 1,
 		.jobs = 1,
 		.runtime_s = 5,
 		.seed = 1,
 	};
-	while ((c = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
-		status = parse_option(command, o, report, c, argv);
-		if (status >= 0)
-			return status;
-	}
-	for (; optind < argc; optind++) {
-		status = add_argument(report, o, argv[optind]);
-		if (status >= 0)
-			return status;
-	}
+	status = options_parse(command, report, o, argc, argv);
+	if (status >= 0)
+		return status;
 	if (!o->buffer)
 		return report_usage(report, "a file and a buffer are needed");
-	if (o->depth % o->batch || o->count % o->batch)
-		return report_usage(report, "--qd and --count must be multiples of --batch %u",
-				    o->batch);
-	if (o->batch * o->block > DMABUF_RW_MAX_BYTES)
-		return report_usage(report, "a batch moves less than 2 GiB: %u times %llu bytes is "
-				    "more", o->batch, (unsigned long long)o->block);
+	status = check_batch(report, o);
+	if (status >= 0)
+		return status;
 	if (o->io_flags && !o->write)
 		return report_usage(report, "--fua goes with writes only");
 	if (o->write && !o->overwrite)
@@ -631,6 +640,7 @@ static int run_bench(const struct command *command, struct report *report, int a
 	if (o.write && !o.force)
 		opts.open_flags |= O_EXCL;
 	opts.bind_flags = o.bind_flags;
+	opts.ways = o.way;
 	status = session_open(&session, report, o.file, o.buffer, &opts);
 	if (!status)
 		status = check_ranges(report, &o, &session) ?
@@ -650,9 +660,13 @@ const struct command cmd_bench = {
 		"\n"
 		"  --rw KIND                read, write, randread (default) or randwrite\n"
 		"  --bs SIZE                bytes of one transfer (4K)\n"
-		"  --qd N                   transfers in flight per job (32)\n"
-		"  --batch N                ask for so many of them at once (1)\n"
-		"  --jobs N                 threads (1)\n"
+		"  --qd N                   transfers in flight per job, 1 to 16384 (32, or two "
+		"batches\n"
+		"                           if that is more)\n"
+		"  --batch N                transfers asked for together, 1 to 256; --qd and "
+		"--count are\n"
+		"                           multiples of it (1)\n"
+		"  --jobs N                 threads, 1 to 256 (1)\n"
 		"  --runtime SECONDS        how long (5)\n"
 		"  --count N                transfers of each job at most\n"
 		"  --offset SIZE            where the file's range begins (0)\n"
@@ -662,12 +676,16 @@ const struct command cmd_bench = {
 		"  --overwrite              needed for writing\n"
 		"  --force                  also write to a device that is mounted or in use\n"
 		"  --require-device-memory  fail unless the buffer lies in PCI BARs\n"
+		"  --way WAY                module, kernel or bounce, and no other\n"
 		"  --trust-addresses        take addresses that the kernel cannot vouch for\n"
 		"  -o, --output FORMAT      text or json\n"
+		"\n"
+		"N is a plain number; SIZE may end in K, M, G and the like.\n"
 		"\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pair cannot go direct, "
 		"130\n"
 		"interrupted.\n",
-	.options = long_options,
+	.options = options,
+	.argument = add_argument,
 	.run = run_bench,
 };

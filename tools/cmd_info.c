@@ -7,19 +7,13 @@
  * binds them as load would, reports what the module found, and transfers nothing. A
  * file alone is tried with one page of system memory as the buffer.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <linux/fs.h>
-
-#include "tool.h"
+#include "options.h"
+#include "route.h"
 
 struct names {
 	uint64_t bit;
@@ -92,8 +86,13 @@ static int show_module(struct report *report, struct session *s)
 
 	json_object_object_add(report->root, "module", o);
 	status = session_open_device(s, report);
-	json_put_bool(o, "usable", !status);
-	if (status)
+	json_put_bool(o, "usable", s->device);
+	if (!s->device && !status) {
+		json_put_string(o, "why", dmabuf_rw_error_cause(&s->device_error));
+		print_row(report, "module", "not usable: %s",
+			  dmabuf_rw_error_cause(&s->device_error));
+	}
+	if (!s->device)
 		return status;
 	error.err = -dmabuf_rw_device_query(s->device, &query);
 	if (error.err) {
@@ -122,52 +121,104 @@ static int show_module(struct report *report, struct session *s)
 	return STATUS_OK;
 }
 
+/* Has the kernel an interface of its own? */
+static bool show_kernel(struct report *report)
+{
+	struct json_object *o = json_object_new_object();
+	struct dmabuf_rw_error error;
+	bool usable = dmabuf_rw_has_kernel_way(&error);
+
+	json_object_object_add(report->root, "kernel", o);
+	json_put_bool(o, "usable", usable);
+	if (!usable)
+		json_put_string(o, "why", dmabuf_rw_error_cause(&error));
+	print_row(report, "kernel's way", "%s", usable ? "usable: for disks, without the module" :
+		  dmabuf_rw_error_cause(&error));
+	return usable;
+}
+
+/* The direct way that a pair does not take: why not, or that it would do as well. */
+static void show_other_way(struct report *report, const struct session *s)
+{
+	struct json_object *o = json_object_new_object();
+	struct dmabuf_rw_error error;
+	const char *other;
+	char *why;
+
+	other = pair_other_way(s, &error) == DMABUF_RW_PATH_MODULE ? "module" : "kernel";
+	json_put_string(o, "way", other);
+	json_put_bool(o, "usable", !error.err);
+	if (error.err)
+		json_put_string(o, "why", dmabuf_rw_error_cause(&error));
+	json_object_object_add(report->root, "other_way", o);
+	why = text_format("by the %s", other);
+	print_row(report, text_or_excuse(why), "%s%s", error.err ? "no: " : "yes, too",
+		  error.err ? dmabuf_rw_error_cause(&error) : "");
+	free(why);
+}
+
+/* Of a GPU: exports take room there, and what is in use by others is not to be had. */
+static void show_aperture(struct report *report, const struct session *s,
+			  struct json_object *buffer)
+{
+	struct json_object *o = json_object_new_object();
+	char pci[BUFFER_PCI], size[24], left[24];
+	struct pci_aperture a;
+
+	json_object_object_add(buffer, "gpu", o);
+	if (!buffer_pci_name(&s->buffer, pci)) {
+		print_row(report, "aperture", "not known: the driver does not name the GPU's "
+			  "device");
+		return;
+	}
+	json_put_string(o, "pci", pci);
+	if (!pci_aperture_read("", pci, &a)) {
+		print_row(report, "aperture", "not known: sysfs tells of no BAR of the GPU at %s",
+			  pci);
+		return;
+	}
+	json_put_u64(o, "aperture_bar", a.index);
+	json_put_u64(o, "aperture_bytes", a.bar.bytes);
+	size_format(a.bar.bytes, size, sizeof(size));
+	if (a.use_known) {
+		json_put_u64(o, "aperture_free", a.free);
+		print_row(report, "aperture", "BAR %u of the GPU at %s: %s; of the memory that it "
+			  "shows %s are free", a.index, pci, size,
+			  size_format(a.free, left, sizeof(left)));
+	} else {
+		print_row(report, "aperture", "BAR %u of the GPU at %s: %s; how much of it is free "
+			  "cannot be known here", a.index, pci, size);
+	}
+}
+
 static void show_buffer(struct report *report, struct session *s)
 {
 	struct json_object *o = json_object_new_object();
 	char *why = NULL, size[24];
-	bool mapped = !buffer_map(&s->buffer, &why);
+	bool seen = !buffer_map(&s->buffer, &why) && s->buffer.map;
+	bool mapped = buffer_has_mapping(&s->buffer);
 
 	json_put_string(o, "name", s->buffer_name);
 	json_put_u64(o, "bytes", s->buffer.size);
-	json_put_bool(o, "cpu_view", mapped);
+	json_put_bool(o, "cpu_view", seen);
+	json_put_bool(o, "cpu_mapping", mapped);
 	json_object_object_add(report->root, "buffer", o);
-	print_row(report, "buffer", "%s: %s, %s", s->buffer_name,
-		  size_format(s->buffer.size, size, sizeof(size)),
-		  mapped ? "with a CPU view" : "without a CPU view");
+	print_row(report, "buffer", "%s: %s", s->buffer_name,
+		  size_format(s->buffer.size, size, sizeof(size)));
+	print_row(report, "by the CPU", "%s", mapped ? "can be looked at, and copied (--allow-bounce)" :
+		  s->buffer.segment ? "by its driver, which copies (--verify, --allow-bounce)" :
+		  seen ? "can be looked at (--verify), but not copied: the dma-buf has no CPU mapping" :
+		  "can neither be looked at (--verify) nor copied (--allow-bounce): it has no CPU "
+		  "mapping");
+	if (s->buffer.segment)
+		show_aperture(report, s, o);
 	free(why);
 }
 
-/*
- * What load and store could do. The file is opened for reading only: a disk that was open for
- * writing is read anew by udev when it is closed, and a program that runs cannot be opened so.
- * So whether it could be written is asked in another way.
- */
-static void find_directions(const struct session *s, bool *load, bool *store)
-{
-	int mode = fcntl(s->buffer.fd, F_GETFL), read_only = 0;
-	struct stat st;
-
-	*load = s->info.flags & DMABUF_RW_INFO_CAN_READ;
-	*store = mode >= 0 && (mode & O_ACCMODE) != O_WRONLY &&
-		 !faccessat(AT_FDCWD, s->file_name, W_OK, AT_EACCESS);
-	if (!fstat(s->file_fd, &st) && S_ISBLK(st.st_mode) &&
-	    (ioctl(s->file_fd, BLKROGET, &read_only) || read_only))
-		*store = false;
-}
-
-static void show_pair(struct report *report, const struct session *s)
+static void show_drive(struct report *report, const struct session *s)
 {
 	const struct dmabuf_rw_info *info = &s->info;
-	bool load, store;
-	char size[24], pci[20], *route;
-
-	find_directions(s, &load, &store);
-	json_put_bool(report->root, "direct", true);
-	json_put_bool(report->root, "can_load", load);
-	json_put_bool(report->root, "can_store", store);
-	json_put_path(report->root, dmabuf_rw_binding_path(s->binding));
-	json_object_object_add(report->root, "binding", json_of_info(info));
+	char size[24], pci[20];
 
 	print_row(report, "file", "%s: %s in blocks of %u, drive %s, %u %s%s", s->file_name,
 		  size_format(info->file_bytes, size, sizeof(size)), info->lba_bytes,
@@ -177,75 +228,101 @@ static void show_pair(struct report *report, const struct session *s)
 		  info->flags & DMABUF_RW_INFO_WRITE_CACHE ? ", volatile write cache" : "");
 	if (info->flags & DMABUF_RW_INFO_REGULAR)
 		print_row(report, "kind", "regular file");
-	print_row(report, "direct", "yes: %s, by the module", load && store ? "load and store" :
-		  load ? "load only" : "store only");
-	route = text_of_info(info);
-	print_row(report, "route", "%s", text_or_excuse(route));
-	free(route);
+}
+
+static void show_mapping(struct report *report, const struct dmabuf_rw_info *info)
+{
 	print_row(report, "memory", "%s, %llu DMA %s", dmabuf_rw_class_name(info->mem_class),
 		  (unsigned long long)info->extents,
 		  info->extents == 1 ? "extent" : "extents");
 	print_row(report, "IOMMU", "%s", dmabuf_rw_iommu_name(info->iommu));
+}
+
+static void show_pair(struct report *report, const struct session *s)
+{
+	const struct dmabuf_rw_info *info = &s->info;
+	bool by_kernel = info->flags & DMABUF_RW_INFO_KERNEL, load, store;
+	char size[24], *route;
+
+	pair_directions(s, &load, &store);
+	json_put_bool(report->root, "direct", true);
+	json_put_bool(report->root, "can_load", load);
+	json_put_bool(report->root, "can_store", store);
+	json_put_path(report->root, dmabuf_rw_binding_path(s->binding));
+	json_object_object_add(report->root, "binding", json_of_info(info));
+
+	if (by_kernel)
+		print_row(report, "file", "%s: %s in blocks of %u", s->file_name,
+			  size_format(info->file_bytes, size, sizeof(size)), info->lba_bytes);
+	else
+		show_drive(report, s);
+	print_row(report, "direct", "yes: %s, by the %s", load && store ? "load and store" :
+		  load ? "load only" : "store only", by_kernel ? "kernel" : "module");
+	show_other_way(report, s);
+	route = text_of_info(info);
+	print_row(report, "route", "%s", text_or_excuse(route));
+	free(route);
+	if (!by_kernel)
+		show_mapping(report, info);
 	print_row(report, "alignment", "file offsets and lengths %u for load, %u for store; "
 		  "buffer offsets %u", info->read_align, info->write_align, info->buf_align);
-	print_row(report, "commands", "at most %s each, SGL %s, polled transfers %s",
-		  size_format(info->max_cmd_bytes, size, sizeof(size)),
-		  info->flags & DMABUF_RW_INFO_SGL ? "yes" : "no",
-		  info->flags & DMABUF_RW_INFO_POLL ? "yes" : "no (nvme.poll_queues=0)");
+	if (!by_kernel)
+		print_row(report, "commands", "at most %s each, SGL %s, polled transfers %s",
+			  size_format(info->max_cmd_bytes, size, sizeof(size)),
+			  info->flags & DMABUF_RW_INFO_SGL ? "yes" : "no",
+			  info->flags & DMABUF_RW_INFO_POLL ? "yes" :
+							      "no (nvme.poll_queues=0)");
 	print_row(report, "kernel memory", "%llu bytes for this binding",
 		  (unsigned long long)info->metadata_bytes);
 }
 
 /* In text the rows say it all; in JSON the object has an "error" like any other. */
-static void show_refusal(struct report *report, const char *what,
-			 const struct dmabuf_rw_error *error)
+static int show_refusal(const struct session *s, struct report *report, const char *what,
+			const struct dmabuf_rw_error *error, const char *hint)
 {
-	const char *exporter = dmabuf_rw_errno_name(error->detail);
-	const char *name = dmabuf_rw_errno_name(error->err);
+	const char *name = dmabuf_rw_errno_name(error->err), *speaker, *said;
+	int status = bind_status(error);
+	char key[16];
 
 	json_put_bool(report->root, "direct", false);
+	if (error->reason == DMABUF_RW_REASON_NO_DEVICE && s->device_error.err) {
+		error = &s->device_error;
+		status = STATUS_FAILED;
+	}
 	if (report->json) {
-		report_error(report, what, error);
-		return;
+		if (!s->ways)
+			show_other_way(report, s);
+		report_error_and(report, what, error, hint);
+		return status;
 	}
 	print_row(report, "direct", "no");
-	print_row(report, "why", "%s (%s)",
-		  dmabuf_rw_error_cause(error),
+	print_row(report, "why", "%s (%s)", dmabuf_rw_error_cause(error),
 		  name ? name : "an unknown errno");
-	if (error->detail && exporter)
-		print_row(report, "exporter said", "%s", exporter);
-	else if (error->detail)
-		print_row(report, "exporter said", "errno %d", error->detail);
-	print_row(report, "what to do", "%s",
-		  dmabuf_rw_error_remedy(error));
+	speaker = dmabuf_rw_error_speaker(error);
+	said = dmabuf_rw_errno_name(error->detail);
+	snprintf(key, sizeof(key), "%s said", speaker ? speaker : "nobody");
+	if (speaker && said)
+		print_row(report, key, "%s", said);
+	else if (speaker)
+		print_row(report, key, "errno %d", error->detail);
+	print_row(report, "what to do", "%s", dmabuf_rw_error_remedy(error));
+	if (!s->ways)
+		show_other_way(report, s);
+	return status;
 }
 
-/* A page of memory as the other half, from whichever exporter this kernel has. */
 static int open_some_buffer(struct session *s, struct report *report)
 {
-	static const char *const names[] = { "udmabuf:4K", "heap:system:4K" };
-	char *first = NULL, *why = NULL;
-	struct buffer_spec spec;
-	size_t i;
+	char *why;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		s->buffer_name = names[i];
-		if (buffer_parse(names[i], &spec, &why) ||
-		    buffer_open(&s->buffer, &spec, &why)) {
-			if (!first)
-				first = why;
-			else
-				free(why);
-			continue;
-		}
-		print_row(report, "tried with", "%s, a page of system memory", names[i]);
-		json_put_string(report->root, "tried_with", names[i]);
-		free(first);
+	if (!pair_open_some_buffer(s, &why)) {
+		print_row(report, "tried with", "%s, a page of system memory", s->buffer_name);
+		json_put_string(report->root, "tried_with", s->buffer_name);
 		return STATUS_OK;
 	}
 	report_fail(report, "there is no buffer to try the file with: name one; %s",
-		    text_or_excuse(first));
-	free(first);
+		    text_or_excuse(why));
+	free(why);
 	return STATUS_FAILED;
 }
 
@@ -254,10 +331,8 @@ static int show_bound(struct report *report, struct session *s)
 {
 	struct dmabuf_rw_error error;
 
-	if (dmabuf_rw_info_refusal(&s->info, s->file_fd, &error)) {
-		show_refusal(report, s->file_name, &error);
-		return bind_status(&error);
-	}
+	if (dmabuf_rw_info_refusal(&s->info, s->file_fd, &error))
+		return show_refusal(s, report, s->file_name, &error, "");
 	show_pair(report, s);
 	return STATUS_OK;
 }
@@ -266,8 +341,11 @@ static int show(struct report *report, struct session *s, const char *file,
 		const char *buffer, uint64_t bind_flags)
 {
 	int module, status = STATUS_OK;
+	bool usable = true;
 
 	module = show_module(report, s);
+	if (!module)
+		usable = show_kernel(report) || s->ways != DMABUF_RW_PATH_KERNEL;
 	if (buffer) {
 		status = session_open_buffer(s, report, buffer);
 		if (!status)
@@ -276,7 +354,7 @@ static int show(struct report *report, struct session *s, const char *file,
 	if (module || status)
 		return module ? module : status;
 	if (!file)
-		return STATUS_OK;
+		return usable ? STATUS_OK : STATUS_FAILED;
 	s->file_name = file;
 	status = open_file(report, file, O_RDONLY, &s->file_fd);
 	if (!status && !buffer)
@@ -286,23 +364,16 @@ static int show(struct report *report, struct session *s, const char *file,
 	return status ? status : show_bound(report, s);
 }
 
-static const struct option options[] = {
-	{ "require-device-memory", no_argument, NULL, 'd' },
-	{ "trust-addresses", no_argument, NULL, 't' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 }
-};
-
 struct question {
 	const char *file;
 	const char *buffer;
 	uint64_t bind_flags;
+	uint32_t way;
 };
 
-/* -1: go on; else the status to leave with. */
-static int add_argument(struct report *report, struct question *q, const char *text)
+static int add_argument(struct report *report, void *into, const char *text)
 {
+	struct question *q = into;
 	const char **slot = buffer_is_name(text) ? &q->buffer : &q->file;
 
 	if (!*text)
@@ -313,36 +384,10 @@ static int add_argument(struct report *report, struct question *q, const char *t
 	return -1;
 }
 
-static int parse_arguments(const struct command *command, struct report *report,
-			   struct question *q, int argc, char **argv)
-{
-	int c, status = -1;
-
-	while (status < 0 &&
-	       (c = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
-		switch (c) {
-		case 1:
-			status = add_argument(report, q, optarg);
-			break;
-		case 'd':
-			q->bind_flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
-			break;
-		case 't':
-			q->bind_flags |= DMABUF_RW_BIND_TRUST_ADDRESSES;
-			break;
-		case 'o':
-			status = report_check_format(report, optarg);
-			break;
-		case 'h':
-			return report_help(report, command);
-		default:
-			return report_option(report, c, argv);
-		}
-	}
-	for (; status < 0 && optind < argc; optind++)
-		status = add_argument(report, q, argv[optind]);
-	return status;
-}
+static const struct command_option options[] = {
+	DIRECT_BIND_OPTIONS(struct question),
+	{ 0 }
+};
 
 static int run_info(const struct command *command, struct report *report, int argc, char **argv)
 {
@@ -350,10 +395,11 @@ static int run_info(const struct command *command, struct report *report, int ar
 	struct session session;
 	int status;
 
-	status = parse_arguments(command, report, &q, argc, argv);
+	status = options_parse(command, report, &q, argc, argv);
 	if (status >= 0)
 		return status;
 	session_init(&session);
+	session.ways = q.way;
 	status = show(report, &session, q.file, q.buffer, q.bind_flags);
 	session_close(&session);
 	return status;
@@ -374,10 +420,12 @@ const struct command cmd_info = {
 		"\n"
 		"  --require-device-memory  refuse unless the buffer lies in PCI BARs\n"
 		"  --trust-addresses        take addresses that the kernel cannot vouch for\n"
+		"  --way WAY                only by the module, or the kernel\n"
 		"  -o, --output FORMAT      text or json\n"
 		"\n"
 		"Exit status: 0 yes, 1 something failed, 2 wrong usage, 3 the pair cannot go "
 		"direct.\n",
 	.options = options,
+	.argument = add_argument,
 	.run = run_info,
 };

@@ -64,12 +64,14 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	part->gapless = e.gapless;
 	part->direct_bytes = e.direct_bytes;
 	part->bounced_bytes = e.bounced_bytes;
+	part->kernel_bytes = e.kernel_bytes;
 	part->path = e.path;
 	r->before += e.moved;
 	r->moved += e.moved;
 	r->gapless += e.gapless;
 	r->direct_bytes += e.direct_bytes;
 	r->bounced_bytes += e.bounced_bytes;
+	r->kernel_bytes += e.kernel_bytes;
 	r->path |= e.path;
 	r->completions += e.completions;
 	if (!ret)
@@ -77,7 +79,7 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	dmabuf_rw_error_explain(&e.error, r->o.inputs[part->input].fd,
 				part->file_off + e.gapless);
 	if (e.error.err)
-		report_error(r->report, what, &e.error);
+		report_transfer_error(r, what, &e.error);
 	else if (e.ended)
 		report_fail(r->report, "%s: the file has become shorter since it was checked",
 			    what);
@@ -263,12 +265,9 @@ static int open_all(struct run *r)
 	status = session_parse_buffer(r->report, r->o.buffer, &spec);
 	if (!status)
 		status = inputs_look(r);
+	r->session.ways = r->o.way;
 	if (!status)
-		status = session_open_device(&r->session,
-					     r->o.allow_bounce ? NULL : r->report);
-	/* Without the module there is still the bounce. */
-	if (r->o.allow_bounce && r->session.device_error.err)
-		status = STATUS_OK;
+		status = session_open_device(&r->session, r->o.allow_bounce ? NULL : r->report);
 	if (!status)
 		status = session_open_buffer(&r->session, r->report, r->o.buffer);
 	if (!status && (r->o.verify || r->o.checksum) && buffer_map(&r->session.buffer, &why)) {
@@ -355,6 +354,7 @@ static int run_store(const struct command *command, struct report *report, int a
 	"  --verify                 read the file again and compare, by the CPU\n" \
 	"  --checksum               print the SHA-256 of the buffer's range\n" \
 	"  --allow-bounce           what cannot go direct may be copied through memory\n" \
+	"  --way WAY                module, kernel or bounce, and no other (the best there is)\n" \
 	"  --require-device-memory  fail unless the buffer lies in PCI BARs\n" \
 	"  --trust-addresses        take addresses that the kernel cannot vouch for\n" \
 	"  --progress WHEN          auto, always or never (auto: on a terminal)\n" \
@@ -380,6 +380,7 @@ const struct command cmd_load = {
 		"\n"
 		STATUS_HELP,
 	.options = load_options,
+	.argument = transfer_add_file,
 	.run = run_load,
 };
 
@@ -400,5 +401,6 @@ const struct command cmd_store = {
 		"\n"
 		STATUS_HELP,
 	.options = store_options,
+	.argument = transfer_add_file,
 	.run = run_store,
 };

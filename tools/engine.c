@@ -24,6 +24,7 @@ static void note_block(struct engine *e, const struct dmabuf_rw_completion *c, u
 	e->moved += got;
 	e->direct_bytes += c->direct_bytes;
 	e->bounced_bytes += c->bounced_bytes;
+	e->kernel_bytes += c->kernel_bytes;
 	e->path |= c->path;
 	if (got == want)
 		return;
@@ -105,6 +106,7 @@ int engine_run(struct engine *e)
 	e->gapless = e->len;
 	e->direct_bytes = 0;
 	e->bounced_bytes = 0;
+	e->kernel_bytes = 0;
 	e->completions = 0;
 	e->path = DMABUF_RW_PATH_NONE;
 	e->ended = false;

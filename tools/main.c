@@ -8,13 +8,16 @@
 
 #include "buffer_kind.h"
 #include "descriptors.h"
-#include "tool.h"
+#include "options.h"
 
 static const struct command *const commands[] = {
 	&cmd_load,
 	&cmd_store,
 	&cmd_info,
+	&cmd_check,
+	&cmd_stat,
 	&cmd_bench,
+	&cmd_run,
 };
 
 /* Those that can stand before the command. */
@@ -95,7 +98,7 @@ static int run_options(struct report *report, int argc, char **argv)
 			say(stdout, "dmabuf-rw %s", dmabuf_rw_version());
 			return STATUS_OK;
 		default:
-			return report_option(report, c, argv);
+			return report_option(report, options, c, argv);
 		}
 	}
 	return -1;
@@ -111,7 +114,7 @@ static int run(struct report *report, int argc, char **argv)
 	first = optind;
 	command = first < argc ? find_command(argv[first]) : NULL;
 	if (first < argc)
-		find_format(report, command ? command->options : options, SHORT_OPTIONS,
+		find_format(report, command ? options_long(command) : options, SHORT_OPTIONS,
 			    argc - first, argv + first);
 
 	status = run_options(report, argc, argv);

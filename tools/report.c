@@ -83,6 +83,23 @@ void report_error_and(struct report *report, const char *what,
 	free(text);
 }
 
+void report_error_but(struct report *report, const char *what,
+		      const struct dmabuf_rw_error *error, const char *remedy)
+{
+	const char *name = dmabuf_rw_errno_name(error->err);
+	char *sentence = text_format("%s (%s); %s", dmabuf_rw_error_cause(error),
+				     name ? name : "unknown", remedy);
+	char *text = text_format("%s: %s", what, text_or_excuse(sentence));
+	struct json_object *object = json_of_error(error);
+
+	report_note(report, text_or_excuse(text));
+	json_put_string(object, "message", text_or_excuse(sentence));
+	json_put_string(object, "remedy", remedy);
+	add_error(report, object);
+	free(sentence);
+	free(text);
+}
+
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error)
 {
@@ -105,7 +122,29 @@ int report_usage(struct report *report, const char *format, ...)
 	return STATUS_USAGE;
 }
 
-int report_option(struct report *report, int c, char **argv)
+/* Why getopt_long() does not take @word, which begins with "--". */
+static int refuse_long_option(struct report *report, const struct option *options, const char *word)
+{
+	int len = strcspn(word, "="), status;
+	char *meant = NULL, *more;
+
+	if (optopt)
+		return report_usage(report, "%.*s takes no value", len, word);
+	for (; options->name; options++) {
+		if (strncmp(options->name, word + 2, len - 2))
+			continue;
+		more = meant ? text_format("%s or --%s", meant, options->name) :
+			       text_format("--%s", options->name);
+		free(meant);
+		meant = more;
+	}
+	status = meant ? report_usage(report, "%.*s could mean %s", len, word, meant) :
+			 report_usage(report, "%.*s is not an option of this command", len, word);
+	free(meant);
+	return status;
+}
+
+int report_option(struct report *report, const struct option *options, int c, char **argv)
 {
 	const char *word = argv[optind - 1];
 	char letter[] = { '-', optopt, 0 };
@@ -117,8 +156,9 @@ int report_option(struct report *report, int c, char **argv)
 		word = letter;
 	if (c == ':')
 		return report_usage(report, "%s needs a value", word);
-	return report_usage(report, "%s is not an option of this command, or is given a value that "
-			    "it does not take, or could mean several options", word);
+	if (!strncmp(word, "--", 2))
+		return refuse_long_option(report, options, word);
+	return report_usage(report, "%s is not an option of this command", word);
 }
 
 int report_check_format(struct report *report, const char *format)

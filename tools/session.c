@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buffer_kind.h"
 #include "tool.h"
 
 void session_init(struct session *s)
@@ -28,11 +29,48 @@ int session_open_device(struct session *s, struct report *report)
 		.error = &s->device_error,
 	};
 
-	if (!dmabuf_rw_device_open(&opts, &s->device))
+	if (!dmabuf_rw_device_open(&opts, &s->device) || !report)
 		return STATUS_OK;
-	if (report)
-		report_error(report, DMABUF_RW_DEVICE, &s->device_error);
+	/* What becomes of another way is said when it is tried. */
+	if (s->ways ? s->ways != DMABUF_RW_PATH_MODULE : dmabuf_rw_has_kernel_way(NULL))
+		return STATUS_OK;
+	report_error(report, DMABUF_RW_DEVICE, &s->device_error);
 	return STATUS_FAILED;
+}
+
+int session_refused(const struct session *s, struct report *report, const char *what,
+		    const struct dmabuf_rw_error *error, const char *hint)
+{
+	/* Why there is no module says more than that there is none. */
+	if (error->reason == DMABUF_RW_REASON_NO_DEVICE && s->device_error.err) {
+		report_error(report, DMABUF_RW_DEVICE, &s->device_error);
+		return STATUS_FAILED;
+	}
+	report_error_and(report, what, error, hint);
+	return bind_status(error);
+}
+
+int parse_way(struct report *report, const char *text, uint32_t *path)
+{
+	static const char *const names[] = { "module", "bounce", "kernel" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		*path = 1 << i;
+		return -1;
+	}
+	return report_usage(report, "--way takes module, kernel or bounce, not '%s'", text);
+}
+
+int parse_direct_way(struct report *report, const char *text, uint32_t *path)
+{
+	int status = parse_way(report, text, path);
+
+	if (status < 0 && *path == DMABUF_RW_PATH_BOUNCED)
+		return report_usage(report, "--way takes module or kernel here");
+	return status;
 }
 
 int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec)
@@ -125,30 +163,72 @@ int bind_status(const struct dmabuf_rw_error *error)
 	return dmabuf_rw_error_is_about_pair(error) ? STATUS_REFUSED : STATUS_FAILED;
 }
 
-int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
-		 void (*refused)(struct report *report, const char *what,
-				 const struct dmabuf_rw_error *error))
+static int copy(void *arg, enum dmabuf_rw_copy direction, uint64_t off, void *mem, size_t len)
 {
-	struct dmabuf_rw_error error = { 0 };
+	struct buffer *buffer = arg;
+
+	return buffer->spec.kind->copy(buffer, direction == DMABUF_RW_COPY_TO_BUFFER, off, mem,
+				       len);
+}
+
+int bind_buffer(struct dmabuf_rw_device *device, struct buffer *buffer, int file_fd,
+		const struct dmabuf_rw_binding_opts *opts, struct dmabuf_rw_binding **binding)
+{
+	struct dmabuf_rw_binding_opts bouncing = *opts, strict = *opts;
+	struct dmabuf_rw_error unused;
+	int ret;
+
+	if (opts->allow_bounce && buffer->spec.kind->copy) {
+		bouncing.copy = copy;
+		bouncing.copy_arg = buffer;
+	}
+	if (!buffer->may_move || opts->ways == DMABUF_RW_PATH_BOUNCED)
+		return dmabuf_rw_binding_create(device, buffer->fd, file_fd, &bouncing, binding);
+	strict.flags |= DMABUF_RW_BIND_DEVICE_MEMORY;
+	strict.allow_bounce = 0;
+	strict.ways &= ~DMABUF_RW_PATH_BOUNCED;
+	ret = dmabuf_rw_binding_create(device, buffer->fd, file_fd, &strict, binding);
+	if (!ret || !opts->allow_bounce || !dmabuf_rw_error_is_about_pair(opts->error))
+		return ret;
+	bouncing.ways = DMABUF_RW_PATH_BOUNCED;
+	bouncing.error = &unused;
+	return dmabuf_rw_binding_create(device, buffer->fd, file_fd, &bouncing, binding);
+}
+
+int session_try_bind(struct session *s, uint64_t bind_flags, struct dmabuf_rw_error *error)
+{
 	struct dmabuf_rw_binding_opts opts = {
 		.size = sizeof(opts),
 		.flags = bind_flags,
-		.error = &error,
+		.error = error,
+		.allow_bounce = s->ways == DMABUF_RW_PATH_BOUNCED,
+		.ways = s->ways,
 	};
+	int ret = bind_buffer(s->device, &s->buffer, s->file_fd, &opts, &s->binding);
+
+	if (ret)
+		return ret;
+	s->info.size = sizeof(s->info);
+	ret = dmabuf_rw_binding_info(s->binding, &s->info);
+	*error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO, .err = -ret };
+	return ret;
+}
+
+int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
+		 int (*refused)(const struct session *s, struct report *report,
+				const char *what, const struct dmabuf_rw_error *error,
+				const char *hint))
+{
 	char *what = text_format("%s with %s", s->file_name, s->buffer_name);
+	struct dmabuf_rw_error error = { 0 };
 	int status = STATUS_OK;
 
-	if (dmabuf_rw_binding_create(s->device, s->buffer.fd, s->file_fd, &opts,
-				     &s->binding)) {
-		refused(report, text_or_excuse(what), &error);
-		status = bind_status(&error);
-	} else {
-		s->info.size = sizeof(s->info);
-		error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_INFO };
-		error.err = -dmabuf_rw_binding_info(s->binding, &s->info);
-		if (error.err) {
+	if (session_try_bind(s, bind_flags, &error)) {
+		if (s->binding) {
 			report_error(report, text_or_excuse(what), &error);
 			status = STATUS_FAILED;
+		} else {
+			status = refused(s, report, text_or_excuse(what), &error, "");
 		}
 	}
 	free(what);
@@ -163,6 +243,7 @@ int session_open(struct session *s, struct report *report, const char *file,
 
 	session_init(s);
 	s->file_name = file;
+	s->ways = opts->ways;
 	status = session_parse_buffer(report, buffer, &spec);
 	if (!status)
 		status = open_file(report, file, opts->open_flags, &s->file_fd);
@@ -171,7 +252,7 @@ int session_open(struct session *s, struct report *report, const char *file,
 	if (!status)
 		status = session_open_buffer(s, report, buffer);
 	if (!status)
-		status = session_bind(s, report, opts->bind_flags, report_error);
+		status = session_bind(s, report, opts->bind_flags, session_refused);
 	return status;
 }
 

@@ -26,10 +26,18 @@ static void on_signal(int sig)
 	stop = 1;
 }
 
+static void (*old_pipe)(int), (*old_xfsz)(int);
+
 void ignore_write_signals(void)
 {
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	old_pipe = signal(SIGPIPE, SIG_IGN);
+	old_xfsz = signal(SIGXFSZ, SIG_IGN);
+}
+
+void restore_write_signals(void)
+{
+	signal(SIGPIPE, old_pipe);
+	signal(SIGXFSZ, old_xfsz);
 }
 
 static void catch(int sig)

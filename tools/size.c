@@ -2,6 +2,7 @@
 /* size.c - byte counts with suffixes. No state; thread-safe. */
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,16 @@ int size_parse(const char *text, uint64_t *bytes)
 		return -ERANGE;
 	*bytes = value;
 	return 0;
+}
+
+int size_parse_range(const char *text, uint64_t *off, uint64_t *len)
+{
+	const char *colon = strchr(text, ':');
+	char *first = colon ? strndup(text, colon - text) : NULL;
+	bool fits = first && !size_parse(first, off) && !size_parse(colon + 1, len);
+
+	free(first);
+	return fits ? 0 : -EINVAL;
 }
 
 const char *size_format(double bytes, char *buf, size_t len)

@@ -54,6 +54,13 @@ const char *text_or_excuse(const char *text)
 	return text ? text : "there is no memory to say more";
 }
 
+const char *text_of_way(uint32_t path)
+{
+	if (path & DMABUF_RW_PATH_KERNEL)
+		return path & DMABUF_RW_PATH_MODULE ? " (module and kernel)" : " (kernel)";
+	return path & DMABUF_RW_PATH_MODULE ? " (module)" : "";
+}
+
 size_t utf8_length(const char *text)
 {
 	/* The second byte is what tells characters from longer ways to write them. */

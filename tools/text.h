@@ -21,6 +21,8 @@ char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* The library's sentences. */
 char *text_of_error(const struct dmabuf_rw_error *error);
 char *text_of_info(const struct dmabuf_rw_info *info);
+/* What moved the bytes that went direct: " (module)", or nothing. */
+const char *text_of_way(uint32_t path);
 /* Any text, in words where there is none. */
 const char *text_or_excuse(const char *text);
 

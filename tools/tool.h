@@ -33,19 +33,28 @@ enum {
 
 struct report;
 struct option;
+struct command_option;
 
+/**
+ * struct command - one of them
+ * @options:	its table (options.h); the short ones are SHORT_OPTIONS
+ * @argument:	takes one that is no option; -1: go on; else the status to leave with
+ * @program:	what follows "--" are no arguments of the command's own
+ */
 struct command {
 	const char *name;
 	const char *summary;
 	const char *help;
-	const struct option *options;	/* the long ones; the short ones are SHORT_OPTIONS */
+	const struct command_option *options;
+	int (*argument)(struct report *report, void *into, const char *text);
+	bool program;
 	int (*run)(const struct command *command, struct report *report, int argc, char **argv);
 };
 
 /* "-": other arguments keep their place among the options, whatever the environment says. */
 #define SHORT_OPTIONS "-:o:h"
 
-extern const struct command cmd_load, cmd_store, cmd_info, cmd_bench;
+extern const struct command cmd_load, cmd_store, cmd_info, cmd_check, cmd_stat, cmd_bench, cmd_run;
 
 /* ---- report.c: results and failures, as text or JSON ---------------------------- */
 
@@ -72,11 +81,14 @@ void report_error(struct report *report, const char *what,
 /* The same with what else can be done. */
 void report_error_and(struct report *report, const char *what,
 		      const struct dmabuf_rw_error *error, const char *hint);
+/* The same with a @remedy of the command's own in place of the library's. */
+void report_error_but(struct report *report, const char *what,
+		      const struct dmabuf_rw_error *error, const char *remedy);
 /* Wrong usage: says it, and where help is. STATUS_USAGE. */
 int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* For what getopt_long() has given as @c, ':' or '?'. STATUS_USAGE. */
-int report_option(struct report *report, int c, char **argv);
+int report_option(struct report *report, const struct option *options, int c, char **argv);
 /* A further sentence on stderr. */
 void report_note(const struct report *report, const char *text);
 /* Prints help in place of a result. STATUS_OK. */
@@ -108,6 +120,7 @@ struct session {
 	const char *buffer_name;
 	struct dmabuf_rw_device *device;
 	struct dmabuf_rw_error device_error;	/* why there is none */
+	uint32_t ways;		/* for bind; 0: all */
 	struct dmabuf_rw_binding *binding;
 	struct buffer buffer;
 	int file_fd;
@@ -117,6 +130,7 @@ struct session {
 struct session_opts {
 	int open_flags;		/* for the file */
 	uint64_t bind_flags;
+	uint32_t ways;
 };
 
 /* STATUS_OK, or a status after the failure was reported. Always session_close(). */
@@ -125,22 +139,64 @@ int session_open(struct session *s, struct report *report, const char *file,
 void session_close(struct session *s);
 /* The steps of it. */
 void session_init(struct session *s);
-/* @report null: the failure is only kept in @s->device_error. */
+/*
+ * Why there is no module is kept in @s->device_error. It is a failure if @report is not null, and
+ * @s->ways is the module's, or all and the kernel has no interface of its own.
+ */
 int session_open_device(struct session *s, struct report *report);
+/*
+ * Says why a pair is refused, and @hint; where it is for want of the module, why there is none.
+ * The status for it.
+ */
+int session_refused(const struct session *s, struct report *report, const char *what,
+		    const struct dmabuf_rw_error *error, const char *hint);
 int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec);
 int session_open_buffer(struct session *s, struct report *report, const char *buffer);
-/* Joins the file and the buffer that are open; @refused says it if they cannot be. */
+/*
+ * Joins the file and the buffer that are open, and fills @s->info. 0, or -errno with *@error, where
+ * @s->binding is null unless only the info could not be had.
+ */
+/*
+ * As dmabuf_rw_binding_create(), with what the buffer needs: a copy function to bounce by, and for
+ * memory that may move, to be in the device. Where that is not so and it may bounce, it only does,
+ * and *@opts->error, which must be there, says why, though 0 is returned.
+ */
+int bind_buffer(struct dmabuf_rw_device *device, struct buffer *buffer, int file_fd,
+		const struct dmabuf_rw_binding_opts *opts, struct dmabuf_rw_binding **binding);
+int session_try_bind(struct session *s, uint64_t bind_flags, struct dmabuf_rw_error *error);
+/* The same; @refused says it if they cannot be joined. */
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
-		 void (*refused)(struct report *report, const char *what,
-				 const struct dmabuf_rw_error *error));
+		 int (*refused)(const struct session *s, struct report *report,
+				const char *what, const struct dmabuf_rw_error *error,
+				const char *hint));
 /* The status for an error of bind. */
 int bind_status(const struct dmabuf_rw_error *error);
+/* The argument of --way: enum dmabuf_rw_path. -1: go on; else the status to leave with. */
+int parse_way(struct report *report, const char *text, uint32_t *path);
+/* The same where only a direct way makes sense. */
+int parse_direct_way(struct report *report, const char *text, uint32_t *path);
 /* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
 int check_file(struct report *report, const char *file, int open_flags);
 /* Says that it is not; its status. */
 int refuse_file(struct report *report, const char *file);
 /* As check_file(), and opens it. O_CLOEXEC is added. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
+
+/* ---- pair.c: what can be asked of a pair that nothing is moved between ------------ */
+
+/* A page of memory as the other half, from whichever exporter this kernel has. 0, or -1, @why. */
+int pair_open_some_buffer(struct session *s, char **why);
+/*
+ * What load and store could do. The file is open for reading only: a disk that was open for
+ * writing is read anew by udev when it is closed, and a program that runs cannot be opened so.
+ * So whether it could be written is asked in another way.
+ */
+void pair_directions(const struct session *s, bool *load, bool *store);
+/*
+ * Why a pair does not take the other direct way; err 0: it would do as well. Returns that way,
+ * DMABUF_RW_PATH_MODULE or _KERNEL; of a pair that is refused, the kernel's.
+ */
+uint32_t pair_other_way(const struct session *s, struct dmabuf_rw_error *error);
 
 /* ---- engine.c: one long transfer, pipelined -------------------------------------- */
 
@@ -164,6 +220,7 @@ struct engine {
 	uint64_t gapless;	/* bytes moved, counted from its beginning without a gap */
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint64_t kernel_bytes;
 	uint64_t completions;
 	uint32_t path;		/* enum dmabuf_rw_path, all that were taken */
 	bool ended;		/* the file was shorter than that */
@@ -216,6 +273,8 @@ int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
 
 /* At the start: what cannot be written is an error, and not the process's end. */
 void ignore_write_signals(void);
+/* For a program that takes this one's place: as they were before. */
+void restore_write_signals(void);
 /* Makes signals that ask for an end set *the flag* instead of ending the process. */
 volatile sig_atomic_t *catch_signals(void);
 

@@ -18,10 +18,9 @@
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H
 
-#include <getopt.h>
 #include <sys/types.h>
 
-#include "tool.h"
+#include "options.h"
 
 /* What must be the same when an input is opened again. */
 struct identity {
@@ -51,6 +50,7 @@ struct part {
 	uint64_t gapless;
 	uint64_t direct_bytes;
 	uint64_t bounced_bytes;
+	uint64_t kernel_bytes;
 	uint32_t path;		/* enum dmabuf_rw_path */
 };
 
@@ -75,10 +75,13 @@ struct transfer_options {
 	bool device_memory;
 	bool trust_addresses;
 	bool allow_bounce;
+	uint32_t way;		/* enum dmabuf_rw_path; 0: all */
 	bool progress;
 };
 
-extern const struct option load_options[], store_options[];
+extern const struct command_option load_options[], store_options[];
+/* A command's @argument, into a struct transfer_options. */
+int transfer_add_file(struct report *report, void *into, const char *name);
 
 /* -1: go on; else the status to leave with. Always transfer_options_free(). */
 int transfer_options_parse(const struct command *command, struct transfer_options *o,
@@ -102,7 +105,7 @@ struct run {
 	double cpu_clock;
 	uint64_t before;	/* bytes of the parts that are done */
 	struct progress progress;
-	uint64_t moved, gapless, direct_bytes, bounced_bytes, completions;
+	uint64_t moved, gapless, direct_bytes, bounced_bytes, kernel_bytes, completions;
 	uint32_t path;		/* enum dmabuf_rw_path */
 	bool io_uring;		/* not forbidden here */
 	/* From before the first file is opened or made until all is where it should be. */
@@ -131,6 +134,16 @@ void inputs_close(struct run *r);
 char *pair_name(const struct run *r, const struct input *input);
 /* What is said when the user has ended it. STATUS_INTERRUPTED. */
 int interrupted(struct run *r, const char *name);
+/* DMABUF_RW_BIND_*, as the options say. */
+uint64_t transfer_bind_flags(const struct run *r);
+
+/* ---- transfer_errors.c ----------------------------------------------------------------- */
+
+/* The error that ended the transfer of @what. */
+void report_transfer_error(struct run *r, const char *what, const struct dmabuf_rw_error *error);
+/* The pair could not be bound. A status. */
+int report_refusal(struct run *r, const struct input *input, const char *what,
+		   const struct dmabuf_rw_error *error);
 
 /* ---- transfer_result.c ----------------------------------------------------------------- */
 

@@ -107,28 +107,22 @@ static int update_info(struct run *r, struct input *input, const char *what)
 	return STATUS_FAILED;
 }
 
-static uint64_t bind_flags(const struct run *r)
+uint64_t transfer_bind_flags(const struct run *r)
 {
 	return (r->o.device_memory ? DMABUF_RW_BIND_DEVICE_MEMORY : 0) |
 	       (r->o.trust_addresses ? DMABUF_RW_BIND_TRUST_ADDRESSES : 0);
 }
 
-/* Would it help to say so? Of a clone the library says it. */
-static bool may_bounce(const struct run *r, const struct dmabuf_rw_error *error)
-{
-	return !r->o.allow_bounce && dmabuf_rw_error_is_about_pair(error) &&
-	       error->reason != DMABUF_RW_REASON_NOT_BLOCK &&
-	       error->reason != DMABUF_RW_REASON_CLONE;
-}
-
 static int bind_input(struct run *r, struct input *input)
 {
-	struct dmabuf_rw_error error;
+	struct dmabuf_rw_error error = { 0 };
 	struct dmabuf_rw_binding_opts opts = {
 		.size = sizeof(opts),
-		.flags = bind_flags(r),
+		.flags = transfer_bind_flags(r),
 		.allow_bounce = r->o.allow_bounce,
 		.error = &error,
+		.ways = !r->o.way ? 0 :
+			r->o.way | (r->o.allow_bounce ? DMABUF_RW_PATH_BOUNCED : 0),
 	};
 	struct dmabuf_rw_device *device = r->session.device;
 	char *what = pair_name(r, input);
@@ -136,25 +130,25 @@ static int bind_input(struct run *r, struct input *input)
 
 	input->refusal = (struct dmabuf_rw_error){ 0 };
 	/* Then it was made without zeros, and is not for the drive to write to. */
-	if (r->file && dmabuf_rw_file_refusal(r->file, &input->refusal))
+	if (r->file && dmabuf_rw_file_refusal(r->file, &input->refusal)) {
 		device = NULL;
+		opts.ways = DMABUF_RW_PATH_BOUNCED;
+	}
 	do {
-		ret = dmabuf_rw_binding_create(device, r->session.buffer.fd, input->fd, &opts,
-					       &input->binding);
+		ret = bind_buffer(device, &r->session.buffer, input->fd, &opts, &input->binding);
 	} while (ret == -EINTR && !*r->stop);
 	if (ret) {
 		if (ret == -EINTR) {
 			status = interrupted(r, text_or_excuse(what));
 		} else {
-			status = bind_status(&error);
-			report_error_and(r->report, text_or_excuse(what), &error,
-					 may_bounce(r, &error) ?
-					 "; or have it copied through memory (--allow-bounce)" :
-					 "");
+			status = report_refusal(r, input, text_or_excuse(what), &error);
 		}
 		free(what);
 		return status;
 	}
+	/* Why it only bounces is known already where it was bound in two steps. */
+	if (!input->refusal.err && r->session.buffer.may_move)
+		input->refusal = error;
 	if (!input->refusal.err)
 		dmabuf_rw_binding_refusal(input->binding, &input->refusal);
 	/* Why there is no module says more than that there is none. */
@@ -245,7 +239,7 @@ static int make_file(struct run *r)
 		.flags = len ? DMABUF_RW_FILE_FOR_BUFFER : 0,
 		.dmabuf_fd = len ? r->session.buffer.fd : 0,
 		.device = len ? r->session.device : NULL,
-		.bind_flags = len ? bind_flags(r) : 0,
+		.bind_flags = len ? transfer_bind_flags(r) : 0,
 	};
 	char *what;
 
@@ -259,9 +253,9 @@ static int make_file(struct run *r)
 	if (r->o.allow_bounce || !dmabuf_rw_file_refusal(r->file, &error))
 		return STATUS_OK;
 	what = pair_name(r, input);
-	report_error(r->report, text_or_excuse(what), &error);
+	session_refused(&r->session, r->report, text_or_excuse(what), &error, "");
 	free(what);
-	return STATUS_REFUSED;
+	return error.reason == DMABUF_RW_REASON_NO_DEVICE ? STATUS_FAILED : STATUS_REFUSED;
 }
 
 /* ---- ranges ------------------------------------------------------------------------ */
@@ -345,11 +339,19 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	}
 	/* Some files tell no size, and then none of what they have would be moved. */
 	if (!file_room && !part->len_given &&
-	    (r->write || input->identity.rdev || has_bytes(input, part->file_off))) {
+	    (r->write || input->identity.rdev || part->file_off ||
+	     has_bytes(input, part->file_off))) {
 		report_fail(r->report, "%s tells no bytes %s the offset %llu, so nothing can be "
 			    "%s%s", input->name, r->write ? "to be written over at" : "at",
 			    (unsigned long long)part->file_off, r->write ? "stored" : "loaded",
 			    longer(r));
+		return false;
+	}
+	if (file_room && !part->len && !part->len_given) {
+		report_fail(r->report, "%s has room for %llu bytes after the buffer offset, which is "
+			    "less than a block of the drive, so nothing would be %s; use a larger "
+			    "buffer", r->o.buffer, (unsigned long long)buf_room,
+			    r->write ? "stored" : "loaded");
 		return false;
 	}
 	/* Not even where a file could grow, because it is not bound, is it made to. */

@@ -10,14 +10,6 @@ static double rate_of(const struct run *r)
 	return r->seconds > 0 ? r->moved / r->seconds : 0;
 }
 
-/* What moved the bytes that went direct. */
-static const char *by(uint32_t path)
-{
-	if (path & DMABUF_RW_PATH_KERNEL)
-		return path & DMABUF_RW_PATH_MODULE ? " (module and kernel)" : " (kernel)";
-	return path & DMABUF_RW_PATH_MODULE ? " (module)" : "";
-}
-
 static void put_parts(const struct run *r)
 {
 	struct json_object *files = json_object_new_array(), *o;
@@ -35,6 +27,7 @@ static void put_parts(const struct run *r)
 		json_put_u64(o, "bytes", part->gapless);
 		json_put_u64(o, "direct_bytes", part->direct_bytes);
 		json_put_u64(o, "bounced_bytes", part->bounced_bytes);
+		json_put_u64(o, "kernel_bytes", part->kernel_bytes);
 		json_put_path(o, part->path);
 		if (input->refusal.err)
 			json_object_object_add(o, "not_direct", json_of_error(&input->refusal));
@@ -57,6 +50,7 @@ void put_result(const struct run *r)
 	json_put_u64(root, "bytes_moved", r->moved);
 	json_put_u64(root, "direct_bytes", r->direct_bytes);
 	json_put_u64(root, "bounced_bytes", r->bounced_bytes);
+	json_put_u64(root, "kernel_bytes", r->kernel_bytes);
 	json_put_path(root, r->path);
 	json_put_u64(root, "transfers", r->completions);
 	json_put_u64(root, "depth", r->o.depth);
@@ -72,6 +66,28 @@ void put_result(const struct run *r)
 	put_parts(r);
 }
 
+/* Why a part bounced of a pair that can go direct. */
+static void print_why_bounced(const struct run *r, const struct part *part)
+{
+	const struct input *input = &r->o.inputs[part->input];
+	uint32_t align = r->write ? input->info.write_align : input->info.read_align;
+	uint32_t buf_align = input->info.buf_align;
+	bool to_end = part->file_off + part->len == input->info.file_bytes;
+
+	if (align && (part->file_off % align || (part->len % align && !to_end) ||
+		      (r->o.block % align && r->o.block < part->len)))
+		say(stdout, "bounced of %s: what begins or ends within a block of %u bytes, which the "
+		    "drive moves whole (offset, length, --block-size), and what was never written",
+		    input->name, align);
+	else if (buf_align && (part->buf_off % buf_align || r->o.block % buf_align))
+		say(stdout, "bounced of %s: what does not begin at a multiple of %u in the buffer, "
+		    "where the drive cannot put it (--buf-offset), and what was never written",
+		    input->name, buf_align);
+	else
+		say(stdout, "bounced of %s: what was never written (a hole, or only reserved), of "
+		    "which the drive has no block; or ends that it cannot address", input->name);
+}
+
 static void print_routes(const struct run *r)
 {
 	bool described = false;
@@ -81,6 +97,10 @@ static void print_routes(const struct run *r)
 	for (i = 0; i < r->o.nr_inputs; i++) {
 		const struct input *input = &r->o.inputs[i];
 
+		if (input->refusal.reason == DMABUF_RW_REASON_NOT_CHOSEN) {
+			say(stdout, "%s was not asked to go direct (--way)", input->name);
+			continue;
+		}
 		if (input->refusal.err) {
 			text = text_of_error(&input->refusal);
 			say(stdout, "%s is not direct: %s", input->name, text_or_excuse(text));
@@ -99,8 +119,7 @@ static void print_routes(const struct run *r)
 
 		if (!part->bounced_bytes || r->o.inputs[part->input].refusal.err)
 			continue;
-		say(stdout, "bounced: what the drive cannot address (the offset, the length or "
-		    "the place in the buffer is not aligned), or what was never written");
+		print_why_bounced(r, part);
 		break;
 	}
 }
@@ -116,7 +135,7 @@ void print_result(const struct run *r)
 	    r->write ? "from" : "into", r->o.buffer,
 	    size_format(r->moved, size, sizeof(size)), (unsigned long long)r->moved,
 	    r->seconds, r->transfer_seconds, size_format(rate_of(r), rate, sizeof(rate)),
-	    dmabuf_rw_path_name(r->path), by(r->path));
+	    dmabuf_rw_path_name(r->path), text_of_way(r->path));
 	free(more);
 	if (r->o.allow_bounce)
 		say(stdout, "direct %s (%llu bytes), bounced %s (%llu bytes)",

@@ -1,146 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
  * verify.c - comparing a buffer with the file, by the CPU, independently of the
- * transfer: the file past the page cache, the buffer through its CPU view. Device memory
+ * transfer: the file past the page cache (source.c), the buffer through its CPU view. Device memory
  * is copied out before it is looked at: reading it is slow and must not happen twice.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <sha256.h>
 
+#include "source.h"
 #include "tool.h"
 
-#define CHUNK		(1 << 20)
-/* What O_DIRECT takes where the kernel does not tell (before 6.1). */
-#define USUAL_ALIGN	4096
-
-/* Copies a range of the mapped buffer out, between the brackets that coherence needs. */
-static int read_buffer(struct buffer *b, uint64_t off, void *out, size_t len)
-{
-	int ret = buffer_cpu_begin(b, false);
-
-	if (ret)
-		return ret;
-	memcpy(out, (const char *)b->map + off, len);
-	return buffer_cpu_end(b, false);
-}
-
-/* The file as it is read for the comparison. */
-struct source {
-	int fd;
-	bool direct;
-	uint32_t align;		/* of offsets and lengths */
-	char *chunk;		/* of CHUNK bytes */
-};
-
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Sets what O_DIRECT takes here; false: it is not to be had. */
-static bool find_alignment(int fd, uint32_t *memory, uint32_t *offset)
-{
-	struct statx sx;
-
-	*memory = USUAL_ALIGN;
-	*offset = USUAL_ALIGN;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) || !(sx.stx_mask & STATX_DIOALIGN))
-		return true;
-	*memory = larger(sx.stx_dio_mem_align, sizeof(void *));
-	*offset = sx.stx_dio_offset_align;
-	return *offset && CHUNK % *offset == 0 && *memory <= CHUNK;
-}
-
-/*
- * Opened anew, so that what is read is what is stored. Where that cannot be, by /proc or for
- * rights, the descriptor that there is does as well, without O_DIRECT.
- */
-static int open_source(struct source *s, int fd)
-{
-	uint32_t memory = USUAL_ALIGN;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	s->fd = -1;
-	if (find_alignment(fd, &memory, &s->align))
-		s->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	s->direct = s->fd >= 0;
-	if (!s->direct) {
-		s->align = 1;
-		s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	}
-	if (s->fd < 0)
-		return -errno;
-	if (posix_memalign((void **)&s->chunk, larger(memory, USUAL_ALIGN), CHUNK)) {
-		close(s->fd);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static void close_source(struct source *s)
-{
-	free(s->chunk);
-	close(s->fd);
-}
-
-/* Reads up to @len bytes at @off, fewer at the end of the file; how many, or -errno. */
-static ssize_t read_at(const struct source *s, uint64_t off, size_t len)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < len) {
-		n = pread(s->fd, s->chunk + done, len - done, off + done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += n;
-		/* With O_DIRECT, an odd count is the end. */
-		if (!n || (size_t)n % s->align)
-			break;
-	}
-	return done;
-}
-
-/* The page cache may have what is not on the drive, and is left no fuller than it was found. */
-static void drop_cache(const struct source *s, uint64_t off, size_t len)
-{
-	posix_fadvise(s->fd, off, len, POSIX_FADV_DONTNEED);
-}
-
-/*
- * Points *@at to the @len bytes at @off, or fewer at the end of the file; how many, or -errno.
- * @len: so that they fit into the chunk when both ends are widened to what O_DIRECT takes.
- */
-static ssize_t read_source(struct source *s, uint64_t off, size_t len, const char **at)
-{
-	size_t head = off % s->align;
-	ssize_t n;
-
-	if (s->direct) {
-		n = read_at(s, off - head, (head + len + s->align - 1) / s->align * s->align);
-		*at = s->chunk + head;
-		if (n != -EINVAL)
-			return n < (ssize_t)head ? n < 0 ? n : 0 : n - (ssize_t)head;
-		/* It says so only now. */
-		s->direct = false;
-		s->align = 1;
-		fcntl(s->fd, F_SETFL, O_RDONLY);
-	}
-	drop_cache(s, off, len);
-	n = read_at(s, off, len);
-	drop_cache(s, off, len);
-	*at = s->chunk;
-	return n;
-}
+#define CHUNK		SOURCE_CHUNK
 
 static size_t first_difference(const char *a, const char *b, size_t len)
 {
@@ -157,7 +30,7 @@ static int compare(struct report *report, struct session *s, struct source *sour
 		   size_t *where)
 {
 	const char *contents;
-	ssize_t got = read_source(source, file_off, len, &contents);
+	ssize_t got = source_read(source, file_off, len, &contents);
 	int ret;
 
 	if (got >= 0 && (size_t)got < len)
@@ -167,7 +40,7 @@ static int compare(struct report *report, struct session *s, struct source *sour
 			    (unsigned long long)file_off, strerror(-got));
 		return got;
 	}
-	ret = read_buffer(&s->buffer, buf_off, copy, len);
+	ret = buffer_read(&s->buffer, buf_off, copy, len);
 	if (ret) {
 		report_fail(report, "%s cannot be read for verification: %s", s->buffer_name,
 			    strerror(-ret));
@@ -186,7 +59,7 @@ int verify_range(struct report *report, struct session *s, int file_fd, const ch
 	char *copy = malloc(CHUNK);
 	struct source source = { .fd = -1 };
 	uint64_t done = 0;
-	int ret = copy ? open_source(&source, file_fd) : -ENOMEM;
+	int ret = copy ? source_open(&source, file_fd) : -ENOMEM;
 
 	if (ret) {
 		report_fail(report, "%s cannot be opened for verification: %s", name,
@@ -208,7 +81,7 @@ int verify_range(struct report *report, struct session *s, int file_fd, const ch
 		*where = done + at;
 		done += n;
 	}
-	close_source(&source);
+	source_close(&source);
 	free(copy);
 	return ret;
 }
@@ -227,7 +100,7 @@ int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
 	while (done < len && !ret) {
 		size_t n = len - done < CHUNK ? len - done : CHUNK;
 
-		ret = *stop ? -EINTR : read_buffer(&s->buffer, buf_off + done, chunk, n);
+		ret = *stop ? -EINTR : buffer_read(&s->buffer, buf_off + done, chunk, n);
 		if (!ret)
 			SHA256Update(&sha, (const uint8_t *)chunk, n);
 		done += n;

@@ -94,6 +94,23 @@ static bool disarm(void)
 	return atoi(text) == 0;
 }
 
+/* Binds @file while allocation @nth fails: -1 if that has made it fail. */
+static int bind_despite(int nth, int file, bool *injected)
+{
+	int b;
+
+	arm(nth);
+	b = drw_bind(buf.fd, file);
+	*injected = disarm();
+	if (b >= 0)
+		return b;
+	CHECK(*injected, "failed by itself: %d", b);
+	/* An exporter that has no memory may say so in its own way. */
+	CHECK(b == -ENOMEM || b == -EREMOTEIO || b == -ENFILE || b == -EMFILE,
+	      "number %d: %d (%s)", nth, b, strerror(-b));
+	return -1;
+}
+
 static void bind_survives_each_failure(const void *arg)
 {
 	int nth, failed = 0;
@@ -101,22 +118,14 @@ static void bind_survives_each_failure(const void *arg)
 	open_all(arg);
 	for (nth = 1; nth < MAX_NTH; nth++) {
 		bool injected;
-		int b;
+		int b = bind_despite(nth, disk.fd, &injected);
 
-		arm(nth);
-		b = drw_bind(buf.fd, disk.fd);
-		injected = disarm();
+		failed += b < 0;
 		if (b >= 0) {
 			CHECK_EQ(drw_read(b, AT, 0, 4096), 4096);
 			close(b);
 			if (!injected)
 				break;
-		} else {
-			CHECK(injected, "failed by itself: %d", b);
-			/* An exporter that has no memory may say so in its own way. */
-			CHECK(b == -ENOMEM || b == -EREMOTEIO || b == -ENFILE || b == -EMFILE,
-			      "number %d: %d (%s)", nth, b, strerror(-b));
-			failed++;
 		}
 		mock_check_clean(&buf);
 	}
@@ -138,22 +147,15 @@ static void bind_of_a_file_survives_each_failure(const void *arg)
 	fd = file_make_fragmented(&fs, "f", BUF_BYTES - 100, 64 * KiB, 1);
 	for (nth = 1; nth < MAX_NTH; nth++) {
 		bool injected;
-		int b;
+		int b = bind_despite(nth, fd, &injected);
 
-		arm(nth);
-		b = drw_bind(buf.fd, fd);
-		injected = disarm();
+		failed += b < 0;
 		if (b >= 0) {
 			CHECK_EQ(drw_read(b, 0, 0, BUF_BYTES), BUF_BYTES - 100);
 			buf_check(&buf, 0, BUF_BYTES - 100, 1, 0);
 			close(b);
 			if (!injected)
 				break;
-		} else {
-			CHECK(injected, "failed by itself: %d", b);
-			CHECK(b == -ENOMEM || b == -EREMOTEIO || b == -ENFILE || b == -EMFILE,
-			      "number %d: %d (%s)", nth, b, strerror(-b));
-			failed++;
 		}
 		mock_check_clean(&buf);
 	}

@@ -396,7 +396,7 @@ static void what_is_not_whole_breaks_a_link(const void *arg)
 		disk_fill(&disk, TO + kind * 4096, 4096, 3, 0);
 		CHECK_EQ(io_uring_submit(&ring), 2);
 		for (int i = 0; i < 2; i++) {
-			OK(io_uring_wait_cqe(&ring, &cqe));
+			OK(drw_wait_cqe(&ring, &cqe));
 			res[cqe->user_data] = cqe->res;
 			io_uring_cqe_seen(&ring, cqe);
 		}
@@ -448,7 +448,7 @@ static void more_than_tags_all_arrive(const void *arg)
 	}
 	CHECK_EQ(io_uring_submit(&ring), entries);
 	for (u32 e = 0; e < entries; e++) {
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK_EQ(cqe->res, nr * len);
 		io_uring_cqe_seen(&ring, cqe);
 	}
@@ -547,7 +547,7 @@ static void buffer_can_move_while_polled_batches_wait(const void *arg)
 	OK(mock_invalidate(&buf, MOCK_INV_MOVE | MOCK_INV_FORCE, NULL));
 	CHECK(now_us() - start < 5000000, "it took %llu ms",
 	      (unsigned long long)(now_us() - start) / 1000);
-	OK(io_uring_wait_cqe(&ring, &cqe));
+	OK(drw_wait_cqe(&ring, &cqe));
 	CHECK_EQ(cqe->res, 8 * (4096 + 64 * KiB));
 	io_uring_cqe_seen(&ring, cqe);
 	for (u32 i = 0; i < 16; i++)

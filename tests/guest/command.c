@@ -103,17 +103,10 @@ static void forbidden_io_uring_is_done_without(const void *arg)
 
 static void a_bar_is_filled_and_written_back(const void *arg)
 {
-	char bar[64], sum[65], again[65];
+	const char *bar = vfio_bar_name();
+	char sum[65], again[65];
 	struct disk disk;
 
-	if (strcmp(machine_var("DRW_IOMMU"), "strict") &&
-	    strcmp(machine_var("DRW_IOMMU"), "pt"))
-		skip("vfio-pci needs an IOMMU");
-	if (atof(machine_var("DRW_KERNEL")) < 6.19)
-		skip("vfio-pci exports no BARs before 6.19");
-	vfio_bar_claim(machine_var("DRW_BAR_PCI"));
-	snprintf(bar, sizeof(bar), "vfio:%s/%s", machine_var("DRW_BAR_PCI"),
-		 machine_var("DRW_BAR_INDEX"));
 	disk_open(&disk, "priv512");
 	disk_fill(&disk, 8 * MiB, 16 * MiB, 6, 0);
 	disk_fill(&disk, 32 * MiB, 16 * MiB, 7, 0);
@@ -207,6 +200,31 @@ static void info_answers_for_a_pair(const void *arg)
 	CHECK(strstr(out, "load and store"), "%s", out);
 	RUNS(0, TOOL " info %s", disk.path);
 	CHECK(strstr(out, "tried with"), "%s", out);
+}
+
+static void info_says_why_not_the_other_way(const void *arg)
+{
+	struct disk disk;
+	bool usable;
+
+	disk_open(&disk, "priv512");
+	RUNS(0, TOOL " info");
+	usable = strstr(out, "kernel's way   usable");
+	RUNS(0, TOOL " info %s udmabuf:1M", disk.path);
+	CHECK(strstr(out, usable ? "by the kernel  yes, too\n" : "by the kernel  no: "), "%s", out);
+	/* A pair that no way takes has a reason for each. */
+	OK(sh("echo none >/tmp/on-no-disk"));
+	RUNS(3, TOOL " info /tmp/on-no-disk udmabuf:1M");
+	CHECK(strstr(out, "direct         no\nwhy            "), "%s", out);
+	CHECK(strstr(out, "by the kernel  no: "), "%s", out);
+	RUNS(usable ? 0 : 3, TOOL " info %s udmabuf:1M --way kernel -o json", disk.path);
+	JSON_IS("direct", usable ? "true" : "false");
+	if (!usable) {
+		JSON_IS("reason_name", "NO_KERNEL_WAY");
+		return;
+	}
+	RUNS(0, TOOL " info %s udmabuf:1M --way kernel", disk.path);
+	CHECK(strstr(out, "by the module  no: "), "%s", out);
 }
 
 /* Who closes a disk that was open for writing has udev read it anew. */
@@ -406,6 +424,7 @@ static void bench_counts_what_it_moves(const void *arg)
 	CHECK_EQ(json_u64("read_bytes") + json_u64("write_bytes"), json_u64("bytes"));
 	CHECK(atof(json("iops")) > 0);
 	CHECK(atof(json("cpu_us_per_io")) > 0);
+	CHECK(atof(json("p99_us")) <= atof(json("max_us")), "%s", out);
 }
 
 static void bench_ends_after_its_time(const void *arg)
@@ -480,9 +499,10 @@ static void add(void)
 	static const char *const benches[] = {
 		"--rw randread", "--rw read --bs 16K --jobs 3", "--rw write --overwrite",
 		"--rw randwrite --overwrite --fua --qd 4 --jobs 2",
+		"--batch 50", "--rw write --overwrite --batch 10 --qd 10 --jobs 2",
 	};
 	static const char *const bench_names[] = {
-		"randread", "read_jobs", "write", "randwrite_fua",
+		"randread", "read_jobs", "write", "randwrite_fua", "batch", "batch_write",
 	};
 	/* 0: it does not say how many it has. */
 	static const unsigned short columns[] = { 80, 40, 0 };
@@ -503,6 +523,7 @@ static void add(void)
 	TEST(the_checksum_is_that_of_sha256sum);
 	TEST(verify_finds_a_difference);
 	TEST(info_answers_for_a_pair);
+	TEST(info_says_why_not_the_other_way);
 	TEST(info_opens_a_disk_for_reading_only);
 	for (i = 0; i < ARRAY_SIZE(refusals); i++)
 		test_add(refused_with_status_3_and_a_remedy, &refusals[i],

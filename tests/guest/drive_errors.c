@@ -236,6 +236,10 @@ static void drive_of_which_nothing_can_be_read_is_EPROTO(const void *arg)
 {
 	static const char *const ctrls[] = { "DRW_BIG_PCI", NULL };
 
+	/* What a controller has proven it is not asked again until it gets its driver anew. */
+	OK(spit(machine_var("DRW_BIG_PCI"), "/sys/bus/pci/drivers/nvme/unbind"));
+	OK(spit(machine_var("DRW_BIG_PCI"), "/sys/bus/pci/drivers/nvme/bind"));
+	disk_relink("drw-big", 1);
 	disk_open(&disk, "big512");
 	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
 	in_child(bind_to_unreadable_drive, ctrls);

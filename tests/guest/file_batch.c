@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * file_batch.c - batches on regular files: blocks that nobody has looked up, holes, cached pages, ends
- * of files, and a file that changes meanwhile. Each transfer has what it would have alone.
+ * file_batch.c - batches on regular files: blocks that nobody has looked up, holes, cached pages,
+ * ends of files, and a file that changes meanwhile. Each transfer has what it would have alone.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,13 +171,19 @@ static void ends_of_files_are_as_for_single_transfers(const void *arg)
 
 static bool stop;
 
-/* The second half comes and goes; blocks that it had may be anybody's meanwhile. */
+/*
+ * The second half comes and goes; blocks that it had may be anybody's meanwhile. On a slow machine
+ * a transfer would wait for minutes beside one who never ends.
+ */
 static void *shorten_and_lengthen(void *arg)
 {
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+	unsigned int left = harness_slow() > 1 ? 10 : UINT_MAX;
+
+	while (left-- && !__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		SYS(ftruncate(fd, FILE_BYTES / 2));
 		file_fill(fd, FILE_BYTES / 2, FILE_BYTES / 2, TAG);
-		usleep(2000);
+		/* On a slow machine all that readers have to do takes longer. */
+		usleep(2000 * harness_slow());
 	}
 	return NULL;
 }
@@ -191,7 +198,7 @@ static void a_file_that_changes_gives_its_own_bytes_or_none(const void *arg)
 	binding = OK(drw_bind(buf.fd, fd));
 	stop = false;
 	pthread_create(&thread, NULL, shorten_and_lengthen, NULL);
-	for (int round = 0; round < 12; round++) {
+	for (u32 round = 0; round < MAX(12 / harness_slow(), 3); round++) {
 		make_ranges(round % 3 ? 4096 : 16 * KiB);
 		buf_fill(&buf, 0, FILE_BYTES, TAG + 1, 0);
 		moved += MAX(transfer(round & 1, DMABUF_RW_OP_READ, 0), (s64)0);
@@ -199,7 +206,8 @@ static void a_file_that_changes_gives_its_own_bytes_or_none(const void *arg)
 			s64 n = ranges[i].result;
 
 			CHECK(n >= 0 || n == -ENXIO || n == -EBUSY, "%u: %lld", i, (long long)n);
-			if (i < NR / 2)
+			/* To wait for one's turn takes long on a slow machine, and has an end. */
+			if (i < NR / 2 && (n != -EBUSY || harness_slow() == 1))
 				CHECK_EQ(n, ranges[i].len, "%u", i);
 			if (n > 0)
 				buf_check(&buf, i * STEP, n, TAG, i * STEP);

@@ -139,7 +139,8 @@ enum shape { INSIDE, HEAD, TAIL, BOTH, LONG, ANY, SHAPES };
 
 static void draw(enum shape shape, u64 *pos, u64 *len)
 {
-	u64 lba = disk->lba, head = 1 + rng_below(&rng, lba - 1), tail = 1 + rng_below(&rng, lba - 1);
+	u64 lba = disk->lba;
+	u64 head = 1 + rng_below(&rng, lba - 1), tail = 1 + rng_below(&rng, lba - 1);
 	u64 whole = rng_below(&rng, 40) * lba;
 	u64 at = rng_below(&rng, 100 * KiB / lba) * lba;
 

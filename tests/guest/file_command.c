@@ -96,7 +96,8 @@ static void files_and_ranges_of_them_fill_the_buffer(const void *kind)
 	CHECK_EQ(json_u64("bounced_bytes"), 0);
 
 	RUNS(0, TOOL " load %s %s --into %s", path("b"), path("a"), to);
-	CHECK(strstr(out, "/b and 1 more into fd:") && strstr(out, "/s, direct (module)\n"), "%s", out);
+	CHECK(strstr(out, "/b and 1 more into fd:") && strstr(out, "/s, direct (module)\n"),
+	      "%s", out);
 	buf_check(&buf, 0, 400000, 2, 0);
 	buf_check(&buf, 400000, 300001, 1, 0);
 

@@ -101,7 +101,8 @@ static void writes_end_when_ext4_has_found_an_error(const void *arg)
 	binding = OK(drw_bind(buf.fd, fd));
 	CHECK_EQ(ask(true, DMABUF_RW_OP_WRITE, 0, 4096), 4096);
 	SYS(fsync(fd));
-	OK(spit("1", "/sys/fs/ext4/%s/trigger_fs_error", strrchr(realpath(fs.disk.path, NULL), '/') + 1));
+	OK(spit("1", "/sys/fs/ext4/%s/trigger_fs_error",
+		strrchr(realpath(fs.disk.path, NULL), '/') + 1));
 	/* Kernels differ in whether they still let it be read. */
 	drop_caches();
 	reads = pread(fd, mem, 4096, 0) == 4096;

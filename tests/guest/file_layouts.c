@@ -174,6 +174,58 @@ static void files_are_served_or_refused(const void *arg)
 	fs_finish(&fs);
 }
 
+#define MANY		8000
+#define MANY_FS_BYTES	(48 * MiB)
+
+/* Read the first @n blocks of a file whose every second block has been written. */
+static void read_pieces(u64 n)
+{
+	struct dmabuf_rw_range ranges[DMABUF_RW_MAX_BATCH];
+
+	for (u64 at = 0, nr; at < n; at += nr) {
+		nr = MIN(n - at, DMABUF_RW_MAX_BATCH);
+		for (u64 i = 0; i < nr; i++)
+			ranges[i] = (struct dmabuf_rw_range){
+				.file_off = (at + i) * 2 * fs.block, .buf_off = i * fs.block,
+				.len = fs.block,
+			};
+		CHECK_EQ(drw_many(binding, DMABUF_RW_OP_READ, ranges, nr, DMABUF_RW_IO_WHOLE),
+			 nr * fs.block, "blocks from %llu on", (unsigned long long)at);
+		buf_get(&buf, 0, mem, nr * fs.block);
+		for (u64 i = 0; i < nr; i++)
+			data_check("block", mem + i * fs.block, model + (at + i) * fs.block,
+				   fs.block, 0);
+	}
+}
+
+/* However many levels the map of its blocks has, and however full they are. */
+static void a_file_in_many_pieces_is_read_and_let_go(const void *kind)
+{
+	static const u64 counts[] = { 1, 16, 200, 241, 1000, 1801, 2500, 3600, 3841, 6000, MANY };
+
+	next_tag = harness_seed() << 16;
+	fs_make(&fs, kind, "priv512p1", fs_kinds[0] == kind ? MANY_FS_BYTES : 0,
+		fs_kinds[0] == kind ? "-b 1024" : "-b size=1024", "");
+	model = data_alloc(MANY * fs.block);
+	mem = data_alloc(BUF_BYTES);
+	data_fill(model, MANY * fs.block, next_tag, 0);
+	fd = fs_open(&fs, "f", O_RDWR | O_CREAT);
+	for (u64 i = 0; i < MANY; i++)
+		file_put(fd, i * 2 * fs.block, model + i * fs.block, fs.block);
+	SYS(fsync(fd));
+	buf_create(&buf, &exporter_mock_scattered, BUF_BYTES);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		binding = OK(drw_bind(buf.fd, fd));
+		read_pieces(counts[i]);
+		close(binding);
+		/* The kernel takes its time to free it. */
+		usleep(50000);
+	}
+	mock_check_clean(&buf);
+	close(fd);
+	fs_finish(&fs);
+}
+
 static const struct layout layouts[] = {
 	{ "1k_blocks", "ext4", "priv512p1", "-b 1024", "" },
 	{ "2k_blocks", "ext4", "mp512p2", "-b 2048", "" },
@@ -204,6 +256,8 @@ static void add(void)
 {
 	fs_program();
 	test_limit(60);
+	for (size_t i = 0; i < FS_KINDS; i++)
+		TEST_OF_KIND(i, a_file_in_many_pieces_is_read_and_let_go);
 	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
 		test_add(files_are_served_or_refused, &layouts[i], "files_are_%s.%s.%s",
 			 layouts[i].refused ? "refused" : "served", layouts[i].kind,

@@ -391,7 +391,8 @@ static void write_here_and_there(u64 bytes)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct transfer t = {
 			.how = i % NR_HOWS, .write = true, .pos = rng_below(&rng, bytes),
-			.off = rng_below(&rng, 5000), .len = 1 + rng_below(&rng, i & 4 ? 5000 : 300000),
+			.off = rng_below(&rng, 5000),
+			.len = 1 + rng_below(&rng, i & 4 ? 5000 : 300000),
 		};
 		struct dmabuf_rw_result r;
 		s64 got;

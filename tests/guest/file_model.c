@@ -662,7 +662,7 @@ static void transfer_step(void)
 	while (queued--) {
 		struct io_uring_cqe *cqe;
 
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		batch[cqe->user_data].result = cqe->res;
 		io_uring_cqe_seen(&ring, cqe);
 	}
@@ -794,7 +794,8 @@ static void random_operations_agree_with_the_model(const void *arg)
 	for (u32 i = 0; i < nr_sides; i++)
 		if (sides[i].buf.exporter->mock)
 			mock_check_clean(&sides[i].buf);
-	note("%llu operations: %llu transfers (%llu of unwritten blocks), %llu bindings, %llu changes, %llu mounts",
+	note("%llu operations: %llu transfers (%llu of unwritten blocks), %llu bindings, "
+	     "%llu changes, %llu mounts",
 	     (unsigned long long)counts.operations, (unsigned long long)counts.transfers,
 	     (unsigned long long)counts.unwritten, (unsigned long long)counts.binds,
 	     (unsigned long long)counts.changes, (unsigned long long)counts.remounts);

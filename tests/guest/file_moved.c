@@ -354,7 +354,8 @@ static void nothing_of_others_is_read_or_overwritten(const void *arg)
 	nr[0] = move_on_and_on(m, false);
 	if (!m->only_reads)
 		nr[1] = move_on_and_on(m, true);
-	note("%llu and %llu moves, %llu neighbours got its blocks, %llu of %llu transfers moved bytes, %llu were EBUSY",
+	note("%llu and %llu moves, %llu neighbours got its blocks, %llu of %llu transfers moved "
+	     "bytes, %llu were EBUSY",
 	     (unsigned long long)nr[0], (unsigned long long)nr[1],
 	     (unsigned long long)owner.reused, (unsigned long long)owner.moved,
 	     (unsigned long long)owner.transfers, (unsigned long long)owner.busy);

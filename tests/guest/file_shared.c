@@ -84,7 +84,7 @@ static void *load(void *arg)
 		u64 slot = i;
 
 		if (i >= LOAD_DEPTH) {
-			OK(io_uring_wait_cqe(&own, &cqe));
+			OK(drw_wait_cqe(&own, &cqe));
 			slot = cqe->user_data;
 			load_result(cqe->res);
 			io_uring_cqe_seen(&own, cqe);
@@ -513,7 +513,8 @@ static int compare(const void *a, const void *b)
 static void tell_waits(const char *what, u64 *us, u64 transfer_us)
 {
 	qsort(us, WAITS, sizeof(*us), compare);
-	note("%s: half within %llu us, 99 of 100 within %llu us, which are %llu.%llu transfers of %llu us",
+	note("%s: half within %llu us, 99 of 100 within %llu us, which are %llu.%llu transfers of "
+	     "%llu us",
 	     what, (unsigned long long)us[WAITS / 2], (unsigned long long)us[WAITS * 99 / 100],
 	     (unsigned long long)(us[WAITS * 99 / 100] / transfer_us),
 	     (unsigned long long)(us[WAITS * 99 / 100] * 10 / transfer_us % 10),
@@ -630,7 +631,8 @@ static void reads_beside_a_writer_that_never_stops_get_on(const void *arg)
 	start = time_direct_reads();
 	__atomic_store_n(&neighbour_stops, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	note("%d reads in %llu ms, where O_DIRECT takes %llu ms; %llu of %d writes; beside %llu buffered writes",
+	note("%d reads in %llu ms, where O_DIRECT takes %llu ms; %llu of %d writes; beside %llu "
+	     "buffered writes",
 	     READS, (unsigned long long)us / 1000, (unsigned long long)start / 1000,
 	     (unsigned long long)writes, READS, (unsigned long long)finished);
 	CHECK(finished > READS, "%llu", (unsigned long long)finished);
@@ -872,7 +874,7 @@ static void writes_wait_for_the_thaw_and_reads_do_not(const void *arg)
 	SYS(ioctl(fd, FITHAW, 0));
 	pthread_join(thread, NULL);
 	CHECK_EQ(frozen_result, FILE_BYTES);
-	OK(io_uring_wait_cqe(&ring, &cqe));
+	OK(drw_wait_cqe(&ring, &cqe));
 	CHECK_EQ(cqe->res, 4096);
 	io_uring_cqe_seen(&ring, cqe);
 	/* The last close on a frozen file system waits for nobody. */
@@ -918,7 +920,7 @@ static void write_in_turn(unsigned int first, unsigned int second, bool may_be_l
 	}
 	SYS(ioctl(fd, FITHAW, 0));
 	for (unsigned int i = 0; i < ENTRIES; i++) {
-		OK(io_uring_wait_cqe(&small, &cqe));
+		OK(drw_wait_cqe(&small, &cqe));
 		if (may_be_lost && (cqe->user_data & 1) && cqe->res == -EOPNOTSUPP) {
 			refused[cqe->user_data] = true;
 			lost++;
@@ -1068,7 +1070,7 @@ static void run_until_killed(void)
 				 20480, 0);
 		OK(io_uring_submit(&own));
 		for (int i = 0; i < 32; i++) {
-			OK(io_uring_wait_cqe(&own, &cqe));
+			OK(drw_wait_cqe(&own, &cqe));
 			CHECK(cqe->res > 0, "%d", cqe->res);
 			io_uring_cqe_seen(&own, cqe);
 		}

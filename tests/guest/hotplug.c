@@ -281,7 +281,7 @@ static void drive_goes_while_polled_transfers_wait(const void *arg)
 	CHECK(now_us() - start < 10000000, "unbinding took %llu ms",
 	      (unsigned long long)(now_us() - start) / 1000);
 	for (int i = 0; i < 8; i++) {
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK(cqe->res == 128 * KiB || cqe->res == -ENODEV, "%d", cqe->res);
 		io_uring_cqe_seen(&ring, cqe);
 	}
@@ -427,7 +427,7 @@ static void *load_in_batches(void *arg)
 		if (batched)
 			CHECK_EQ(io_uring_submit(&ring), BATCH);
 		for (int i = 0; i < BATCH; i++) {
-			OK(io_uring_wait_cqe(&ring, &cqe));
+			OK(drw_wait_cqe(&ring, &cqe));
 			CHECK_EQ(cqe->res, 4096);
 			io_uring_cqe_seen(&ring, cqe);
 		}

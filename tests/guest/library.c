@@ -19,6 +19,8 @@
 #include "buf.h"
 #include "data.h"
 #include "disk.h"
+#include "drw.h"
+#include "kernel_way.h"
 
 struct joined {
 	struct disk disk;
@@ -37,6 +39,21 @@ static struct dmabuf_rw_device *device_open(void)
 	return device;
 }
 
+/* The way that this test is about: enum dmabuf_rw_path. */
+static u32 way(void)
+{
+	return drw_way ? DMABUF_RW_PATH_KERNEL : DMABUF_RW_PATH_MODULE;
+}
+
+static struct dmabuf_rw_binding *bind_way(const struct joined *j, int file)
+{
+	const struct dmabuf_rw_binding_opts opts = { .size = sizeof(opts), .ways = way() };
+	struct dmabuf_rw_binding *binding;
+
+	OK(dmabuf_rw_binding_create(j->device, j->buf.fd, file, &opts, &binding));
+	return binding;
+}
+
 static void join(struct joined *j, const char *role, const struct exporter *exporter,
 		 u64 bytes)
 {
@@ -44,7 +61,7 @@ static void join(struct joined *j, const char *role, const struct exporter *expo
 	buf_create(&j->buf, exporter, bytes);
 	j->at = ROUND_UP(j->disk.first, MiB);
 	j->device = device_open();
-	OK(dmabuf_rw_binding_create(j->device, j->buf.fd, j->disk.fd, NULL, &j->binding));
+	j->binding = bind_way(j, j->disk.fd);
 	j->info.size = sizeof(j->info);
 	OK(dmabuf_rw_binding_info(j->binding, &j->info));
 }
@@ -79,8 +96,9 @@ static void calls_that_wait_go_both_ways(const void *exporter)
 	disk_fill(&j.disk, j.at, len, 1, 0);
 	CHECK_EQ(dmabuf_rw_read(j.binding, j.at, 0, len, 0, &result), len);
 	CHECK_EQ(result.error, 0);
-	CHECK_EQ(result.path, DMABUF_RW_PATH_MODULE);
+	CHECK_EQ(result.path, way());
 	CHECK_EQ(result.direct_bytes, len);
+	CHECK_EQ(result.kernel_bytes, drw_way ? len : 0);
 	buf_check(&j.buf, 0, len, 1, 0);
 
 	buf_fill(&j.buf, 0, len, 2, 0);
@@ -89,7 +107,7 @@ static void calls_that_wait_go_both_ways(const void *exporter)
 	disk_check(&j.disk, j.at, 512, 1, 0);
 	disk_check(&j.disk, j.at + 512, len - 1024, 2, 512);
 	disk_check(&j.disk, j.at + len - 512, 512, 1, len - 512);
-	CHECK(strstr(dmabuf_rw_class_name(j.info.mem_class),
+	CHECK(drw_way || strstr(dmabuf_rw_class_name(j.info.mem_class),
 		     ((const struct exporter *)exporter)->mem_class == DMABUF_RW_CLASS_BAR ?
 		     "BAR" : "RAM"));
 	part(&j);
@@ -163,7 +181,7 @@ static void queue_moves_every_block(const void *arg)
 			for (int i = 0; i < n; i++) {
 				CHECK_EQ(done[i].bytes, block);
 				CHECK_EQ(done[i].error, 0);
-				CHECK_EQ(done[i].path, DMABUF_RW_PATH_MODULE);
+				CHECK_EQ(done[i].path, way());
 			}
 		}
 		CHECK_EQ(dmabuf_rw_queue_pending(queue), 0);
@@ -192,7 +210,7 @@ static void polling_without_poll_queues_says_so(const void *arg)
 	sqe = io_uring_get_sqe(&ring);
 	dmabuf_rw_prep_read(sqe, j.binding, j.at, 0, 4096, 0);
 	OK(io_uring_submit(&ring));
-	OK(io_uring_wait_cqe(&ring, &cqe));
+	OK(drw_wait_cqe(&ring, &cqe));
 	CHECK_EQ(cqe->res, -EOPNOTSUPP);
 	error.err = -cqe->res;
 	dmabuf_rw_error_format(&error, text, sizeof(text));
@@ -272,7 +290,7 @@ static void nothing_is_held_when_all_is_destroyed(const void *arg)
 		fd = open(j.disk.path, O_RDWR | O_EXCL | O_CLOEXEC);
 		CHECK(fd >= 0, "round %d: %s", round, strerror(errno));
 		j.device = device_open();
-		OK(dmabuf_rw_binding_create(j.device, j.buf.fd, fd, NULL, &j.binding));
+		j.binding = bind_way(&j, fd);
 		queue = queue_create(8, round & 1 ? DMABUF_RW_QUEUE_SINGLE_THREAD : 0);
 		if (round % 3)
 			OK(dmabuf_rw_queue_attach(queue, j.binding));
@@ -336,7 +354,7 @@ static void entries_work_on_a_ring_of_ones_own(const void *arg)
 			dmabuf_rw_sqe_set_fixed_file(sqe, 0);
 		sqe->user_data = i;
 		OK(io_uring_submit(&ring));
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK_EQ(cqe->user_data, i);
 		CHECK_EQ(cqe->res, i % 4 < 2 ? 65536 : 8192);
 		io_uring_cqe_seen(&ring, cqe);
@@ -346,6 +364,54 @@ static void entries_work_on_a_ring_of_ones_own(const void *arg)
 	buf_check(&j.buf, 0, 4096, 8, 4096);
 	disk_check(&j.disk, j.at + MiB, 65536, 8, 0);
 	disk_check(&j.disk, j.at + 2 * MiB, 8192, 8, 0);
+	io_uring_queue_exit(&ring);
+	part(&j);
+}
+
+static s64 plain_entry(struct io_uring *ring, const struct joined *j, bool write, u64 at, u64 off,
+		       u32 len)
+{
+	u64 until = now_us() + 10000000;
+	struct io_uring_cqe *cqe;
+	s64 res;
+
+	do {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+		CHECK(sqe);
+		(write ? dmabuf_rw_prep_write : dmabuf_rw_prep_read)(sqe, j->binding, at, off, len,
+								     0);
+		dmabuf_rw_sqe_set_slot(sqe, 3);
+		OK(io_uring_submit(ring));
+		OK(drw_wait_cqe(ring, &cqe));
+		res = cqe->res;
+		io_uring_cqe_seen(ring, cqe);
+	} while (res == -EAGAIN && now_us() < until);
+	return res;
+}
+
+/* As a program does that does not ask by which way its binding goes. */
+static void plain_entries_go_by_either_way(const void *arg)
+{
+	const struct ring_kind *kind = arg;
+	const u32 len = 64 * KiB;
+	struct io_uring ring;
+	struct joined j;
+
+	join(&j, "priv512", &exporter_udmabuf, MiB);
+	OK(io_uring_queue_init(8, &ring, kind->setup));
+	OK(io_uring_register_buffers_sparse(&ring, 4));
+	OK(dmabuf_rw_binding_register(j.binding, ring.ring_fd, 3));
+	disk_fill(&j.disk, j.at, MiB, 8, 0);
+	buf_fill(&j.buf, 0, MiB, 9, 0);
+	for (u64 off = 0; off < MiB; off += len)
+		CHECK_EQ(plain_entry(&ring, &j, off % (2 * len), j.at + off, off, len), len);
+	for (u64 off = 0; off < MiB; off += len) {
+		u64 tag = off % (2 * len) ? 9 : 8;
+
+		buf_check(&j.buf, off, len, tag, off);
+		disk_check(&j.disk, j.at + off, len, tag, off);
+	}
 	io_uring_queue_exit(&ring);
 	part(&j);
 }
@@ -406,8 +472,10 @@ static void threads_share_a_binding(const void *arg)
 	disk_check(&j.disk, j.at + 16 * MiB, WORKERS * SHARE, 10, 0);
 	j.info = (struct dmabuf_rw_info){ .size = sizeof(j.info) };
 	OK(dmabuf_rw_binding_info(j.binding, &j.info));
-	CHECK_EQ(j.info.read_bytes, 10 * WORKERS * SHARE);
-	CHECK_EQ(j.info.write_bytes, 10 * WORKERS * SHARE);
+	if (!drw_way) {
+		CHECK_EQ(j.info.read_bytes, 10 * WORKERS * SHARE);
+		CHECK_EQ(j.info.write_bytes, 10 * WORKERS * SHARE);
+	}
 	part(&j);
 }
 
@@ -608,6 +676,7 @@ static void add(void)
 	size_t i;
 
 	test_limit(60);
+	both_ways_from_here(true);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		test_add(calls_that_wait_go_both_ways, kinds[i],
 			 "calls_that_wait_go_both_ways.%s", kinds[i]->name);
@@ -615,16 +684,24 @@ static void add(void)
 	for (i = 0; i < ARRAY_SIZE(queues); i++)
 		test_add(queue_moves_every_block, &queues[i], "queue_moves_every_block.%s",
 			 queues[i].name);
-	TEST(polling_without_poll_queues_says_so);
 	TEST(queued_transfers_know_errors_from_the_end);
 	TEST(destroying_a_queue_waits_for_the_drive);
 	TEST(nothing_is_held_when_all_is_destroyed);
-	for (i = 0; i < ARRAY_SIZE(rings); i++)
-		test_add(entries_work_on_a_ring_of_ones_own, &rings[i],
-			 "entries_work_on_a_ring_of_ones_own.%s", rings[i].name);
 	TEST(threads_share_a_binding);
 	TEST(a_queue_may_change_threads_unless_it_promised_not_to);
 	TEST(signals_leave_true_counts);
+	/* The kernel's own interface has no poll queues, and needs no file of the binding's. */
+	for (i = 0; i < ARRAY_SIZE(rings); i++)
+		if (!rings[i].fixed && !(rings[i].setup & IORING_SETUP_IOPOLL))
+			test_add(plain_entries_go_by_either_way, &rings[i],
+				 "plain_entries_go_by_either_way.%s", rings[i].name);
+
+	/* Pieces, forced writes, poll queues, descriptors, and what the module says. */
+	both_ways_from_here(false);
+	TEST(polling_without_poll_queues_says_so);
+	for (i = 0; i < ARRAY_SIZE(rings); i++)
+		test_add(entries_work_on_a_ring_of_ones_own, &rings[i],
+			 "entries_work_on_a_ring_of_ones_own.%s", rings[i].name);
 	TEST(a_binding_travels_as_a_descriptor);
 	for (i = 0; i < ARRAY_SIZE(refusals); i++)
 		test_add(refused_with_a_sentence, &refusals[i],

@@ -21,6 +21,7 @@
 #include "disk.h"
 #include "drw.h"
 #include "history.h"
+#include "kernel_way.h"
 
 #define REGION_AT	(8 * MiB)	/* of the disk */
 #define REGION		(4 * MiB)
@@ -122,7 +123,8 @@ static void draw_pieces(struct transfer *t, const struct side *s)
 	u64 slot = ROUND_DOWN(BUF_BYTES / nr, 4096), left = t->len;
 
 	for (u32 i = 0; i < nr; i++) {
-		u64 share = i == nr - 1 ? left : rng_step(&rng, 0, left, s->align);
+		u64 share = i == nr - 1 ? left :
+			    rng_step(&rng, 0, left, drw_way ? disk.lba : s->align);
 		u64 off;
 
 		share = MIN(share, slot);
@@ -159,6 +161,8 @@ static void draw_transfer(struct transfer *t)
 	t->len = draw_len();
 	t->flags = t->op == DMABUF_RW_OP_WRITE && !rng_below(&rng, 8) ? DMABUF_RW_IO_FUA : 0;
 	t->how = rng_below(&rng, 3);
+	if (drw_way)
+		t->how = BY_IOCTL;
 	if (rng_below(&rng, 4) == 0) {
 		draw_pieces(t, s);
 	} else {
@@ -282,7 +286,7 @@ static void transfer_step(void)
 	while (queued--) {
 		struct io_uring_cqe *cqe;
 
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK_EQ(cqe->res, batch[cqe->user_data].len, "number %llu of batch",
 			 (unsigned long long)cqe->user_data);
 		io_uring_cqe_seen(&ring, cqe);
@@ -358,7 +362,7 @@ static void add_side(void)
 
 	s->binding = OK(drw_bind(s->buf.fd, disk.fd));
 	OK(drw_info(s->binding, &info));
-	s->align = info.buf_align;
+	s->align = drw_way ? disk.lba : info.buf_align;
 	s->model = data_alloc(BUF_BYTES);
 	data_fill(s->model, BUF_BYTES, next_tag++, 0);
 	buf_put(&s->buf, 0, s->model, BUF_BYTES);
@@ -373,12 +377,15 @@ static void open_sides(void)
 	struct mock_create args = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES, .gap = 256,
 				    .nr_pattern = 4, .align = 4,
 				    .pattern = { 4096, 12288, 1536, 65536 } };
+	/* The kernel's way takes whole pages only. */
+	struct mock_create pages = { .flags = MOCK_DYNAMIC, .bytes = BUF_BYTES, .gap = 4096,
+				     .nr_pattern = 3, .pattern = { 4096, 12288, 65536 } };
 	const struct exporter *const fixed[] = {
 		&exporter_udmabuf, &exporter_heap, &exporter_mock_scattered,
 		&exporter_mock_bar,
 	};
 
-	buf_create_mock(&sides[0].buf, &args);
+	buf_create_mock(&sides[0].buf, drw_way ? &pages : &args);
 	sides[0].buf.exporter = &moving;
 	sides[0].can_move = true;
 	add_side();
@@ -430,9 +437,9 @@ static void random_transfers_agree_with_the_model(const void *arg)
 
 		OK(drw_info(sides[i].binding, &info));
 		CHECK_EQ(info.errors, 0);
-		close(sides[i].binding);
+		drw_unbind(sides[i].binding);
 		if (sides[i].buf.exporter->mock)
-			mock_check_clean(&sides[i].buf);
+			drw_check_clean(&sides[i].buf);
 	}
 	note("%llu transfers in %llu steps", (unsigned long long)transfers,
 	     (unsigned long long)steps);
@@ -446,6 +453,7 @@ static void add(void)
 	};
 
 	test_limit(200);
+	both_ways_from_here(true);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		test_add(random_transfers_agree_with_the_model, &sizes[i],
 			 "random_transfers_agree_with_the_model.%s", sizes[i].role);

@@ -244,7 +244,7 @@ static void run_batch(const struct batch *b, u64 number)
 	for (u32 i = 0; i < b->nr; i++) {
 		struct io_uring_cqe *cqe;
 
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK(cqe->res > 0, "%s", strerror(-cqe->res));
 		io_uring_cqe_seen(&ring, cqe);
 	}
@@ -485,7 +485,8 @@ static void compare_files(const struct system *s)
 	for (u32 i = 0; i < FILES; i++)
 		for (u64 l = 0; l * lba < FILE_BYTES; l++)
 			CHECK(files[i].right[l],
-			      "file %u at %#llx has neither what was acknowledged nor anything later; the last batch there was %llu of %llu",
+			      "file %u at %#llx has neither what was acknowledged nor anything "
+			      "later; the last batch there was %llu of %llu",
 			      i, (unsigned long long)(l * lba),
 			      (unsigned long long)files[i].last[l], (unsigned long long)last);
 	SYS(umount(m->at));
@@ -505,7 +506,8 @@ static void forced_stores_are_there(const void *arg)
 {
 	/* The runner has counted what reached the medium that way, the journals' writes too. */
 	if (!variable("DRW_CUT_FORCED"))
-		skip("this QEMU's drives ignore forced unit access; durability checks that it is asked for");
+		skip("this QEMU's drives ignore forced unit access; durability checks that it is "
+		     "asked for");
 	trust_forced = true;
 	compare_files(arg);
 }
@@ -560,7 +562,8 @@ static void check_new(const struct mounted *m, const struct system *s, u32 file,
 			return;
 	}
 	SYS(stat(path, &st));
-	FAIL("%s of %llu bytes is neither the one that was committed as number %llu nor a later one",
+	FAIL("%s of %llu bytes is neither the one that was committed as number %llu nor a "
+	     "later one",
 	     path, (unsigned long long)st.st_size, (unsigned long long)last.number);
 }
 

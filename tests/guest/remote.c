@@ -34,7 +34,8 @@ static void open_all(const char *role)
 	buf_create(&buf, &exporter_udmabuf, BUF_BYTES);
 	got = data_alloc(BUF_BYTES);
 	want = data_alloc(BUF_BYTES);
-	CHECK_EQ(sh("ip link set lo up && { ip addr add 127.0.0.1/8 dev lo 2>/dev/null; true; }"), 0);
+	CHECK_EQ(sh("ip link set lo up && "
+		    "{ ip addr add 127.0.0.1/8 dev lo 2>/dev/null; true; }"), 0);
 }
 
 static void need_modules(const char *names)

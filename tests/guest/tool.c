@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -120,7 +121,18 @@ const char *inherited(const struct buf *buf)
 
 /* ---- runs that can be looked at while they last ------------------------------------- */
 
-static bool tmpfile_forbidden;
+static bool tmpfile_forbidden, processes_hidden;
+
+void run_hide_processes(void)
+{
+	processes_hidden = true;
+}
+
+static int hide_processes(void)
+{
+	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	       mount("proc", "/proc", "proc", 0, "hidepid=2");
+}
 
 void run_forbid_tmpfile(void)
 {
@@ -158,6 +170,8 @@ static pid_t start(uid_t uid, bool stepped, const char *const *args)
 	if (!pid) {
 		dup2(fds[0], 1);
 		dup2(fds[1], 2);
+		if (processes_hidden && hide_processes())
+			_exit(99);
 		if (uid && (setgid(uid) || setuid(uid)))
 			_exit(99);
 		if (tmpfile_forbidden && refuse_tmpfile())

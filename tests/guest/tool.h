@@ -8,6 +8,7 @@
 #ifndef TOOL_H
 #define TOOL_H
 
+#include <string.h>
 #include <sys/types.h>
 
 #include "buf.h"
@@ -27,7 +28,8 @@ int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 		int got_ = run(__VA_ARGS__);					\
 										\
 		if (got_ != (status))						\
-			FAIL("status %d, not %d: %s", got_, status, err);	\
+			FAIL("status %d, not %d: %s%s", got_, status, err,	\
+			     strlen(out) > 900 ? out + strlen(out) - 900 : out);\
 	} while (0)
 
 /* What follows "key": in the JSON object, the first time. */
@@ -61,6 +63,11 @@ pid_t run_start_stepped(const char *const *args);
  * it then stands still; false: it has ended before.
  */
 bool run_until(pid_t pid, bool (*moment)(pid_t pid, const void *arg), const void *arg);
+/*
+ * From now on those that are started find a /proc that shows users other than root only their own
+ * processes (hidepid).
+ */
+void run_hide_processes(void);
 /*
  * From now on those that are started find file systems that know no files without a name, so a
  * new file has a temporary one.

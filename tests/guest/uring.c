@@ -38,7 +38,7 @@ static s64 reap(u64 *user_data)
 	struct io_uring_cqe *cqe;
 	s64 res;
 
-	OK(io_uring_wait_cqe(&ring, &cqe));
+	OK(drw_wait_cqe(&ring, &cqe));
 	res = cqe->res;
 	if (user_data)
 		*user_data = cqe->user_data;
@@ -109,7 +109,8 @@ static const struct kind kinds[] = {
 	{ "sqe128", IORING_SETUP_SQE128, 0 },
 	{ "cqe32", IORING_SETUP_CQE32, 0 },
 	{ "sqe128_cqe32", IORING_SETUP_SQE128 | IORING_SETUP_CQE32, 0 },
-	[DEFER_TASKRUN] = { "defer_taskrun", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0 },
+	[DEFER_TASKRUN] = { "defer_taskrun",
+			    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0 },
 	{ "coop_taskrun", IORING_SETUP_COOP_TASKRUN, 0 },
 };
 

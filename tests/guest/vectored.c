@@ -330,7 +330,7 @@ static void pieces_are_read_once(const void *arg)
 			  pieces, 2, 0);
 		OK(io_uring_submit(&ring));
 		memset(pieces, 0xff, sizeof(pieces));
-		OK(io_uring_wait_cqe(&ring, &cqe));
+		OK(drw_wait_cqe(&ring, &cqe));
 		CHECK_EQ(cqe->res, 8192);
 		io_uring_cqe_seen(&ring, cqe);
 		buf_check(&buf, 0, 4096, 1, 0);

@@ -21,7 +21,7 @@
 #include "mock.h"
 
 #define MOCK_MAX_BLOCK	SZ_4M
-#define MOCK_MAX_BYTES	SZ_256M
+#define MOCK_MAX_BYTES	SZ_2G
 #define MOCK_MAX_CHUNKS	(SZ_1M / 2)
 
 static u32 chunk_len(const struct mock_create *args, const struct mock_geom *geom,

@@ -471,7 +471,8 @@ static void skipping_is_walking_without_looking(void)
 		for (;;) {
 			u64 left = transfer.bytes - off, step;
 
-			step = dice_below(&dice, (dice_one_in(&dice, 4) || left < 64 ? left : 64) + 1);
+			step = dice_below(&dice, (dice_one_in(&dice, 4) || left < 64 ? left :
+						  64) + 1);
 			drw_iter_skip(&it, step);
 			off += step;
 			transfer_check_iter(&transfer, &it, off);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
@@ -20,12 +21,13 @@
 #include <linux/magic.h>
 #include <linux/udmabuf.h>
 
+#include "fake_dmabuf.h"
 #include "fake_kernel.h"
 #include "private.h"
 #include "unit.h"
 
 #define FIRST_FD	1000
-#define MAX_FDS		64
+#define MAX_FDS		512
 #define DIRECT_ALIGN	512
 
 #ifndef RWF_DONTCACHE
@@ -35,11 +37,11 @@
 #define SYS_cachestat	451
 #endif
 
-enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF, FD_RING };
+enum fd_kind { FD_FREE, FD_NODE, FD_BINDING, FD_UDMABUF, FD_RING, FD_REGISTERED };
 
 struct fake_fd {
 	enum fd_kind kind;
-	unsigned char *buffer;	/* of a binding: its own mapping, else null */
+	unsigned char *buffer;	/* of a binding, or registered: its own mapping, else null */
 	uint64_t bytes;
 };
 
@@ -47,6 +49,7 @@ struct fake_kernel fake;
 static struct fake_fd fds[MAX_FDS];
 static bool ours[FIRST_FD];	/* real descriptors that the library has */
 static bool direct[FIRST_FD];	/* with O_DIRECT */
+static bool duplicate[FIRST_FD];	/* of a descriptor of the caller's */
 static bool paired;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread unsigned int depth;	/* how often this thread has locked it */
@@ -60,6 +63,12 @@ int __wrap_munmap(void *addr, size_t len);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
 long __wrap_syscall(long number, ...);
+long __real_syscall(long number, ...);
+int __wrap_fdatasync(int fd);
+int __wrap_nanosleep(const struct timespec *ts, struct timespec *left);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
+int __real_nanosleep(const struct timespec *ts, struct timespec *left);
+int __real_clock_gettime(clockid_t clock, struct timespec *ts);
 int __wrap_posix_fadvise(int fd, off_t off, off_t len, int advice);
 int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned int flags);
 int __wrap_fstatfs(int fd, struct statfs *fs);
@@ -107,14 +116,21 @@ void fake_reset(void)
 	/* Its page stays; it is no mapping that a test could leak. */
 	dmabuf_rw_process();
 	drop_arrays();
+	/* What a check that failed in here has left. */
+	if (depth) {
+		depth = 1;
+		fake_unlock();
+	}
 	memset(&fake, 0, sizeof(fake));
 	memset(fds, 0, sizeof(fds));
 	memset(ours, 0, sizeof(ours));
 	memset(direct, 0, sizeof(direct));
+	memset(duplicate, 0, sizeof(duplicate));
 	fake.abi_major = DMABUF_RW_ABI_MAJOR;
 	fake.file_bytes = 1 << 20;
 	fake.buf_bytes = 1 << 20;
 	fake.max_move = DMABUF_RW_MAX_BYTES;
+	fake.kernel_max = 1 << 30;
 	fake.file_fd = fake.dmabuf_fd = -1;
 }
 
@@ -151,11 +167,19 @@ void fake_fill(uint64_t file_bytes, uint64_t buf_bytes)
 	fill_arrays();
 }
 
+/* As a device has it, whatever the descriptor was opened for. No cancellation point. */
 static unsigned char *map_of(int fd, uint64_t bytes)
 {
-	void *map = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char path[32];
+	void *map;
+	int own;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = __real_syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+	assert_true(own >= 0);
+	map = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
 	assert_ptr_not_equal(map, MAP_FAILED);
+	__real_syscall(SYS_close, own);
 	return map;
 }
 
@@ -206,6 +230,15 @@ static enum fd_kind kind_of(int fd)
 	return fake_fd_of(fd)->kind;
 }
 
+unsigned char *fake_buffer_of(int fd, uint64_t *bytes)
+{
+	const struct fake_fd *f = fake_fd_of(fd);
+
+	assert_true(f->kind == FD_BINDING || f->kind == FD_REGISTERED);
+	*bytes = f->buffer ? f->bytes : fake.buf_bytes;
+	return f->buffer ? f->buffer : fake.buffer;
+}
+
 bool fake_is_binding(int fd)
 {
 	return kind_of(fd) == FD_BINDING;
@@ -226,20 +259,6 @@ void fake_close(int fd)
 	__wrap_close(fd);
 }
 
-/* A memfd stands for a dma-buf. */
-static bool is_dmabuf(int fd)
-{
-	char path[32], target[64];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = 0;
-	return !strncmp(target, "/memfd:", 7);
-}
-
 static int fail_with(int err)
 {
 	errno = err;
@@ -254,6 +273,7 @@ static int give(int fd, bool is_direct)
 	assert_in_range(fd, 0, FIRST_FD - 1);
 	ours[fd] = true;
 	direct[fd] = is_direct;
+	duplicate[fd] = false;
 	fake.real_fds++;
 	return fd;
 }
@@ -301,6 +321,7 @@ int __wrap_close(int fd)
 		assert_int_equal(__real_close(fd), 0);
 	} else {
 		assert_int_not_equal(f->kind, FD_FREE);
+		fake.registered -= f->kind == FD_REGISTERED;
 		if (f->buffer)
 			__real_munmap(f->buffer, f->bytes);
 		*f = (struct fake_fd){ 0 };
@@ -325,7 +346,9 @@ int __wrap_fcntl(int fd, int cmd, ...)
 		ret = __real_fcntl(fd, cmd, arg);
 		if (cmd == F_DUPFD_CLOEXEC) {
 			fake_lock();
-			give(ret, false);
+			give(ret, ret >= 0 && __real_fcntl(ret, F_GETFL, 0) & O_DIRECT);
+			if (ret >= 0)
+				duplicate[ret] = true;
 			fake_unlock();
 		}
 		return ret;
@@ -423,20 +446,11 @@ int fake_rw(bool write, int fd, void *mem, uint32_t len, uint64_t off, int rw_fl
 	return ret;
 }
 
-/* cachestat(2) is the only one that has no function of its own. */
-long __wrap_syscall(long number, ...)
+static int cachestat(int fd, void *of, void *state)
 {
-	struct { uint64_t off, len; } *range;
-	uint64_t *cached, page;
-	va_list ap;
-	int fd;
+	struct { uint64_t off, len; } *range = of;
+	uint64_t *cached = state, page;
 
-	va_start(ap, number);
-	fd = va_arg(ap, int);
-	range = va_arg(ap, void *);
-	cached = va_arg(ap, void *);
-	va_end(ap);
-	assert_int_equal(number, SYS_cachestat);
 	assert_true(ours[fd]);
 	assert_true(range->len > 0);
 	if (fake.cachestat_errno)
@@ -448,6 +462,57 @@ long __wrap_syscall(long number, ...)
 		*cached += fake.pages[page] != FAKE_ABSENT;
 	fake_unlock();
 	return 0;
+}
+
+/* Those that have no functions of their own. */
+long __wrap_syscall(long number, ...)
+{
+	long args[4];
+	va_list ap;
+	int i;
+
+	va_start(ap, number);
+	for (i = 0; i < 4; i++)
+		args[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_cachestat)
+		return cachestat(args[0], (void *)args[1], (void *)args[2]);
+	assert_int_equal(number, SYS_io_uring_register);
+	if (fake_ring_register)
+		return fake_ring_register(args[0], args[1], (void *)args[2], args[3]);
+	return __real_syscall(number, args[0], args[1], args[2], args[3]);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	/* What it tells one opening of, it tells the others of as well; but a duplicate is none. */
+	assert_true(ours[fd] && !duplicate[fd]);
+	if (fake.lost_errno)
+		return fail_with(fake.lost_errno);
+	fake.flushes++;
+	return 0;
+}
+
+int __wrap_nanosleep(const struct timespec *ts, struct timespec *left)
+{
+	bool interrupted;
+
+	fake_lock();
+	interrupted = fake.sleep_interrupts;
+	fake.sleep_interrupts -= interrupted;
+	fake_unlock();
+	return interrupted ? fail_with(EINTR) : __real_nanosleep(ts, left);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int ret = __real_clock_gettime(clock, ts);
+
+	fake_lock();
+	fake.clock += fake.clock_step;
+	ts->tv_sec += fake.clock;
+	fake_unlock();
+	return ret;
 }
 
 int __wrap_posix_fadvise(int fd, off_t off, off_t len, int advice)
@@ -507,184 +572,37 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int nr, off_t off, int 
 	return ret < 0 ? fail_with(-ret) : ret;
 }
 
-/* What one contiguous piece moves of what may still be moved. */
-static uint64_t move_piece(unsigned char *buffer, bool write, uint64_t file_off,
-			   uint64_t buf_off, uint64_t len, int *err)
+int fake_register(int dmabuf_fd, int file_fd)
 {
-	if (file_off >= fake.file_bytes) {
-		if (write)
-			*err = ENOSPC;
-		return 0;
-	}
-	if (len > fake.file_bytes - file_off)
-		len = fake.file_bytes - file_off;
-	if (fake.bad_errno && file_off < fake.bad_to && file_off + len > fake.bad_from) {
-		*err = fake.bad_errno;
-		len = file_off < fake.bad_from ? fake.bad_from - file_off : 0;
-	}
-	if (fake.file && write)
-		memcpy(fake.file + file_off, buffer + buf_off, len);
-	else if (fake.file)
-		memcpy(buffer + buf_off, fake.file + file_off, len);
-	return len;
-}
+	struct fake_fd *f;
+	struct stat st;
+	int fd;
 
-/* 0, or what the module refuses a transfer for before it moves anything. */
-static int judge(uint64_t buf_bytes, bool write, uint64_t file_off,
-		 const struct dmabuf_rw_piece *pieces, unsigned int nr, uint64_t flags,
-		 uint64_t *total)
-{
-	uint32_t align = write ? fake.write_align : fake.read_align;
-	uint64_t end = 0;
-	unsigned int i;
-	bool odd = false;
-
-	*total = 0;
-	if (flags & ~DMABUF_RW_IO_FLAGS || (flags && !write))
-		return EINVAL;
-	for (i = 0; i < nr; i++) {
-		if (__builtin_add_overflow(pieces[i].buf_off, pieces[i].len, &end) ||
-		    __builtin_add_overflow(*total, pieces[i].len, total) ||
-		    __builtin_add_overflow(file_off, *total, &end) || end > INT64_MAX)
-			return EOVERFLOW;
-		if (pieces[i].buf_off + pieces[i].len > buf_bytes)
-			return ERANGE;
-		odd |= fake.buf_align && pieces[i].buf_off % fake.buf_align;
-	}
-	end = file_off + *total;
-	if (end >= fake.file_bytes && !fake.no_partial_end)
-		end = 0;
-	odd |= align && (file_off % align || end % align);
-	return odd ? EDOM : 0;
-}
-
-uint64_t fake_move(int binding, bool write, uint64_t file_off,
-		   const struct dmabuf_rw_piece *pieces, unsigned int nr, uint64_t flags,
-		   int *err)
-{
-	const struct fake_fd *f = fake_fd_of(binding);
-	unsigned char *buffer = f->buffer ? f->buffer : fake.buffer;
-	uint64_t done = 0, total;
-	unsigned int i;
-
-	fake_lock();
-	fake.transfers++;
-	fake.last_flags = flags;
-	if (fake.interrupts) {
-		fake.interrupts--;
-		*err = EINTR;
-		goto out;
-	}
-	*err = judge(f->buffer ? f->bytes : fake.buf_bytes, write, file_off, pieces, nr,
-		     flags, &total);
-	if (*err || (!write && fake.reads_nothing))
-		goto out;
-	for (i = 0; i < nr && !*err && done < fake.max_move; i++) {
-		uint64_t len = pieces[i].len, moved;
-
-		if (len > fake.max_move - done)
-			len = fake.max_move - done;
-		if (!len)
-			continue;
-		moved = move_piece(buffer, write, file_off + done, pieces[i].buf_off, len,
-				   err);
-		done += moved;
-		if (moved < len)
-			break;
-	}
-	if (fake.lie)
-		done = total + 512;
-	fake.moved += done;
-	/* At the end of the file, what was moved before counts. */
-	if (done && *err == ENOSPC)
-		*err = 0;
-out:
-	fake_unlock();
-	return done;
-}
-
-static int do_io(int fd, struct dmabuf_rw_io *io)
-{
-	struct dmabuf_rw_piece one = { io->buf_off, io->len };
-	const struct dmabuf_rw_piece *pieces = &one;
-	unsigned int nr = 1;
-	uint64_t done;
-	int err;
-
-	assert_int_equal(io->size, sizeof(*io));
-	assert_int_equal(io->error, 0);
-	assert_int_equal(io->done, 0);
-	assert_int_equal(io->resv[0] | io->resv[1], 0);
-	if (io->nr_pieces) {
-		assert_int_equal(io->buf_off | io->len, 0);
-		assert_in_range(io->nr_pieces, 1, DMABUF_RW_MAX_PIECES);
-		pieces = (const void *)(uintptr_t)io->pieces;
-		nr = io->nr_pieces;
-	} else {
-		assert_int_equal(io->pieces, 0);
-	}
-	done = fake_move(fd, io->op == DMABUF_RW_OP_WRITE, io->file_off, pieces, nr,
-			 io->flags, &err);
-	if (err && !done) {
-		errno = err;
-		return -1;
-	}
-	io->done = done;
-	io->error = err;
-	return 0;
-}
-
-int64_t fake_batch(int binding, bool write, struct dmabuf_rw_range *ranges, unsigned int nr,
-		   uint64_t flags)
-{
-	int64_t done = 0;
-	int first = 0;
-	unsigned int i;
-
-	assert_in_range(nr, 1, DMABUF_RW_MAX_BATCH);
-	assert_true(flags & DMABUF_RW_IO_RESULTS);
-	flags &= ~(uint64_t)DMABUF_RW_IO_RESULTS;
-	fake_lock();
-	fake.batches++;
-	fake_unlock();
-	if (fake.batch_errno)
-		return -fake.batch_errno;
-	if (flags & ~DMABUF_RW_IO_FUA || (flags && !write))
+	/* In the order of the kernel's. */
+	if (!fake.kernel_way)
 		return -EINVAL;
-	for (i = 0; i < nr; i++) {
-		struct dmabuf_rw_piece piece = { ranges[i].buf_off, ranges[i].len };
-		bool whole = ranges[i].flags & DMABUF_RW_IO_WHOLE;
-		uint64_t moved;
-		int err;
-
-		moved = fake_move(binding, write, ranges[i].file_off, &piece, 1,
-				  flags | (ranges[i].flags & ~DMABUF_RW_IO_WHOLE), &err);
-		if (whole && moved < ranges[i].len && !err)
-			err = ESPIPE;
-		ranges[i].result = err && (!moved || whole) ? -err : (int64_t)moved;
-		done += moved;
-		if (err && !first)
-			first = err;
-	}
-	return first && !done ? -first : done;
-}
-
-static int do_batch(int fd, struct dmabuf_rw_batch *batch)
-{
-	int64_t ret;
-
-	assert_int_equal(batch->size, sizeof(*batch));
-	assert_int_equal(batch->error, 0);
-	assert_int_equal(batch->done, 0);
-	assert_int_equal(batch->resv[0] | batch->resv[1], 0);
-	ret = fake_batch(fd, batch->op == DMABUF_RW_OP_WRITE, (void *)(uintptr_t)batch->ranges,
-			 batch->nr, batch->flags);
-	if (ret < 0) {
-		errno = -ret;
-		return -1;
-	}
-	batch->done = ret;
-	return 0;
+	if (file_fd < 0 || __real_fcntl(file_fd, F_GETFD) < 0)
+		return -EBADF;
+	if (dmabuf_fd < 0 || __real_fcntl(dmabuf_fd, F_GETFD) < 0)
+		return -EBADF;
+	if (!fake_is_dmabuf(dmabuf_fd) || fstat(dmabuf_fd, &st) ||
+	    (uint64_t)st.st_size > fake.kernel_max)
+		return -EINVAL;
+	assert_true(ours[file_fd] && direct[file_fd]);
+	if (fake.kernel_errno)
+		return -fake.kernel_errno;
+	fake_lock();
+	fd = new_fd(FD_REGISTERED);
+	assert_true(fd >= 0);
+	f = fake_fd_of(fd);
+	f->bytes = st.st_size;
+	f->buffer = map_of(dmabuf_fd, f->bytes);
+	fake.registered_file = file_fd;
+	fake.registered++;
+	if (fake.registered > fake.most_registered)
+		fake.most_registered = fake.registered;
+	fake_unlock();
+	return fd;
 }
 
 static int do_query(struct dmabuf_rw_query *query)
@@ -755,8 +673,10 @@ static int do_info(struct dmabuf_rw_info *info)
 
 static int do_sync(int fd, const struct dma_buf_sync *sync)
 {
-	if (!is_dmabuf(fd))
+	if (!fake_is_dmabuf(fd))
 		return fail_with(ENOTTY);
+	if (sync->flags & ~(uint64_t)DMA_BUF_SYNC_VALID_FLAGS_MASK)
+		return fail_with(EINVAL);
 	fake.syncs++;
 	if (fake.sync_interrupts) {
 		fake.sync_interrupts--;
@@ -798,6 +718,14 @@ static int ioctl_locked(int fd, unsigned long request, void *arg)
 		return do_sync(fd, arg);
 	if (request == FS_IOC_FIEMAP && fd >= 0)
 		return do_fiemap(arg);
+	if (request == BLKSSZGET && fake.lba) {
+		*(int *)arg = fake.lba;
+		return 0;
+	}
+	if (request == BLKGETSIZE64 && fake.lba) {
+		*(uint64_t *)arg = fake.gone ? 0 : fake.file_bytes;
+		return 0;
+	}
 	if (kind == FD_UDMABUF && request == UDMABUF_CREATE)
 		return give(dup(((struct udmabuf_create *)arg)->memfd), false);
 	if (kind == FD_NODE && request == DMABUF_RW_IOC_QUERY)
@@ -807,9 +735,9 @@ static int ioctl_locked(int fd, unsigned long request, void *arg)
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_INFO)
 		return do_info(arg);
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_IO)
-		return do_io(fd, arg);
+		return fake_do_io(fd, arg);
 	if (kind == FD_BINDING && request == DMABUF_RW_IOC_BATCH)
-		return do_batch(fd, arg);
+		return fake_do_batch(fd, arg);
 	return fail_with(kind == FD_FREE ? EBADF : ENOTTY);
 }
 

@@ -3,9 +3,9 @@
  * fake_kernel.h - the module as the library sees it, in the test's own process.
  *
  * The system calls of the code under test come here (by the linker's --wrap);
- * fake_ring.c puts an io_uring on top. A transfer is done by memcpy() between two
- * arrays, or only counted where there are none, with the limits and errors that the
- * test has set.
+ * fake_transfer.c moves bytes, and fake_ring.c puts an io_uring on top. A transfer is done
+ * by memcpy() between two arrays, or only counted where there are none, with the limits and
+ * errors that the test has set.
  *
  * Tests of bouncing use fake_pair(): a real file and a real memfd in the place of the
  * dma-buf, which the library maps, reopens and reads as it would; the arrays are then
@@ -83,6 +83,16 @@ struct fake_kernel {
 	int lost_errno;
 	unsigned char pages[FAKE_PAGES];	/* enum fake_page; seen by the test, too */
 
+	/* the kernel's own interface, set by the test; only with fake_pair() */
+	bool kernel_way;		/* it is there */
+	uint32_t lba;			/* of the file, which is a disk then; 0: no disk */
+	int kernel_errno;		/* it refuses the pair */
+	uint64_t kernel_max;		/* bytes of a buffer that it takes */
+	bool gone;			/* the disk is: EIO, and it has no size */
+	unsigned int kernel_again;	/* so many entries give EAGAIN first */
+	unsigned int sleep_interrupts;	/* so many nanosleep() fail with EINTR first */
+	unsigned int clock_step;	/* seconds that pass at each look at the clock */
+
 	/* the ring, set by the test */
 	int register_errno;		/* registering buffers fails */
 	int table_errno;		/* registering files fails */
@@ -114,6 +124,12 @@ struct fake_kernel {
 	unsigned int maps;		/* mappings of the library's */
 	unsigned int transfers;		/* tried */
 	unsigned int batches;		/* asked for */
+	unsigned int registered;	/* buffers of the kernel's interface, now */
+	unsigned int most_registered;	/* and at any time */
+	unsigned int kernel_ios;	/* entries of it */
+	int registered_file;		/* the last one's */
+	unsigned int flushes;		/* fdatasync() */
+	uint64_t clock;			/* seconds that it is fast */
 	uint64_t moved;
 	uint64_t last_flags;
 	unsigned int ring_flags;
@@ -151,13 +167,29 @@ void fake_lock(void);
 void fake_unlock(void);
 
 /*
+ * What the kernel's interface says to a pair: a descriptor of the fake's that stands for the
+ * buffer, or -errno. One entry of it; bytes or -errno.
+ */
+int fake_register(int dmabuf_fd, int file_fd);
+int fake_kernel_rw(int registered, bool write, uint32_t len, uint64_t file_off, uint64_t buf_off);
+/* fake_ring.c's: io_uring_register(2). */
+long fake_ring_register(int fd, unsigned int op, const void *arg, unsigned int nr)
+	__attribute__((weak));
+
+/* What is behind a binding, or a registered buffer. Null: transfers are only counted. */
+unsigned char *fake_buffer_of(int fd, uint64_t *bytes);
+
+/*
  * One transfer as the module does it. Returns the bytes moved; @err gets the errno that
  * ended it, or 0.
  */
+uint64_t fake_move(int binding, bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
+		   unsigned int nr, uint64_t flags, int *err);
 /* A batch as the module takes it: bytes, or -errno. */
 int64_t fake_batch(int binding, bool write, struct dmabuf_rw_range *ranges, unsigned int nr,
 		   uint64_t flags);
-uint64_t fake_move(int binding, bool write, uint64_t file_off, const struct dmabuf_rw_piece *pieces,
-		   unsigned int nr, uint64_t flags, int *err);
+/* The two by ioctl(); 0, or -1 with errno. */
+int fake_do_io(int fd, struct dmabuf_rw_io *io);
+int fake_do_batch(int fd, struct dmabuf_rw_batch *batch);
 
 #endif

@@ -18,6 +18,7 @@
 #include <liburing.h>
 
 #include "fake_kernel.h"
+#include "uring_dmabuf.h"
 #include "unit.h"
 
 int __wrap_ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *ts, const sigset_t *mask);
@@ -34,10 +35,15 @@ struct rings {
 	int end;		/* what it has registered beside bindings */
 	int wake;		/* its eventfd; -1: none */
 	struct iovec buffer;
+	unsigned int nr_slots;	/* of a table that dma-bufs are registered in; 0: there is none */
+	struct slot {
+		int registered;	/* fake_register()'s; 0: empty */
+		int file_fd;
+	} slots[FAKE_TABLE];
 	struct io_uring_sqe submitted[FAKE_RING_MAX];
 };
 
-#define MAX_RINGS 64
+#define MAX_RINGS 128
 
 /* By their descriptors. */
 static struct {
@@ -45,10 +51,14 @@ static struct {
 	struct rings *rings;
 } open_rings[MAX_RINGS];
 
+static struct rings *ring_of_fd(int fd, bool forget);
+
 static void note_ring(int fd, struct rings *r)
 {
 	int i;
 
+	/* In a child, one that its parent has may have had the number. */
+	ring_of_fd(fd, true);
 	fake_lock();
 	for (i = 0; i < MAX_RINGS && open_rings[i].rings; i++)
 		;
@@ -126,12 +136,22 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	return 0;
 }
 
+static unsigned int slots_in_use(const struct rings *r)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < r->nr_slots; i++)
+		n += !!r->slots[i].registered;
+	return n;
+}
+
 void io_uring_queue_exit(struct io_uring *ring)
 {
 	struct rings *r = rings_of(ring);
 
-	/* The library promises to have waited. */
+	/* The library promises to have waited, and has the kernel let go at once. */
 	assert_int_equal(r->in_flight, 0);
+	assert_int_equal(slots_in_use(r), 0);
 	assert_false(r->has_table);
 	if (r->end >= 0)
 		close(r->end);
@@ -156,11 +176,70 @@ int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
 	return 0;
 }
 
+static void empty_slot(struct slot *slot)
+{
+	if (slot->registered)
+		fake_close(slot->registered);
+	*slot = (struct slot){ 0 };
+}
+
 int io_uring_unregister_buffers(struct io_uring *ring)
 {
-	assert_true(rings_of(ring)->has_buffer);
-	rings_of(ring)->has_buffer = false;
+	struct rings *r = rings_of(ring);
+	unsigned int i;
+
+	assert_true(r->has_buffer || r->nr_slots);
+	for (i = 0; i < r->nr_slots; i++)
+		empty_slot(&r->slots[i]);
+	r->nr_slots = 0;
+	r->has_buffer = false;
 	return 0;
+}
+
+int io_uring_register_buffers_sparse(struct io_uring *ring, unsigned int nr)
+{
+	struct rings *r = rings_of(ring);
+
+	assert_false(r->has_buffer || r->nr_slots);
+	assert_in_range(nr, 1, FAKE_TABLE);
+	if (fake.register_errno)
+		return -fake.register_errno;
+	r->nr_slots = nr;
+	return 0;
+}
+
+/* Updates of the buffers' table in the extended form. */
+long fake_ring_register(int fd, unsigned int op, const void *arg, unsigned int nr)
+{
+	const struct uring_rsrc_update2 *up = arg;
+	const struct uring_regbuf_desc *desc = (const void *)(uintptr_t)up->data;
+	struct rings *r = ring_of_fd(fd, false);
+	struct slot *slot;
+	int ret;
+
+	assert_non_null(r);
+	assert_int_equal(op, IORING_REGISTER_BUFFERS_UPDATE);
+	assert_int_equal(nr, sizeof(*up));
+	assert_int_equal(up->flags, URING_RSRC_UPDATE_EXTENDED);
+	assert_int_equal(up->nr, 1);
+	assert_in_range(up->offset, 0, r->nr_slots - 1);
+	assert_int_equal(desc->flags | desc->size | desc->uaddr | up->tags | up->resv2, 0);
+	slot = &r->slots[up->offset];
+	if (desc->type == URING_REGBUF_TYPE_EMPTY) {
+		/* EINVAL */
+		assert_int_equal(desc->dmabuf_fd | desc->target_fd, 0);
+		empty_slot(slot);
+		return 1;
+	}
+	assert_int_equal(desc->type, URING_REGBUF_TYPE_DMABUF);
+	ret = fake_register(desc->dmabuf_fd, desc->target_fd);
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	empty_slot(slot);
+	*slot = (struct slot){ ret, desc->target_fd };
+	return 1;
 }
 
 int io_uring_ring_dontfork(struct io_uring *ring)
@@ -262,6 +341,16 @@ static int read_or_write(const struct rings *r, const struct io_uring_sqe *sqe)
 	bool write = sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITE_FIXED;
 	char *mem = (char *)(uintptr_t)sqe->addr, *pool = r->buffer.iov_base;
 
+	if (fixed && r->nr_slots) {
+		const struct slot *slot = &r->slots[sqe->buf_index];
+
+		assert_in_range(sqe->buf_index, 0, r->nr_slots - 1);
+		assert_true(slot->registered);
+		assert_int_equal(sqe->rw_flags, 0);
+		return sqe->fd == slot->file_fd ?
+		       fake_kernel_rw(slot->registered, write, sqe->len, sqe->off, sqe->addr) :
+		       -EBADF;
+	}
 	if (fixed) {
 		assert_true(r->has_buffer);
 		assert_int_equal(sqe->buf_index, 0);

@@ -7,7 +7,9 @@
 #define FIXTURE_BOUNCE_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libdmabuf_rw.h>
+#include <stdio.h>
 
 #include "fake_kernel.h"
 #include "unit.h"
@@ -45,6 +47,18 @@ static inline int bounce_teardown(void **state)
 		return -1;
 	fake_reset();
 	return 0;
+}
+
+/* Another opening of the same, which the fakes know as the test's. */
+static inline int open_anew(int fd, int flags)
+{
+	char path[32];
+	int anew;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	anew = openat(AT_FDCWD, path, flags | O_CLOEXEC);
+	assert_true(anew >= 0);
+	return anew;
 }
 
 /* Small chunks, so that a little data is many. */

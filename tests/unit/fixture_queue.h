@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fixture_queue.h - a queue, for tests of queues. */
+/* fixture_queue.h - a queue, and what comes out of it. */
 #ifndef FIXTURE_QUEUE_H
 #define FIXTURE_QUEUE_H
 
@@ -18,6 +18,12 @@ static struct dmabuf_rw_queue *new_queue(uint32_t depth, uint64_t flags)
 
 	assert_int_equal(dmabuf_rw_queue_create(&opts, &queue), 0);
 	return queue;
+}
+
+static inline void reap_one(struct dmabuf_rw_queue *queue, struct dmabuf_rw_completion *c)
+{
+	*c = (struct dmabuf_rw_completion){ .size = sizeof(*c) };
+	assert_int_equal(dmabuf_rw_queue_reap(queue, c, 1, 1, NULL), 1);
 }
 
 #endif

@@ -132,6 +132,11 @@ static void every_reason_of_the_library_has_its_own_sentences(void **state)
 		{ DMABUF_RW_REASON_LABEL, "LABEL" },
 		{ DMABUF_RW_REASON_NEVER_WRITTEN, "NEVER_WRITTEN" },
 		{ DMABUF_RW_REASON_CLONE, "CLONE" },
+		{ DMABUF_RW_REASON_NOT_CHOSEN, "NOT_CHOSEN" },
+		{ DMABUF_RW_REASON_NO_KERNEL_WAY, "NO_KERNEL_WAY" },
+		{ DMABUF_RW_REASON_KERNEL_REFUSED, "KERNEL_REFUSED" },
+		{ DMABUF_RW_REASON_KERNEL_SIZE, "KERNEL_SIZE" },
+		{ DMABUF_RW_REASON_KERNEL_BLIND, "KERNEL_BLIND" },
 	};
 	size_t i;
 
@@ -146,7 +151,7 @@ static void every_reason_of_the_library_has_its_own_sentences(void **state)
 					cause_of(DMABUF_RW_CALL_BIND, EIO, 0));
 	}
 	/* One behind the last, and the gap in front of the first. */
-	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_CLONE + 1));
+	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_KERNEL_BLIND + 1));
 	assert_null(dmabuf_rw_reason_name(DMABUF_RW_REASON_NO_DEVICE - 1));
 }
 
@@ -313,9 +318,26 @@ static void the_version_is_the_headers(void **state)
 	assert_string_equal(dmabuf_rw_version(), text);
 }
 
+static void the_detail_is_said_to_be_the_kernels_or_the_exporters(void **state)
+{
+	struct dmabuf_rw_error error = {
+		.err = EOPNOTSUPP, .reason = DMABUF_RW_REASON_KERNEL_REFUSED, .detail = EINVAL,
+	};
+
+	(void)state;
+	assert_string_equal(dmabuf_rw_error_speaker(&error), "kernel");
+	error.reason = DMABUF_RW_REASON_KERNEL_BLIND;
+	assert_string_equal(dmabuf_rw_error_speaker(&error), "exporter");
+	error.reason = DMABUF_RW_REASON_ATTACH;
+	assert_string_equal(dmabuf_rw_error_speaker(&error), "exporter");
+	error.detail = 0;
+	assert_null(dmabuf_rw_error_speaker(&error));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_detail_is_said_to_be_the_kernels_or_the_exporters),
 		cmocka_unit_test(every_errno_of_the_table_has_its_own_sentences),
 		cmocka_unit_test(no_two_errnos_of_a_call_share_a_cause),
 		cmocka_unit_test(every_reason_of_the_header_has_its_own_sentences),

@@ -252,7 +252,7 @@ static void what_was_lost_is_said_by_every_commit(void **state)
 #define BYTES	(5 << 20)
 #define WHOLE	(BYTES + 4096)
 
-static struct dmabuf_rw_device device = { .fd = -1 };
+static struct dmabuf_rw_device device = { .fd = 1000 };
 
 static int create_for_buffer(uint64_t bytes, struct dmabuf_rw_error *error,
 			     struct dmabuf_rw_file **file)

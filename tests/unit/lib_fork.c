@@ -18,26 +18,13 @@
 #include <liburing.h>
 
 #include "fixture_bounce.h"
+#include "fixture_child.h"
 #include "fixture_queue.h"
+#include "real_ring.h"
 
 #define BYTES	(16 * CHUNK)
 
 long __real_syscall(long number, ...);
-
-/* Runs @work in a child, whose checks end it; true if it came to its end. */
-static bool in_child(bool (*work)(void *arg), void *arg)
-{
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		alarm(30);
-		_exit(work(arg) ? 0 : 1);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) && !WEXITSTATUS(status);
-}
 
 static bool file_is_in_buffer(void)
 {
@@ -298,12 +285,6 @@ int main(void)
 		BOUNCE_TEST(a_queue_stays_its_makers),
 		BOUNCE_TEST(odd_writes_of_parent_and_child_do_not_meet),
 	};
-	struct io_uring ring;
 
-	if (io_uring_queue_init(4, &ring, 0)) {
-		puts("1..1\nok 1 # SKIP io_uring is not allowed here");
-		return 0;
-	}
-	io_uring_queue_exit(&ring);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_WITH_RING(tests);
 }

@@ -113,6 +113,14 @@ static void every_kind_of_buffer_has_its_name(void **state)
 	assert_int_equal(s.size, 4096);
 	s = parse("heap:linux,cma:1M");
 	assert_string_equal(s.name, "linux,cma");
+	s = parse("cuda:0:64M");
+	assert_string_equal(s.kind->prefix, "cuda:");
+	assert_int_equal(s.gpu, 0);
+	assert_int_equal(s.size, 64 << 20);
+	s = parse("hip:12:4KiB");
+	assert_string_equal(s.kind->prefix, "hip:");
+	assert_int_equal(s.gpu, 12);
+	assert_int_equal(s.size, 4096);
 	s = parse("fd:17");
 	assert_string_equal(s.kind->prefix, "fd:");
 	assert_int_equal(s.fd, 17);
@@ -128,7 +136,10 @@ static void a_wrong_name_is_refused_with_a_sentence(void **state)
 		"vfio:../../../etc/2", "udmabuf", "udmabuf:", "udmabuf:0", "udmabuf:x",
 		"udmabuf:-4K", "heap:system", "heap::4K", "heap:../mem:4K", "heap:a/b:4K",
 		"heap:system:0", "heap:..:4K", "fd:", "fd:-1", "fd:x", "fd:1x",
-		"fd:99999999999", "memfd:4K", "/dev/nvme0n1", "UDMABUF:4K",
+		"fd:99999999999", "cuda", "cuda:", "cuda:4M",
+		"cuda:0", "cuda:0:", "cuda:0:0", "cuda:-1:4M", "cuda::4M", "cuda:x:4M",
+		"cuda:12345:4M", "hip:0:x", "hip:0x1:4M", "hip:0/4M", "memfd:4K", "/dev/nvme0n1",
+		"UDMABUF:4K",
 	};
 	size_t i;
 
@@ -145,10 +156,26 @@ static void a_wrong_name_is_refused_with_a_sentence(void **state)
 	}
 }
 
+/* Who has mistyped one sees them all. */
+static void all_kinds_are_in_the_sentence(void **state)
+{
+	struct buffer_spec spec;
+	unsigned int i;
+	char *why;
+
+	(void)state;
+	assert_true(buffer_parse("memfd:4K", &spec, &why) < 0);
+	for (i = 0; i < nr_buffer_kinds; i++)
+		assert_non_null(strstr(why, buffer_kinds[i]->form));
+	free(why);
+}
+
 /* What is long is refused as well, and all of it is in the sentence. */
 static void the_sentence_is_as_long_as_it_must_be(void **state)
 {
-	static const char *const frames[] = { "%s", "vfio:%s/0", "udmabuf:%s", "heap:%s:4K", "fd:%s" };
+	static const char *const frames[] = {
+		"%s", "vfio:%s/0", "udmabuf:%s", "heap:%s:4K", "fd:%s", "cuda:%s", "hip:0:%s",
+	};
 	char word[5001], name[5100];
 	size_t i;
 
@@ -178,6 +205,27 @@ static void a_device_that_is_not_there_is_named(void **state)
 	assert_int_equal(buffer_open(&buffer, &spec, &why), -ENODEV);
 	assert_non_null(strstr(why, "ffff:ff:1f.7"));
 	assert_non_null(strstr(why, "lspci"));
+	free(why);
+}
+
+/* What may be pasted takes no disk away, and what it takes away is said before it. */
+static void no_remedy_unbinds_a_drive(void **state)
+{
+	char *why = vfio_foreign_driver("0000:00:03.0", "nvme", 0x01), *warning;
+
+	(void)state;
+	assert_non_null(strstr(why, "the system may run from them"));
+	assert_null(strstr(why, "echo"));
+	assert_null(strstr(why, "unbind"));
+	free(why);
+	why = vfio_foreign_driver("0000:00:05.0", "e1000e", 0x02);
+	warning = strstr(why, "loses it at once");
+	assert_non_null(warning);
+	assert_true(warning < strstr(why, "echo vfio-pci"));
+	assert_non_null(strstr(why, "0000:00:05.0/driver/unbind"));
+	free(why);
+	why = vfio_foreign_driver("0000:00:05.0", "some", -1);
+	assert_non_null(strstr(why, "loses it at once"));
 	free(why);
 }
 
@@ -308,8 +356,10 @@ int main(void)
 		cmocka_unit_test(sizes_are_shown_short),
 		cmocka_unit_test(every_kind_of_buffer_has_its_name),
 		cmocka_unit_test(a_wrong_name_is_refused_with_a_sentence),
+		cmocka_unit_test(all_kinds_are_in_the_sentence),
 		cmocka_unit_test(the_sentence_is_as_long_as_it_must_be),
 		cmocka_unit_test(a_device_that_is_not_there_is_named),
+		cmocka_unit_test(no_remedy_unbinds_a_drive),
 		cmocka_unit_test(a_descriptor_that_is_not_open_is_refused),
 		cmocka_unit_test(a_descriptor_of_another_kind_is_refused_and_not_leaked),
 		cmocka_unit_test(what_is_no_dma_buf_is_refused_whatever_its_size),

@@ -150,6 +150,55 @@ static void a_slow_bounced_transfer_ends_soon(void **state)
 	dmabuf_rw_queue_destroy(q);
 }
 
+#define SLOW_RANGES	8
+
+/* What a batch says of itself is what its ranges say, wherever it was when it was cancelled. */
+static void a_slow_bounced_batch_counts_each_range_once(void **state)
+{
+	static struct dmabuf_rw_range ranges[SLOW][SLOW_RANGES];
+	struct dmabuf_rw_stats stats = { .size = sizeof(stats) };
+	struct dmabuf_rw_queue *q = slow_queue();
+	int64_t all = 0;
+	unsigned int i, k, n;
+
+	(void)state;
+	for (i = 0; i < SLOW; i++) {
+		for (k = 0; k < SLOW_RANGES; k++)
+			ranges[i][k] = (struct dmabuf_rw_range){
+				.file_off = k * CHUNK, .buf_off = (i * SLOW_RANGES + k) * CHUNK,
+				.len = CHUNK,
+			};
+		assert_int_equal(dmabuf_rw_queue_read_many(q, binding, ranges[i], SLOW_RANGES, 0,
+							   i), 0);
+	}
+	assert_int_equal(dmabuf_rw_queue_submit(q), 0);
+	while (copies < 12)
+		usleep(1000);
+	assert_int_equal(dmabuf_rw_queue_cancel_all(q), SLOW);
+	n = reap_all(q);
+	assert_int_equal(n, SLOW);
+	for (i = 0; i < n; i++) {
+		int64_t moved = 0;
+
+		for (k = 0; k < SLOW_RANGES; k++) {
+			int64_t result = ranges[done[i].user_data][k].result;
+
+			assert_true(result == CHUNK || result == -ECANCELED);
+			moved += result > 0 ? result : 0;
+		}
+		assert_int_equal(done[i].bytes, moved ? moved : -ECANCELED);
+		assert_int_equal(done[i].bounced_bytes, moved);
+		assert_int_equal(done[i].direct_bytes, 0);
+		all += moved;
+	}
+	assert_int_equal(dmabuf_rw_binding_stats(binding, &stats), 0);
+	assert_int_equal(stats.bounced_bytes, all);
+	assert_int_equal(stats.direct_bytes, 0);
+	assert_int_equal(stats.direct_transfers, 0);
+	assert_true(copies < SLOW * SLOW_RANGES / 2);
+	dmabuf_rw_queue_destroy(q);
+}
+
 static void one_of_several_is_ended_and_the_others_are_not(void **state)
 {
 	struct dmabuf_rw_queue *q = slow_queue();
@@ -336,6 +385,7 @@ int main(void)
 		BOUNCE_TEST(what_was_not_submitted_does_not_happen),
 		BOUNCE_TEST(what_the_drive_has_comes_back_and_its_rest_does_not_happen),
 		BOUNCE_TEST(a_slow_bounced_transfer_ends_soon),
+		BOUNCE_TEST(a_slow_bounced_batch_counts_each_range_once),
 		BOUNCE_TEST(one_of_several_is_ended_and_the_others_are_not),
 		BOUNCE_TEST(destroying_after_cancelling_takes_no_longer),
 		BOUNCE_TEST(the_descriptor_is_readable_while_completions_wait),

@@ -87,7 +87,9 @@ static void with_standard_descriptors_closed_no_message_is_in_a_file(void **stat
 
 static void every_command_has_help_on_stdout(void **state)
 {
-	static const char *const commands[] = { "load", "store", "info", "bench" };
+	static const char *const commands[] = {
+		"load", "store", "info", "check", "stat", "bench", "run",
+	};
 	char arguments[64];
 	size_t i;
 
@@ -108,7 +110,9 @@ static void every_command_has_help_on_stdout(void **state)
 /* The help is the only list of options that a user sees, so it must be complete. */
 static void every_option_in_the_help_is_known(void **state)
 {
-	static const char *const commands[] = { "load", "store", "info", "bench" };
+	static const char *const commands[] = {
+		"load", "store", "info", "check", "stat", "bench", "run",
+	};
 	size_t i;
 
 	(void)state;
@@ -158,7 +162,8 @@ static void wrong_usage_is_status_2_and_says_what_is_wrong(void **state)
 		{ "load f --into udmabuf:4K --in-place", "--in-place" },
 		{ "load f --into udmabuf:4K --fua", "--fua" },
 		{ "load f --into udmabuf:4K --length", "--length needs a value" },
-		{ "load f --into udmabuf:4K --length x", "'x'" },
+		{ "load f --into udmabuf:4K --length x", "--length takes a size, not 'x'" },
+		{ "load f --into udmabuf:4K --buf-off=", "--buf-offset takes a size, not ''" },
 		{ "load f --into udmabuf:4K --depth 0", "--depth" },
 		{ "load f --into udmabuf:4K --depth 99999", "99999" },
 		{ "load f --into udmabuf:4K --block-size 0", "--block-size" },
@@ -167,11 +172,48 @@ static void wrong_usage_is_status_2_and_says_what_is_wrong(void **state)
 		{ "load f --into nonsense", "nonsense" },
 		{ "info a b", "'b'" },
 		{ "info -x", "-x" },
+		{ "stat -x", "-x" },
+		{ "stat f", "'f' is too much" },
+		{ "stat --watch --prometheus", "--watch prints tables only" },
+		{ "stat --count 3", "are for --watch" },
+		{ "stat --watch --interval 0", "--interval takes a number" },
+		{ "stat --pid x", "--pid takes a number" },
+		{ "check -x", "-x" },
+		{ "check udmabuf:4K udmabuf:4K", "one buffer too many" },
+		{ "check ''", "name of the file is empty" },
+		{ "check f udmabuf:x", "is not a size" },
+		{ "check f --range 0:1M", "for --canary" },
+		{ "check f --way bounce", "--way takes module or kernel here" },
+		{ "check --canary udmabuf:4K", "takes one directory" },
+		{ "check --canary a b udmabuf:4K", "takes one directory" },
+		{ "check --canary /tmp", "takes a buffer" },
+		{ "check --canary /tmp udmabuf:4K --range 0:1M", "has a file of its own" },
+		{ "check --canary /etc/passwd udmabuf:4K", "--range OFFSET:LENGTH" },
+		{ "check --canary /etc/passwd udmabuf:4K --range 5", "OFFSET:LENGTH, not '5'" },
+		{ "check --canary /tmp udmabuf:4K --buffer-range 0:0", "OFFSET:LENGTH, not '0:0'" },
 		{ "bench a", "needed" },
 		{ "bench a udmabuf:4K --rw sideways", "sideways" },
 		{ "bench a udmabuf:4K --rw write", "--overwrite" },
 		{ "bench a udmabuf:4K --fua", "--fua" },
-		{ "bench a udmabuf:4K --jobs 0", "'0'" },
+		{ "bench a udmabuf:4K --jobs 0", "--jobs takes a number from 1 to 256, not '0'" },
+		{ "bench a udmabuf:4K --batch 257",
+		  "--batch takes a number from 1 to 256, not '257'" },
+		{ "bench a udmabuf:4K --qd x", "--qd takes a number from 1 to 16384, not 'x'" },
+		{ "bench a udmabuf:4K --bs 2G",
+		  "--bs takes a size from 1 to 1073741824, not '2G'" },
+		{ "bench a udmabuf:4K --seed -1", "--seed takes a number" },
+		{ "bench a udmabuf:4K --batch 64 --qd 32",
+		  "--qd 32 is not a multiple of --batch 64: say 64, or 128 for two batches" },
+		{ "bench a udmabuf:4K --batch 20 --qd 32",
+		  "--qd 32 is not a multiple of --batch 20: say 20 or 40" },
+		{ "bench a udmabuf:4K --batch 255 --qd 16384",
+		  "--qd 16384 is not a multiple of --batch 255: say 16320;" },
+		{ "bench a udmabuf:4K --batch 32 --count 33",
+		  "--count 33 is not a multiple of --batch 32: say 32 or 64" },
+		{ "bench a udmabuf:4K --batch 32 --count 3", "say 32;" },
+		{ "bench a udmabuf:4K --batch 256 --bs 8M",
+		  "--batch 256 of --bs 8388608 is 2147483648 bytes, and a batch moves 2147479552 "
+		  "at most" },
 	};
 	size_t i;
 
@@ -184,6 +226,21 @@ static void wrong_usage_is_status_2_and_says_what_is_wrong(void **state)
 		if (!strstr(err, cases[i].word))
 			fail_msg("'%s' says only: %s", cases[i].arguments, err);
 		assert_string_equal(out, "");
+	}
+}
+
+/* Batches are accepted, so that what is missed is the file. */
+static void bench_finds_a_depth_for_every_batch_by_itself(void **state)
+{
+	char arguments[64];
+	unsigned int batch;
+
+	(void)state;
+	for (batch = 1; batch <= DMABUF_RW_MAX_BATCH; batch += batch < 34 ? 1 : 37) {
+		snprintf(arguments, sizeof(arguments), "bench /nowhere udmabuf:4K --batch %u",
+			 batch);
+		assert_int_equal(run(arguments), 1);
+		assert_non_null(strstr(err, "/nowhere"));
 	}
 }
 
@@ -264,6 +321,36 @@ static void without_the_module_the_sentence_says_how_to_load_it(void **state)
 	json_object_put(root);
 }
 
+/* Scripts ask by the status; people read the lines, which are the same facts. */
+static void check_answers_by_its_status(void **state)
+{
+	struct json_object *root, *value, *facts;
+
+	(void)state;
+	if (!access(DMABUF_RW_DEVICE, F_OK))
+		skip();
+	assert_int_equal(run("check"), 3);
+	assert_non_null(strstr(out, "NO   module"));
+	assert_non_null(strstr(out, "modprobe dmabuf_rw"));
+	assert_string_equal(err, "");
+	assert_int_equal(run("check /proc/self/status /nowhere"), 3);
+	assert_non_null(strstr(out, "\n/proc/self/status:\n"));
+	assert_non_null(strstr(out, "\n/nowhere:\n"));
+	assert_non_null(strstr(out, "No such file"));
+
+	assert_int_equal(run("check /proc/self/status -o json"), 3);
+	root = json_tokener_parse(out);
+	assert_non_null(root);
+	assert_true(json_object_object_get_ex(root, "status", &value));
+	assert_int_equal(json_object_get_int(value), 3);
+	assert_true(json_object_object_get_ex(root, "direct", &value));
+	assert_false(json_object_get_boolean(value));
+	assert_true(json_object_object_get_ex(root, "error", &value));
+	assert_true(json_object_object_get_ex(root, "facts", &facts));
+	assert_in_range(json_object_array_length(facts), 6, 60);
+	json_object_put(root);
+}
+
 static void the_version_is_printed(void **state)
 {
 	(void)state;
@@ -277,7 +364,8 @@ static void json_is_utf_8_whatever_a_file_is_called(void **state)
 
 	(void)state;
 	/* A whole character, parts of some, a longer way to write one, a surrogate. */
-	assert_int_equal(run("load -o json \"$(printf '/no/\\303\\244\\303\\377\\300\\200\\355\\240\\200.')\" "
+	assert_int_equal(run("load -o json "
+			     "\"$(printf '/no/\\303\\244\\303\\377\\300\\200\\355\\240\\200.')\" "
 			     "--into udmabuf:4K"), 1);
 	root = json_tokener_parse(out);
 	assert_non_null(root);
@@ -388,6 +476,11 @@ static void no_name_does_anything_to_a_terminal(void **state)
 				assert_true(err[j] == '\n' && !err[j + 1]);
 		assert_null(strstr(err, "\xc2\x9b"));
 	}
+	/* Here it is a part of the result. */
+	run("check " NASTY);
+	assert_non_null(strstr(out, "\n" NASTY_SHOWN ":\n"));
+	for (j = 0; out[j]; j++)
+		assert_true((unsigned char)out[j] >= 0x20 || out[j] == '\n');
 }
 
 /* ---- JSON ------------------------------------------------------------------------------ */
@@ -495,7 +588,13 @@ static void names_may_begin_with_a_dash_and_be_anything_but_empty(void **state)
 		{ "load f --into ''", 2, "'' is not a buffer" },
 		{ "''", 2, "no command ''" },
 		{ "load -xy", 2, "-x is not an option" },
-		{ "load f --off 1 --o 2", 2, "--o is not an option" },
+		{ "load --batch 3", 2, "--batch is not an option of this command;" },
+		{ "load --batch=3", 2, "--batch is not an option of this command;" },
+		{ "load f --off 1 --o 2", 2, "--o could mean --offset or --output;" },
+		{ "bench --b=1", 2, "--b could mean --bs or --batch;" },
+		{ "load --verify=1", 2, "--verify takes no value;" },
+		{ "info --he=1", 2, "--he takes no value;" },
+		{ "--bogus", 2, "--bogus is not an option" },
 	};
 	size_t i;
 
@@ -540,6 +639,35 @@ static void the_locale_changes_nothing(void **state)
 	unsetenv("LANGUAGE");
 }
 
+/* With drivers that are fakes, and with none: it is loaded when it is asked for, not before. */
+static void a_gpu_s_driver_is_needed_only_for_its_memory(void **state)
+{
+	static const struct {
+		const char *buffer, *library, *remedy;
+	} cases[] = {
+		{ "cuda:0:4M", "libcuda.so.1", "NVIDIA's driver" },
+		{ "hip:0:4M", "libhsa-runtime64.so.1", "LD_LIBRARY_PATH" },
+	};
+	char arguments[128];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		snprintf(arguments, sizeof(arguments),
+			 "load " TOP "/README.md --allow-bounce --into %s", cases[i].buffer);
+		assert_int_equal(run(arguments), 1);
+		assert_non_null(strstr(err, cases[i].library));
+		assert_non_null(strstr(err, cases[i].remedy));
+		assert_int_equal(setenv("LD_LIBRARY_PATH", OUT "/plain", 1), 0);
+		assert_int_equal(setenv("FAKE_GPU_NO_DMA_BUF", "1", 1), 0);
+		assert_int_equal(run(arguments), 1);
+		unsetenv("LD_LIBRARY_PATH");
+		unsetenv("FAKE_GPU_NO_DMA_BUF");
+		assert_null(strstr(err, cases[i].library));
+		assert_non_null(strstr(err, "cannot export memory as a dma-buf"));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -547,9 +675,11 @@ int main(void)
 		cmocka_unit_test(every_command_has_help_on_stdout),
 		cmocka_unit_test(every_option_in_the_help_is_known),
 		cmocka_unit_test(wrong_usage_is_status_2_and_says_what_is_wrong),
+		cmocka_unit_test(bench_finds_a_depth_for_every_batch_by_itself),
 		cmocka_unit_test(a_file_that_is_not_there_is_status_1_and_named),
 		cmocka_unit_test(what_is_no_storage_is_refused_unopened),
 		cmocka_unit_test(without_the_module_the_sentence_says_how_to_load_it),
+		cmocka_unit_test(check_answers_by_its_status),
 		cmocka_unit_test(the_version_is_printed),
 		cmocka_unit_test(json_is_utf_8_whatever_a_file_is_called),
 		cmocka_unit_test(output_that_is_lost_is_a_failure),
@@ -559,6 +689,7 @@ int main(void)
 		cmocka_unit_test(json_has_no_control_character_as_it_is),
 		cmocka_unit_test(names_may_begin_with_a_dash_and_be_anything_but_empty),
 		cmocka_unit_test(the_locale_changes_nothing),
+		cmocka_unit_test(a_gpu_s_driver_is_needed_only_for_its_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -280,6 +281,14 @@ class Machine:
             self._fail("boot/timeout", "the kernel did not get to process 1")
         elif not self._shell:
             self._judge_end(run.timed_out, status, logs)
+        elif status:
+            print(f"QEMU ended with status {status}: {self._last_words(logs)}", file=sys.stderr)
+
+    @staticmethod
+    def _last_words(logs):
+        with open(f"{logs}/qemu.log", errors="replace") as f:
+            words = [line for line in f.read().splitlines() if "warning:" not in line]
+        return "".join(words[-1:])
 
     def _judge_end(self, timed_out, status, logs):
         if self._running:
@@ -290,9 +299,8 @@ class Machine:
         if found and not any(r.name.endswith("/kernel-log") for r in self.results):
             self._fail(f"{self._charged}/console", found[0].strip())
         if timed_out:
-            self._fail(f"{self._charged}/timeout", "the machine did not answer in time; console.log tells what waits")
+            self._fail(f"{self._charged}/timeout",
+                       "the machine did not answer in time; console.log tells what waits")
         elif not self._done:
-            with open(f"{logs}/qemu.log", errors="replace") as f:
-                words = [line for line in f.read().splitlines() if "warning:" not in line]
             self._fail(f"{self._charged}/machine",
-                       f"it ended early (QEMU's status {status}) {' '.join(words[-1:])}".rstrip())
+                       f"it ended early (QEMU's status {status}) {self._last_words(logs)}".rstrip())

@@ -12,8 +12,11 @@ import kernels
 
 COPY = "/tmp/built"
 GUEST = COPY + "/guest"         # test programs
+EXAMPLES = GUEST + "/examples"  # programs of examples/ that a test program runs
 TOOL = COPY + "/tools/dmabuf-rw"
-LIBRARIES = COPY + "/lib"
+LIBRARIES = f"{COPY}/lib:{COPY}/guest:{COPY}/bench:{COPY}/fio/client"
+FIO = COPY + "/fio/client/fio"    # by scripts/fio, where that was run
+CONFORMANCE = COPY + "/conformance/conformance"
 PLUGIN = COPY + "/bench/plugin.so"
 
 
@@ -24,7 +27,7 @@ def _wanted(path):
 
 
 def take():
-    for part in ("guest", "tools", "lib", "modules", "bench"):
+    for part in ("guest", "tools", "lib", "modules", "bench", "fio/client", "conformance"):
         for d, _, files in os.walk(f"{kernels.BUILD}/{part}"):
             for f in files:
                 path = f"{d}/{f}"
@@ -35,10 +38,10 @@ def take():
 
 
 def guest_programs():
-    """Names of all programs in build/guest."""
+    """Names of all programs in build/guest; a library has a dot in its name."""
     if not os.path.isdir(GUEST):
         return []
-    return sorted(f for f in os.listdir(GUEST) if os.path.isfile(f"{GUEST}/{f}"))
+    return sorted(f for f in os.listdir(GUEST) if "." not in f and os.path.isfile(f"{GUEST}/{f}"))
 
 
 def modules(kernel):

@@ -5,7 +5,9 @@ own functions take with instructions.table: more than MARGIN times the sum that 
 a cell is a failure. It is a count of what is executed, the same on a busy host as on a quiet
 one, and needs the emulator, whatever other machines run on.
 
-To bind a file (bench/binds.c) takes the same however long it is, and whatever is in it.
+To bind a file (bench/binds.c) takes the same however long it is, and whatever is in it; one more to
+a buffer that is bound, however many extents that has (bench/scale.c). Nor does a transfer take
+more where there are many extents, or CPUs, and not much more by libcufile than by the library.
 
 Each run leaves a table of what it counted in its log directory, to be copied over
 instructions.table when a change is meant.
@@ -24,6 +26,7 @@ import kernels
 
 sys.path.insert(0, kernels.TOP + "/bench")
 import insns    # noqa: E402
+import scale    # noqa: E402
 
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.table")
 MARGIN = 1.05
@@ -40,8 +43,16 @@ RUN = ("4k-random-read-qd32", "4k-random-write-qd32", "128k-sequential-read-qd32
 CELLS = (*RUN, "batch-4k-random-read-qd32", "batch-4k-random-write-qd32")
 ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(RUN)})", "BENCH_LANES": f"@({'|'.join(LANES)})",
                "BENCH_ROUNDS": 5, "BENCH_MS": 150}
-PROGRAMS = ("measure", "binds", "exact")
-LIMIT = 200
+# Fewer extents than the benchmark has, and more tolerance: what else the kernel does is in it.
+SCALE = {"SCALE_EXTENTS": 32768, "SCALE_BIND_MB": 128, "SCALE_CALLS": 1500, "SCALE_FILES": 16}
+SCALE_LIMITS = {"to bind one more file": 1.1, "extents of a buffer": 1.1, "extents of a file": 1.2,
+                "CPUs": 1.1, "calls": 1.3, "calls of 16 threads": 1.3, "batches of 128": 1.2}
+# And this module's own part, which repeats exactly.
+SCALE_OWN = 1.15
+# As does the program's: by how much libcufile's may exceed the library's.
+SCALE_PROGRAM = {"calls": 650, "calls of 16 threads": 650, "batches of 128": 100}
+PROGRAMS = ("measure", "scale", "binds", "exact")
+LIMIT = 300
 
 
 def load(path=TABLE):
@@ -119,7 +130,7 @@ class Instructions(boot.Machine):
             super().line(text_)
 
     def run(self, files, texts, cmdline="", shell=False):
-        self.environment = {**self.environment, **ENVIRONMENT}
+        self.environment = {**self.environment, **ENVIRONMENT, **SCALE}
         with tempfile.NamedTemporaryFile(prefix="counts.") as counts:
             self.counts = counts.name
             super().run({**files, **{f"root/{p}": f"{built.COPY}/bench/{p}" for p in PROGRAMS}},
@@ -145,9 +156,31 @@ class Instructions(boot.Machine):
                                    *compare(cell, found.get(cell, {}), table[cell])))
         # In the order of the programs.
         ordered = [windows[w] for w in sorted(windows)]
-        exact, binds = self._records["exact"], self._records["binds"]
-        self._judge_exact(exact, ordered[-len(exact):])
-        self._judge_binds(binds, ordered[-len(exact) - len(binds):-len(exact)], logs)
+        for kind, judge_ in (("exact", self._judge_exact), ("binds", self._judge_binds),
+                             ("scale", self._judge_scale)):
+            records = self._records[kind]
+            ordered, own_ = ordered[:-len(records)], ordered[-len(records):]
+            judge_(records, own_, logs)
+
+    def _judge_scale(self, records, windows, logs):
+        found = scale.cases(records, windows)
+        with open(f"{logs}/scale.json", "w") as f:
+            json.dump(found, f)
+        for subject, limit in SCALE_LIMITS.items():
+            of = found[subject]
+            for case in list(of)[1:]:
+                all_, own_ = (scale.ratio(of, case, key) for key in ("instructions", "module"))
+                name = f"{subject}.{case}".replace(", ", ".").replace(" ", "_")
+                good = all_ <= limit and own_ <= SCALE_OWN
+                said = f"{all_:.2f} of one, {limit} allowed; of it this module's {own_:.2f}, " \
+                       f"{SCALE_OWN} allowed"
+                if subject in SCALE_PROGRAM:
+                    more = of[case]["program"] - next(iter(of.values()))["program"]
+                    good = good and more <= SCALE_PROGRAM[subject]
+                    said += f"; {more:.0f} instructions more in the program, " \
+                            f"{SCALE_PROGRAM[subject]} allowed"
+                self._add(judge.Result(f"{self.name}/{name}_cost_little",
+                                       "ok" if good else "not ok", said))
 
     def _judge_binds(self, binds, windows, logs):
         taken = collections.defaultdict(list)
@@ -162,7 +195,7 @@ class Instructions(boot.Machine):
                                    "ok" if good else "not ok",
                                    f"{small:.0f} instructions for 1 MiB, {huge:.0f} for 1 TiB"))
 
-    def _judge_exact(self, exact, windows):
+    def _judge_exact(self, exact, windows, _logs):
         """The counter itself, by work of known size."""
         for record, functions in zip(exact, windows, strict=True):
             wanted, counted = record["instructions"], functions[insns.PROGRAM]

@@ -15,7 +15,8 @@ configurations differ in kernel, IOMMU and kernel parameters.
   plug     drw-plug                   1: 512 B LBA; behind a port, can be unplugged
   big      drw-big                    1: 512 B LBA, BIG_MB; a hole but for what is written
 
-and ivshmem-plain, a PCI device whose BAR 2 is BAR_MB of prefetchable memory.
+ivshmem-plain, a PCI device whose BAR 2 is BAR_MB of prefetchable memory, and edu, a PCI device
+whose BAR 0 is no memory: registers, which compute and interrupt when they are written.
 
 priv and mp disks carry an MBR: partition 1 begins at 1 MiB and has 96 MiB,
 partition 2 begins ODD_LBA blocks after its end and has 64 MiB. These disks have DISK_MB;
@@ -70,6 +71,7 @@ class Config:
     cpus: int = 2
     multipath: bool = True  # whether heads are expected
     tests: tuple = ()       # what runs here, as for --tests; empty: everything
+    part: tuple = (0, 1)    # (I, N): of what runs here every Nth, from the Ith on
     cuts: int = 0           # how often it loses power (powercut.py), which is all it does
     counted: bool = False   # it counts instructions (instructions.py), and does nothing else
 
@@ -168,6 +170,7 @@ def devices(directory, volatile=()):
     args += _ns("big", "big512", 1, 512, shared="off")
     args += ["-object", f"memory-backend-ram,id=bar,size={BAR_MB}M,share=on"]
     args += ["-device", "ivshmem-plain,memdev=bar,bus=pcie.0,addr=9"]
+    args += ["-device", "edu,bus=pcie.0,addr=c"]
     return args
 
 

@@ -192,9 +192,13 @@ class Run:
                                for p in self._programs)
 
     def _programs_for(self, config):
-        if self.free or self._words or not config.tests:
+        if self.free or self._words:
             return self._programs
-        return choose_programs(config.tests, self.args.timeout, self.args.seed)
+        programs = self._programs
+        if config.tests:
+            programs = choose_programs(config.tests, self.args.timeout, self.args.seed)
+        first, step = config.part
+        return programs[first::step]
 
     def one(self, pair):
         """Boot one machine."""

@@ -10,6 +10,7 @@ The first two change only with build/root or a kernel and are kept in build/vm/l
 named by a hash over what they were made from. The third is made for every boot.
 """
 
+import contextlib
 import hashlib
 import io
 import lzma
@@ -18,6 +19,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 
 import built
 import cpio
@@ -81,15 +83,23 @@ class Packer:
                 self.archive.copy(target + name, library)
 
 
+# Machines that start at the same time want the same layers.
+_making = threading.Lock()
+
+
 def _layer(name, key, make):
     """Path of a cached layer; make(Archive-like) fills it when it is not there."""
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     path = f"{LAYERS}/{name}-{digest}.cpio"
-    if not os.path.exists(path):
+    with _making:
+        if os.path.exists(path):
+            return path
         os.makedirs(LAYERS, exist_ok=True)
         for old in os.listdir(LAYERS):
             if old.startswith(name + "-"):
-                os.unlink(f"{LAYERS}/{old}")
+                # Another run may have removed it.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{LAYERS}/{old}")
         with tempfile.NamedTemporaryFile(dir=LAYERS, prefix="tmp.", delete=False) as f:
             packer = Packer(f)
             make(packer)
@@ -199,6 +209,13 @@ def top(kernel, files, settings):
         packer.archive.copy(f"usr/lib/dmabuf-rw/{name}", path)
     if os.path.exists(built.TOOL):
         packer.program(built.TOOL, "usr/bin/dmabuf-rw")
+    if os.path.exists(built.FIO):
+        packer.program(built.FIO, "usr/bin/fio")
+    if os.path.isdir(built.EXAMPLES):
+        for name in sorted(os.listdir(built.EXAMPLES)):
+            packer.program(f"{built.EXAMPLES}/{name}", f"usr/lib/dmabuf-rw/{name}")
+    if os.path.exists(built.CONFORMANCE):
+        packer.program(built.CONFORMANCE, "usr/bin/cufile-conformance")
     packer.archive.copy("init", f"{HERE}/guest/init")
     packer.archive.copy("usr/bin/host", f"{HERE}/guest/host")
     for where, source in files.items():

@@ -314,7 +314,8 @@ def instructions_are_those_of_the_function_they_lie_in():
 
 
 TESTS = [f for name, f in sorted(globals().items())
-         if callable(f) and getattr(f, "__module__", "") == "__main__" and name not in ("said", "chosen", "main")]
+         if callable(f) and getattr(f, "__module__", "") == "__main__" and
+         name not in ("said", "chosen", "main")]
 
 
 def main():

@@ -56,11 +56,11 @@ class Session:
     def run(self):
         """Returns QEMU's exit status (negative: signal)."""
         names = ["report", "host", "qmp"]
-        streams = {}
+        # Warnings about what an emulated processor has not are nobody's at a prompt.
+        streams = {"stderr": self._log["qemu"]}
         if not self._interactive:
             names.append("console")
-            streams = {"stdin": subprocess.DEVNULL, "stdout": self._log["qemu"],
-                       "stderr": self._log["qemu"]}
+            streams |= {"stdin": subprocess.DEVNULL, "stdout": self._log["qemu"]}
         for name in names:
             self._listen(name)
         # No machine outlives the thread that runs it.

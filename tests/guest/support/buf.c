@@ -173,12 +173,27 @@ const struct exporter *const exporters[] = {
 };
 const size_t nr_exporters = ARRAY_SIZE(exporters);
 
+/* Buffers with other chunks than whole pages, by descriptor. */
+static bool odd_fds[1024];
+
+static void note_odd(int fd, bool odd)
+{
+	CHECK(fd < (int)ARRAY_SIZE(odd_fds));
+	odd_fds[fd] = odd;
+}
+
+bool buf_has_whole_pages(int fd)
+{
+	return fd < 0 || fd >= (int)ARRAY_SIZE(odd_fds) || !odd_fds[fd];
+}
+
 void buf_create(struct buf *buf, const struct exporter *exporter, u64 bytes)
 {
 	*buf = (struct buf){ .exporter = exporter, .fd = -1, .bytes = bytes,
 			     .helper_fd = -1 };
 	CHECK(!exporter->max || bytes <= exporter->max, "%s", exporter->name);
 	exporter->create(buf);
+	note_odd(buf->fd, exporter->odd);
 }
 
 void buf_create_heap(struct buf *buf, u64 bytes, int mode)
@@ -186,6 +201,7 @@ void buf_create_heap(struct buf *buf, u64 bytes, int mode)
 	*buf = (struct buf){ .exporter = &exporter_heap, .fd = -1, .bytes = bytes,
 			     .helper_fd = -1 };
 	allocate_heap(buf, mode);
+	note_odd(buf->fd, false);
 	/* The CPU sees it only where its descriptor allows. */
 	if (mode == O_RDWR)
 		map_buf(buf, buf->fd);
@@ -194,9 +210,13 @@ void buf_create_heap(struct buf *buf, u64 bytes, int mode)
 void buf_create_mock(struct buf *buf, const struct mock_create *args)
 {
 	static const struct exporter custom = { .name = "mock", .mock = true };
+	bool odd = false;
 
 	*buf = (struct buf){ .exporter = &custom, .bytes = args->bytes, .helper_fd = -1 };
 	buf->fd = SYS(ioctl(mock_device(), MOCK_IOC_CREATE, args));
+	for (u32 i = 0; i < args->nr_pattern; i++)
+		odd |= args->pattern[i] % 4096;
+	note_odd(buf->fd, odd);
 }
 
 void buf_destroy(struct buf *buf)

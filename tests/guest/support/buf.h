@@ -72,6 +72,9 @@ void buf_check_at(const char *file, int line, const struct buf *buf, u64 off, u6
 #define buf_check(buf, off, len, tag, pos) \
 	buf_check_at(__FILE__, __LINE__, buf, off, len, tag, pos)
 
+/* Whether its chunks are whole pages, which is all that some importers take. */
+bool buf_has_whole_pages(int fd);
+
 /* Requests to the mock; 0 or -errno. */
 int mock_device(void);
 int mock_fault(const struct buf *buf, struct mock_fault fault);

@@ -59,7 +59,8 @@ void data_check_at(const char *file, int line, const char *what, const void *got
 	for (size_t i = first; i <= last; i++)
 		bad += g[i] != w[i];
 	fail_at(file, line,
-		"%s differs: %zu bytes of [%#llx, %#llx], compared [%#llx, %#llx); first %02x, not %02x",
+		"%s differs: %zu bytes of [%#llx, %#llx], compared [%#llx, %#llx); first %02x, "
+		"not %02x",
 		what, bad, (unsigned long long)(base + first),
 		(unsigned long long)(base + last), (unsigned long long)base,
 		(unsigned long long)(base + len), g[first], w[first]);
@@ -69,7 +70,7 @@ void data_check_at(const char *file, int line, const char *what, const void *got
 
 void data_fill_place(const struct data_place *place, u64 off, u64 len, u64 tag, u64 pos)
 {
-	static void *mem;
+	static __thread void *mem;
 	u64 n;
 
 	mem = mem ?: data_alloc(PIECE);
@@ -83,7 +84,7 @@ void data_fill_place(const struct data_place *place, u64 off, u64 len, u64 tag, 
 void data_check_place(const char *file, int line, const struct data_place *place, u64 off,
 		      u64 len, u64 tag, u64 pos)
 {
-	static void *got, *want;
+	static __thread void *got, *want;
 	u64 n;
 
 	got = got ?: data_alloc(PIECE);

@@ -11,6 +11,8 @@
 
 #include "drw.h"
 
+const struct drw_way *drw_way;
+
 int drw_device(void)
 {
 	static int fd = -1;
@@ -42,18 +44,31 @@ int drw_bind_why(int dmabuf, int file, u64 flags, struct dmabuf_rw_bind *bind)
 int drw_bind(int dmabuf, int file)
 {
 	struct dmabuf_rw_bind bind;
-	int fd = drw_bind_why(dmabuf, file, 0, &bind);
+	int fd;
 
+	if (drw_way)
+		return drw_way->bind(dmabuf, file);
+	fd = drw_bind_why(dmabuf, file, 0, &bind);
 	/* A kernel without PCI_P2PDMA knows no way to a BAR but a common switch. */
 	if (fd == -EADDRNOTAVAIL && bind.reason == DMABUF_RW_REASON_NO_ROUTE)
 		fd = drw_bind_why(dmabuf, file, DMABUF_RW_BIND_TRUST_ADDRESSES, NULL);
 	return fd;
 }
 
+void drw_unbind(int binding)
+{
+	if (drw_way)
+		drw_way->unbind(binding);
+	else
+		close(binding);
+}
+
 int drw_info(int binding, struct dmabuf_rw_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
+	if (drw_way)
+		return drw_way->info(binding, info);
 	return ioctl(binding, DMABUF_RW_IOC_INFO, info) ? -errno : 0;
 }
 
@@ -83,6 +98,8 @@ s64 drw_io(int binding, enum dmabuf_rw_op op, u64 file_off, u64 buf_off, u64 len
 		.len = len,
 	};
 
+	if (drw_way)
+		return drw_way->io(binding, op, file_off, buf_off, len, flags);
 	return outcome(drw_do(binding, &io), &io, len);
 }
 
@@ -94,8 +111,11 @@ s64 drw_iov(int binding, enum dmabuf_rw_op op, u64 file_off,
 		.pieces = (uintptr_t)pieces,
 	};
 	u64 asked = 0;
-	int ret = drw_do(binding, &io);
+	int ret;
 
+	if (drw_way)
+		return drw_way->iov(binding, op, file_off, pieces, nr, flags);
+	ret = drw_do(binding, &io);
 	if (ret)
 		return ret;
 	for (u32 i = 0; i < nr; i++)
@@ -165,6 +185,8 @@ void drw_ring(struct io_uring *ring, unsigned int entries, unsigned int flags)
 	if (ret == -EINVAL && flags)
 		skip("this kernel has no io_uring set-up flags %#x", flags);
 	OK(ret);
+	if (drw_way)
+		drw_way->ring_table(ring);
 }
 
 s64 drw_ring_one(struct io_uring *ring)
@@ -173,7 +195,7 @@ s64 drw_ring_one(struct io_uring *ring)
 	s64 res;
 
 	OK(io_uring_submit_and_wait(ring, 1));
-	OK(io_uring_wait_cqe(ring, &cqe));
+	OK(drw_wait_cqe(ring, &cqe));
 	res = cqe->res;
 	io_uring_cqe_seen(ring, cqe);
 	return res;
@@ -182,10 +204,10 @@ s64 drw_ring_one(struct io_uring *ring)
 s64 drw_ring_io(struct io_uring *ring, int binding, enum dmabuf_rw_op op, u64 file_off,
 		u64 buf_off, u64 len, u64 flags)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-
-	drw_prep(sqe, binding, op == DMABUF_RW_OP_READ ? DMABUF_RW_URING_READ
-						       : DMABUF_RW_URING_WRITE,
+	if (drw_way)
+		return drw_way->ring_io(ring, binding, op, file_off, buf_off, len, flags);
+	drw_prep(io_uring_get_sqe(ring), binding,
+		 op == DMABUF_RW_OP_READ ? DMABUF_RW_URING_READ : DMABUF_RW_URING_WRITE,
 		 file_off, buf_off, len, flags);
 	return drw_ring_one(ring);
 }

@@ -13,12 +13,30 @@
 #include <dmabuf_rw.h>
 #include "harness.h"
 
+/* How those below go that kernel_way.h names; NULL: by the module. */
+struct drw_way {
+	int (*bind)(int dmabuf, int file);
+	void (*unbind)(int binding);
+	int (*info)(int binding, struct dmabuf_rw_info *info);
+	s64 (*io)(int binding, u32 op, u64 file_off, u64 buf_off, u64 len, u64 flags);
+	s64 (*iov)(int binding, u32 op, u64 file_off, const struct dmabuf_rw_piece *pieces,
+		   u32 nr, u64 flags);
+	void (*ring_table)(struct io_uring *ring);
+	s64 (*ring_io)(struct io_uring *ring, int binding, u32 op, u64 file_off, u64 buf_off,
+		       u64 len, u64 flags);
+};
+
+extern const struct drw_way *drw_way;
+
 /* The device node, opened once per process; skips the test if it is not there. */
 int drw_device(void);
 
 /* Bind; the descriptor or -errno. @bind may be NULL, else it is zeroed and filled. */
 int drw_bind_why(int dmabuf, int file, u64 flags, struct dmabuf_rw_bind *bind);
 int drw_bind(int dmabuf, int file);
+
+/* As close(), of a binding that may be another way's. */
+void drw_unbind(int binding);
 
 int drw_info(int binding, struct dmabuf_rw_info *info);
 
@@ -50,6 +68,17 @@ void drw_prep_many(struct io_uring_sqe *sqe, int binding, enum dmabuf_rw_op op,
 		   struct dmabuf_rw_range *ranges, u32 nr, u64 flags);
 /* A ring, or the test is skipped when the kernel refuses the flags. */
 void drw_ring(struct io_uring *ring, unsigned int entries, unsigned int flags);
+/* As io_uring_wait_cqe(), which a child of another thread's system(3) may end with EINTR. */
+static inline int drw_wait_cqe(struct io_uring *ring, struct io_uring_cqe **cqe)
+{
+	int ret;
+
+	do {
+		ret = io_uring_wait_cqe(ring, cqe);
+	} while (ret == -EINTR);
+	return ret;
+}
+
 /* Submit what is prepared, which is one entry, and wait for it; its result. */
 s64 drw_ring_one(struct io_uring *ring);
 /* One transfer through a ring. */

@@ -182,7 +182,8 @@ void fs_check(const struct fs *fs)
 {
 	fs_unmount(fs);
 	if (fs_is_xfs(fs))
-		CHECK_EQ(sh("xfs_repair -n -P -o bhash=64 %s >/tmp/repair 2>&1 || { cat /tmp/repair; false; }",
+		CHECK_EQ(sh("xfs_repair -n -P -o bhash=64 %s >/tmp/repair 2>&1 || "
+			    "{ cat /tmp/repair; false; }",
 			    fs->disk.path), 0);
 	else
 		CHECK_EQ(sh("e2fsck -fn %s >/tmp/repair 2>&1 || { cat /tmp/repair; false; }",

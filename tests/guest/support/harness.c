@@ -26,10 +26,13 @@ struct test {
 	char *name;
 	void (*run)(const void *arg);
 	const void *arg;
+	void (*before)(void);	/* or NULL */
 	unsigned int limit;
 };
 
 static struct test tests[MAX_TESTS];
+static const char *second_suffix;	/* of tests that are added twice; NULL: none is */
+static void (*second_before)(void);
 static size_t nr_tests;
 static unsigned int limit = 120;
 static unsigned int slow = 1;		/* times longer than usual that all may take */
@@ -43,20 +46,39 @@ void test_limit(unsigned int seconds)
 	limit = seconds;
 }
 
-void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ...)
+void test_twice(const char *suffix, void (*before)(void))
+{
+	second_suffix = suffix;
+	second_before = before;
+}
+
+static struct test *add_one(void (*run)(const void *arg), const void *arg)
 {
 	struct test *t = &tests[nr_tests++];
-	va_list ap;
 
 	if (nr_tests > MAX_TESTS)
 		abort();
+	t->run = run;
+	t->arg = arg;
+	t->limit = limit * slow;
+	return t;
+}
+
+void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ...)
+{
+	struct test *t = add_one(run, arg), *second;
+	va_list ap;
+
 	va_start(ap, fmt);
 	if (vasprintf(&t->name, fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	t->run = run;
-	t->arg = arg;
-	t->limit = limit * slow;
+	if (!second_suffix)
+		return;
+	second = add_one(run, arg);
+	second->before = second_before;
+	if (asprintf(&second->name, "%s%s", t->name, second_suffix) < 0)
+		abort();
 }
 
 unsigned int harness_slow(void)
@@ -245,12 +267,35 @@ static int wait_limited(pid_t pid, unsigned int seconds)
 	}
 }
 
+/* The kernel functions in which a process sleeps, innermost first; empty if it runs. */
+static void where(pid_t pid, char *out, size_t size)
+{
+	char path[64], line[160], name[96];
+	size_t len = 0;
+	FILE *f;
+
+	out[0] = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	for (int frames = 0; frames < 8 && fgets(line, sizeof(line), f); ) {
+		if (sscanf(line, "[<%*[^>]>] %95[^+]", name) != 1 || len + strlen(name) + 2 > size)
+			continue;
+		len += snprintf(out + len, size - len, "%s%s", len ? " " : ", in ", name);
+		frames++;
+	}
+	fclose(f);
+}
+
 static void child(const struct test *t, int fd)
 {
 	report_fd = fd;
 	test_pid = getpid();
 	/* A group of its own: helpers that a test leaves behind are killed with it. */
 	setpgid(0, 0);
+	if (t->before)
+		t->before();
 	t->run(t->arg);
 	fflush(stdout);
 	_exit(0);
@@ -259,7 +304,7 @@ static void child(const struct test *t, int fd)
 /* Returns 0, TEST_FAILED or TEST_SKIPPED, and has printed the result. */
 static int run_one(const struct test *t)
 {
-	char why[1024] = "";
+	char why[1024] = "", stack[400];
 	int p[2], status;
 	ssize_t n;
 	pid_t pid;
@@ -274,6 +319,8 @@ static int run_one(const struct test *t)
 		child(t, p[1]);
 	setpgid(pid, pid);
 	status = wait_limited(pid, t->limit);
+	if (status == -1)
+		where(pid, stack, sizeof(stack));
 	kill(-pid, SIGKILL);
 	if (status == -1) {
 		kill(pid, SIGKILL);
@@ -286,7 +333,7 @@ static int run_one(const struct test *t)
 	close(p[1]);
 
 	if (status == -1) {
-		printf("not ok %s - not finished after %u s\n", t->name, t->limit);
+		printf("not ok %s - not finished after %u s%s\n", t->name, t->limit, stack);
 		return TEST_FAILED;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {

@@ -74,6 +74,12 @@ struct program {
 void test_add(void (*run)(const void *arg), const void *arg, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Each test that is added from here on is added a second time, with @suffix at its name; @before
+ * runs first in it then. @suffix NULL: no more.
+ */
+void test_twice(const char *suffix, void (*before)(void));
+
 #define TEST(fn) test_add(fn, NULL, "%s", #fn)
 
 /* The most seconds that one test may take; for the tests added after the call. */

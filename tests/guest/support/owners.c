@@ -140,7 +140,7 @@ static void ring_on_and_on(const struct worker *w, struct rng *rng)
 		if (started < w->depth) {
 			started++;
 		} else if (flying) {
-			OK(io_uring_wait_cqe(&ring, &cqe));
+			OK(drw_wait_cqe(&ring, &cqe));
 			slot = cqe->user_data;
 			judge(w, slot, &flights[slot], cqe->res);
 			io_uring_cqe_seen(&ring, cqe);

@@ -3,6 +3,7 @@
  * require.c - what a test needs of its machine; see require.h.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "disk.h"
@@ -56,4 +57,12 @@ void require_path(const char *path, const char *what)
 {
 	if (access(path, F_OK))
 		skip("this kernel has no %s (%s)", what, path);
+}
+
+bool bars_have_a_route(void)
+{
+	const char *mode = machine_var("DRW_IOMMU");
+
+	return (strcmp(mode, "off") && strcmp(mode, "pt")) ||
+	       !sh("grep -q ' pci_p2pdma_distance_many$' /proc/kallsyms");
 }

@@ -23,4 +23,7 @@ void require_multipath(void);
 /* A file or directory, such as one of sysfs that shows that the kernel can do @what. */
 void require_path(const char *path, const char *what);
 
+/* No, where the kernel asks for a host bridge it knows, and no IOMMU translates. */
+bool bars_have_a_route(void);
+
 #endif

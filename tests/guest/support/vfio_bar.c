@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vfio_bar.c - the machine's BAR device under vfio-pci; see vfio_bar.h.
+ * vfio_bar.c - a PCI device under vfio-pci; see vfio_bar.h.
  *
  * Needs an IOMMU (the stock kernels have no mode without) and, for the export, kernel
  * 6.19 with CONFIG_VFIO_PCI_DMABUF. The machine binds the device to vfio-pci at boot;
@@ -73,8 +73,11 @@ static int open_group(const char *pci)
 	return SYS(fd);
 }
 
-/* BAR memory is only exported while the device's memory decoding is on. */
-static void enable_memory(int device)
+/*
+ * A BAR is only exported while the device's memory decoding is on. An interrupt is a write to
+ * memory by the device.
+ */
+static void enable_device(int device)
 {
 	struct vfio_region_info config = { .argsz = sizeof(config),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
@@ -82,13 +85,17 @@ static void enable_memory(int device)
 
 	SYS(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config));
 	CHECK_EQ(pread(device, &command, 2, config.offset + PCI_COMMAND), 2);
-	command |= PCI_COMMAND_MEMORY;
+	command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 	CHECK_EQ(pwrite(device, &command, 2, config.offset + PCI_COMMAND), 2);
 }
 
 void vfio_bar_open(struct vfio_bar *bar)
 {
-	const char *pci = machine_var("DRW_BAR_PCI");
+	vfio_bar_open_of(bar, machine_var("DRW_BAR_PCI"), atoi(machine_var("DRW_BAR_INDEX")));
+}
+
+void vfio_bar_open_of(struct vfio_bar *bar, const char *pci, u32 index)
+{
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	struct vfio_region_info region = { .argsz = sizeof(region) };
 	int container, group;
@@ -99,17 +106,17 @@ void vfio_bar_open(struct vfio_bar *bar)
 		skip("vfio-pci is not loaded");
 	vfio_bar_claim(pci);
 	bar->pci = pci_number(pci);
-	bar->index = atoi(machine_var("DRW_BAR_INDEX"));
+	bar->index = index;
 
 	container = SYS(open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC));
 	group = open_group(pci);
 	SYS(ioctl(group, VFIO_GROUP_GET_STATUS, &status));
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		skip("the BAR's IOMMU group is not viable");
+		skip("the device's IOMMU group is not viable");
 	SYS(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
 	SYS(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU));
 	bar->device = SYS(ioctl(group, VFIO_GROUP_GET_DEVICE_FD, pci));
-	enable_memory(bar->device);
+	enable_device(bar->device);
 
 	region.index = bar->index;
 	SYS(ioctl(bar->device, VFIO_DEVICE_GET_REGION_INFO, &region));
@@ -117,6 +124,20 @@ void vfio_bar_open(struct vfio_bar *bar)
 	bar->map = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, bar->device,
 			region.offset);
 	CHECK(bar->map != MAP_FAILED, "mmap of the BAR: %s", strerror(errno));
+}
+
+const char *vfio_bar_name(void)
+{
+	static char name[64];
+
+	if (!machine_has_iommu())
+		skip("vfio-pci needs an IOMMU");
+	if (atof(machine_var("DRW_KERNEL")) < 6.19)
+		skip("vfio-pci exports no BARs before 6.19");
+	vfio_bar_claim(machine_var("DRW_BAR_PCI"));
+	snprintf(name, sizeof(name), "vfio:%s/%s", machine_var("DRW_BAR_PCI"),
+		 machine_var("DRW_BAR_INDEX"));
+	return name;
 }
 
 int vfio_bar_export(const struct vfio_bar *bar, u64 off, u64 len)

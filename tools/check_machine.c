@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/* check_machine.c - what check tells of the machine and the user. See cmd_check.h. */
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cmd_check.h"
+#include "mounts.h"
+#include "sysfs.h"
+
+/* The number of the namespace that the machine's first process is in: PROC_PID_INIT_INO. */
+#define FIRST_PIDS	"pid:[4026531836]"
+
+/* The oldest kernel that the module is compiled for (kernel/compat.h, docs/design.md). */
+#define OLDEST_MAJOR	6
+#define OLDEST_MINOR	12
+
+/* By the file and not by getgrgid(), which a static program does not have. */
+static char *group_name(const char *root, gid_t gid)
+{
+	FILE *f = sysfs_open(root, "/etc/group");
+	struct group *group;
+	char *name = NULL;
+
+	while (f && !name && (group = fgetgrent(f)))
+		if (group->gr_gid == gid)
+			name = strdup(group->gr_name);
+	if (f)
+		fclose(f);
+	return name ? name : text_format("%u", (unsigned int)gid);
+}
+
+/* "owner 0, group disk, mode 0660", or why it is not there. */
+static char *node_text(const char *root)
+{
+	char *group, *text;
+	struct stat st;
+
+	if (stat(DMABUF_RW_DEVICE, &st))
+		return text_format("%s: %s", DMABUF_RW_DEVICE, strerror(errno));
+	group = group_name(root, st.st_gid);
+	text = text_format("%s: owner %u, group %s, mode %04o", DMABUF_RW_DEVICE,
+			   (unsigned int)st.st_uid, text_or_excuse(group), st.st_mode & 07777);
+	free(group);
+	return text;
+}
+
+static void check_module(struct check *c)
+{
+	struct dmabuf_rw_query query = { .size = sizeof(query) };
+	enum fact_state bad = c->kernel_way ? FACT_NOTE : FACT_NO;
+	const struct dmabuf_rw_error *error = &c->session.device_error;
+	bool loaded = sysfs_exists(c->root, "/sys/module/dmabuf_rw");
+	struct json_object *o;
+	char *node;
+
+	session_open_device(&c->session, NULL);
+	c->module = c->session.device && !dmabuf_rw_device_query(c->session.device, &query);
+	if (c->module)
+		o = fact(&c->facts, "module", FACT_OK, NULL, "loaded, interface %u.%u",
+			 query.abi_major, query.abi_minor);
+	else if (loaded && (error->err == ENOENT || error->err == ENXIO))
+		o = fact(&c->facts, "module", bad, "give this container the node (--device "
+			 DMABUF_RW_DEVICE "), or see that udev runs",
+			 "loaded, but its node is not here");
+	else
+		o = fact_of_error(&c->facts, "module", bad, error);
+	json_put_bool(o, "loaded", loaded || c->module);
+	json_put_bool(o, "usable", c->module);
+	node = node_text(c->root);
+	fact(&c->facts, "node", c->module ? FACT_OK : FACT_INFO, NULL, "%s",
+	     text_or_excuse(node));
+	free(node);
+}
+
+static void check_kernel(struct check *c)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+	bool old;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2) {
+		fact(&c->facts, "kernel", FACT_UNKNOWN, NULL, "its version cannot be read");
+		return;
+	}
+	old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
+	fact(&c->facts, "kernel", old && !c->module ? FACT_NO : FACT_OK,
+	     old && !c->module ? "boot Linux 6.12 or later" : NULL, "Linux %s, the module takes "
+	     "%u.%u or later", name.release, OLDEST_MAJOR, OLDEST_MINOR);
+}
+
+/* The way without the module; it is the second one where both are there. */
+static void check_kernel_way(struct check *c, const struct dmabuf_rw_error *error)
+{
+	struct json_object *o;
+
+	if (c->kernel_way)
+		o = fact(&c->facts, "kernel's way", FACT_OK, NULL,
+			 "the kernel has an interface of its own, for raw NVMe disks");
+	else
+		o = fact(&c->facts, "kernel's way", c->module ? FACT_INFO : FACT_NO,
+			 c->module ? NULL : dmabuf_rw_error_remedy(error), "%s (%s)",
+			 dmabuf_rw_error_cause(error),
+			 error->detail ? dmabuf_rw_errno_name(error->detail) : "no errno");
+	json_put_bool(o, "usable", c->kernel_way);
+}
+
+/* Queues do without io_uring where it is forbidden, and have fewer transfers under way. */
+static void check_io_uring(struct check *c)
+{
+	struct dmabuf_rw_queue *queue;
+	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_QUEUE };
+	const struct dmabuf_rw_queue_opts opts = {
+		.size = sizeof(opts), .error = &error, .depth = 1,
+	};
+
+	if (!dmabuf_rw_queue_create(&opts, &queue)) {
+		error.err = dmabuf_rw_queue_ring_error(queue);
+		dmabuf_rw_queue_destroy(queue);
+	}
+	if (error.err)
+		fact_of_error(&c->facts, "io_uring", FACT_NOTE, &error);
+	else
+		fact(&c->facts, "io_uring", FACT_OK, NULL, "this user may use it");
+}
+
+static void check_rights(struct check *c)
+{
+	unsigned int uid = geteuid();
+
+	if (uid)
+		fact(&c->facts, "user", FACT_INFO, "what only root may see is marked with ?",
+		     "number %u, not root", uid);
+	else
+		fact(&c->facts, "user", FACT_INFO, NULL, "root");
+}
+
+/* What of other processes this one cannot see, though it looks for it. */
+static void check_sight(struct check *c)
+{
+	char *pids = sysfs_link(c->root, "/proc/self/ns/pid");
+
+	if (!leases_are_told(c->root))
+		fact(&c->facts, "leases", FACT_UNKNOWN, "mount /proc without subset=pid", "/proc "
+		     "has no list of them, so a file is opened whoever has a lease on it");
+	else if (pids && strcmp(pids, FIRST_PIDS))
+		fact(&c->facts, "leases", FACT_INFO, NULL, "those of processes outside this "
+		     "container are not seen, and a file is opened in spite of them");
+	free(pids);
+}
+
+void check_machine(struct check *c)
+{
+	struct dmabuf_rw_error error;
+
+	c->kernel_way = dmabuf_rw_has_kernel_way(&error);
+	check_rights(c);
+	check_sight(c);
+	check_module(c);
+	check_kernel(c);
+	check_kernel_way(c, &error);
+	check_io_uring(c);
+}

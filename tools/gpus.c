@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/* gpus.c - see gpus.h. Values are those of the public CUDA driver API reference. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gpus.h"
+#include "tool.h"
+
+#define DRIVER		"libcuda.so.1"
+#define NO_DEVICE	100	/* CUDA_ERROR_NO_DEVICE */
+#define DMA_BUF		124	/* CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED */
+
+struct driver {
+	int (*init)(unsigned int flags);
+	int (*count)(int *nr);
+	int (*get)(int *device, int ordinal);
+	int (*name)(char *name, int len, int device);
+	int (*pci)(char *pci, int len, int device);
+	int (*attribute)(int *value, int attribute, int device);
+};
+
+static bool find_driver(struct driver *d)
+{
+	static const char *const names[] = {
+		"cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName",
+		"cuDeviceGetPCIBusId", "cuDeviceGetAttribute",
+	};
+	void **at = (void **)d, *library = dlopen(DRIVER, RTLD_NOW | RTLD_LOCAL);
+	size_t i;
+
+	for (i = 0; library && i < ARRAY_SIZE(names); i++) {
+		at[i] = dlsym(library, names[i]);
+		if (!at[i])
+			library = NULL;
+	}
+	return library;
+}
+
+static void list(struct gpus *gpus)
+{
+	int err, nr = 0, device, i, value;
+	struct driver d;
+
+	if (!find_driver(&d)) {
+		snprintf(gpus->why_none, sizeof(gpus->why_none), "there is no CUDA driver ("
+			 DRIVER ")");
+		return;
+	}
+	err = d.init(0);
+	if (!err)
+		err = d.count(&nr);
+	if (err && err != NO_DEVICE)
+		snprintf(gpus->why_none, sizeof(gpus->why_none),
+			 "the CUDA driver fails with error %d", err);
+	for (i = 0; !err && i < nr && gpus->nr < GPUS_MAX; i++) {
+		struct gpu *g = &gpus->gpus[gpus->nr];
+
+		if (d.get(&device, i))
+			continue;
+		if (d.pci(g->pci, sizeof(g->pci), device))
+			g->pci[0] = 0;
+		if (d.name(g->name, sizeof(g->name), device))
+			g->name[0] = 0;
+		g->dma_buf = !d.attribute(&value, DMA_BUF, device) && value;
+		gpus->nr++;
+	}
+	if (!gpus->nr && !gpus->why_none[0])
+		snprintf(gpus->why_none, sizeof(gpus->why_none), "the CUDA driver shows none");
+}
+
+/* What the driver prints, reads or leaves behind is nobody's. */
+static void answer(int fd, pid_t parent)
+{
+	struct gpus gpus = { 0 };
+	int null = open("/dev/null", O_RDWR), i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (null < 0 || getppid() != parent)
+		_exit(1);
+	for (i = 0; i <= STDERR_FILENO; i++)
+		dup2(null, i);
+	list(&gpus);
+	_exit(write(fd, &gpus, sizeof(gpus)) != sizeof(gpus));
+}
+
+void gpus_ask(struct gpus_question *q)
+{
+	pid_t parent = getpid();
+	int fds[2], fd;
+
+	*q = (struct gpus_question){ .child = -1, .fd = -1 };
+	/* More than a pipe holds by itself would have the child wait. */
+	_Static_assert(sizeof(struct gpus) <= 65536, "the answer fits into a pipe");
+	if (pipe2(fds, O_CLOEXEC))
+		return;
+	q->child = fork();
+	if (!q->child) {
+		fd = fcntl(fds[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		answer(fd, parent);
+	}
+	close(fds[1]);
+	q->fd = fds[0];
+}
+
+/* False: not in time, or never. */
+static bool read_answer(int fd, int timeout_ms, struct gpus *gpus)
+{
+	int64_t end = clock_ns() + timeout_ms * INT64_C(1000000), left;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < sizeof(*gpus)) {
+		left = end - clock_ns();
+		n = poll(&p, 1, left > 0 ? left / 1000000 : 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		n = read(fd, (char *)gpus + got, sizeof(*gpus) - got);
+		if (n <= 0)
+			break;
+		got += n;
+	}
+	if (got == sizeof(*gpus))
+		return true;
+	*gpus = (struct gpus){ .why_none = "the CUDA driver could not be asked" };
+	return true;
+}
+
+void gpus_finish(struct gpus_question *q, int timeout_ms, struct gpus *gpus)
+{
+	*gpus = (struct gpus){ .why_none = "the CUDA driver could not be asked" };
+	if (q->child > 0) {
+		if (!read_answer(q->fd, timeout_ms, gpus))
+			*gpus = (struct gpus){ .why_none = "the CUDA driver has not answered in "
+							   "time" };
+		/*
+		 * It ends by itself, or with this process. What it has begun to initialize the
+		 * program would have to begin anew if it were ended now.
+		 */
+		waitpid(q->child, NULL, WNOHANG);
+	}
+	if (q->fd >= 0)
+		close(q->fd);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * route.h - where PCI devices are in the tree, and what lies between two of them.
+ *
+ * All of it is from sysfs. What tells ACS and the kind of a port is configuration space behind
+ * the first 64 bytes, which only CAP_SYS_ADMIN may read.
+ *
+ * Vocabulary
+ *   chain	the bridges from a host bridge down to a device, and the device
+ *   turn	where requests from one device to another turn round: the last bridge that both
+ *		chains have, else the host bridge
+ */
+#ifndef TOOLS_ROUTE_H
+#define TOOLS_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ROUTE_DEPTH	16
+#define ROUTE_CHAINS	20	/* that are drawn */
+#define ROUTE_PCI	24	/* "10000:00:00.0" and its end */
+
+enum acs {
+	ACS_UNKNOWN,		/* not readable for this user */
+	ACS_NONE,		/* the bridge does not have it */
+	ACS_OFF,		/* it has, and requests to peers go straight on */
+	ACS_REDIRECTS,		/* requests to peers go up to the root complex */
+};
+
+enum port {
+	PORT_UNKNOWN,
+	PORT_ENDPOINT,
+	PORT_ROOT,
+	PORT_SWITCH,		/* upstream or downstream */
+	PORT_BRIDGE,		/* another bridge, of PCI for instance */
+};
+
+struct pci_node {
+	char pci[ROUTE_PCI];
+	enum port port;
+	enum acs acs;
+	char ids[16];		/* "8086:29c0" */
+};
+
+struct pci_chain {
+	char host[24];		/* "pci0000:00" */
+	unsigned int nr;
+	struct pci_node nodes[ROUTE_DEPTH];	/* the last one is the device */
+	char label[96];		/* what the device is, for the drawing */
+};
+
+struct pci_bar {
+	uint64_t bytes;
+	bool prefetchable;
+	uint64_t largest;	/* that it can be resized to; 0: not known */
+};
+
+/* Where the requests turn, from the best to the worst. */
+enum turn {
+	TURN_SWITCH,		/* at a switch, without meeting an IOMMU */
+	TURN_REDIRECTED,	/* there is a shared switch, but ACS sends them up */
+	TURN_UNKNOWN,		/* there is a shared switch; whether ACS does is not known */
+	TURN_ROOT_PORT,		/* both are below one root port without a switch */
+	TURN_HOST,		/* at one host bridge */
+	TURN_BETWEEN_HOSTS,	/* between two of them */
+};
+
+/* False: there is no such device. */
+bool pci_chain_read(const char *root, const char *pci, struct pci_chain *chain);
+enum turn route_turn(const struct pci_chain *a, const struct pci_chain *b);
+/* A sentence about it. */
+const char *route_turn_text(enum turn turn);
+/* Draws the tree of the chains, a line for each call of @line; of ROUTE_CHAINS at most. */
+void route_draw(const struct pci_chain *const *chains, unsigned int nr,
+		void (*line)(void *arg, const char *text), void *arg);
+/* False: sysfs does not tell. */
+bool pci_bar_read(const char *root, const char *pci, unsigned int bar, struct pci_bar *out);
+
+/* The window through which others reach a device's memory. */
+struct pci_aperture {
+	unsigned int index;	/* of the BAR */
+	struct pci_bar bar;
+	bool use_known;		/* amdgpu tells it, others do not */
+	uint64_t free;
+};
+
+/* The largest BAR of memory; false: there is none, or sysfs does not tell. */
+bool pci_aperture_read(const char *root, const char *pci, struct pci_aperture *out);
+/* "DMA", "DMA-FQ", "identity"; "none"; null: sysfs does not tell. The caller's to free(). */
+char *pci_iommu_mode(const char *root, const char *pci);
+
+#endif

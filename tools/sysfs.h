@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sysfs.h - what /sys and /proc say, read below a root that tests replace by a tree of their own.
+ *
+ * @root is "" for the machine itself; else the real path of a directory. Paths begin with
+ * "/sys/" or "/proc/". Nothing here opens a device or writes.
+ *
+ * Texts are the caller's to free(); null where there is nothing to read, with errno.
+ */
+#ifndef TOOLS_SYSFS_H
+#define TOOLS_SYSFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The first line of an attribute without blanks at its end. */
+char *sysfs_read(const char *root, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same into @text, cut if need be; false and "" where there is nothing to read. */
+bool sysfs_copy(const char *root, char *text, size_t len, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* A decimal number; false: there is none. */
+bool sysfs_number(const char *root, uint64_t *value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+bool sysfs_exists(const char *root, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Where a link leads, below the root. */
+char *sysfs_resolve(const char *root, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What a link says, whether or not it leads anywhere. */
+char *sysfs_link(const char *root, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The names in a directory, sorted, null at the end; free each and the array. */
+char **sysfs_names(const char *root, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void sysfs_names_free(char **names);
+FILE *sysfs_open(const char *root, const char *path);
+
+#endif
