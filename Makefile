@@ -23,7 +23,7 @@ check:		## all tests; ARGS="--config strict --tests roundtrip" for some
 check-debug:	## the same on a kernel with KASAN, lockdep, kmemleak and others, compiled once
 	@scripts/check-debug $(ARGS)
 
-check-packages:	## Debian packages: made, installed, used and removed in fresh roots; ARGS=trixie for one
+check-packages:	## Debian packages, installed, used and removed in fresh roots; ARGS=trixie for one
 	@scripts/check-packages $(ARGS)
 
 bench:		## count instructions per I/O beside the alternatives; ARGS=--quick for a minute

@@ -762,8 +762,9 @@ void dmabuf_rw_file_close(struct dmabuf_rw_file *file);
 /*
  * Fill a submission queue entry of the caller's own io_uring, of 64 or 128 bytes: the first 64, but
  * for user_data. The entry's flags are cleared, so IOSQE_* are set afterwards. The rest has no
- * meaning. The completion's res is as dmabuf_rw.h says: at most DMABUF_RW_MAX_BYTES, and a short result means "ask for the rest". @pieces must stay as
- * dmabuf_rw.h says. Nothing here bounces, and an entry for a bounce-only binding gives -EBADF.
+ * meaning. The completion's res is as dmabuf_rw.h says: at most DMABUF_RW_MAX_BYTES, and a short
+ * result means "ask for the rest". @pieces must stay as dmabuf_rw.h says. Nothing here bounces, and
+ * an entry for a bounce-only binding gives -EBADF.
  *
  * For a kernel binding the ring must have the buffer, see dmabuf_rw_binding_register(). The entry
  * has the kernel's own rules then: what is not aligned gives -EINVAL, what is outside the buffer

@@ -228,7 +228,9 @@ static int target_search_disk(struct device *dev, void *data)
 
 static int target_search_ctrl(struct device *dev, void *data)
 {
-	return target_has_class(dev, "nvme") ? device_for_each_child(dev, data, target_search_disk) : 0;
+	if (!target_has_class(dev, "nvme"))
+		return 0;
+	return device_for_each_child(dev, data, target_search_disk);
 }
 
 static int target_search_pci(struct device *dev, void *data)
