@@ -2,17 +2,15 @@
 /*
  * cmdlist.c - data pointers of one NVMe command: PRP lists and SGLs, pure arithmetic.
  *
- * See cmdlist.h for the order of calls. This file is compiled into the module and into
- * host unit tests; it must stay free of kernel state.
+ * See cmdlist.h for the order of calls, and pure.h: no kernel state here.
  *
- * What PRPs can express: the first entry may begin anywhere in a page (in whole dwords),
- * every later one begins a page, and every one but the last ends its page. So a transfer
- * can use PRPs exactly if every place where bus addresses are not consecutive is a page
- * boundary on both sides. An SGL can express anything, in as many descriptors as there
- * are consecutive ranges ("segments" here).
+ * The first PRP entry may begin at any dword of a page. Every later one begins a page, and
+ * every one but the last ends its page. So PRPs can express a transfer exactly if both sides
+ * of every gap in its bus addresses are page boundaries. An SGL can express anything, with one
+ * descriptor for each range of consecutive addresses ("segment" here).
  *
  * Most buffers are made of whole pages ("paged", extents.h), and most commands lie in one
- * piece. Then a page of the buffer is a page on the bus, and PRPs need no walk to be planned.
+ * piece. There a page of the buffer is a page on the bus, and PRPs are planned without a walk.
  * For 128 KiB of scattered pages that takes a fourteenth of the instructions.
  */
 #include "nvme/cmdlist.h"
@@ -24,8 +22,8 @@ static u32 cmdlist_pages(u64 addr, u64 len)
 }
 
 /*
- * drw_plan() without a walk, for PRPs, at most @max bytes. False where that is not possible, or
- * where the segments are large enough for an SGL; then there are few, and the walk is short.
+ * drw_plan() without a walk: PRPs for exactly @max bytes. False if that is not possible, or if
+ * the segments are large enough for an SGL: there are few of them then, and the walk is short.
  */
 static bool cmdlist_plan_pages(const struct drw_iter *it, u32 max, const struct drw_limits *lim,
 			       struct drw_plan *plan)
@@ -59,7 +57,7 @@ static noinline int cmdlist_plan_walk(const struct drw_iter *it, u32 max,
 {
 	const u32 lba_mask = lim->lba_bytes - 1;
 	u32 bytes = 0, segs = 0, prps = 0;	/* @prps: of segments before the last */
-	struct drw_plan prp = { }, sgl = { .sgl = true };	/* the most for either form */
+	struct drw_plan prp = { }, sgl = { .sgl = true };	/* the longest so far */
 	bool prp_ok = true, sgl_ok = lim->sgl != DRW_SGL_NONE;
 	struct drw_iter ahead = *it;
 	u64 end = 0, seg_start = 0;
@@ -79,8 +77,8 @@ static noinline int cmdlist_plan_walk(const struct drw_iter *it, u32 max,
 				prps += cmdlist_pages(seg_start, end - seg_start);
 			}
 			/*
-			 * The last segment is whole dwords, too: the command is, being
-			 * whole LBAs, and the others are.
+			 * The command is whole LBAs, so if all other segments are whole dwords, the
+			 * last one is as well.
 			 */
 			if (lim->sgl == DRW_SGL_DWORD && ((addr | end) & 3))
 				sgl_ok = false;
@@ -91,7 +89,7 @@ static noinline int cmdlist_plan_walk(const struct drw_iter *it, u32 max,
 		end = addr + len;
 		bytes += len;
 		whole = bytes & ~lba_mask;
-		/* The command may end in this run only if an LBA does. */
+		/* The command can end in this run only if an LBA does. */
 		if (bytes - whole >= len)
 			continue;
 		if (prp_ok) {
@@ -116,17 +114,17 @@ static noinline int cmdlist_plan_walk(const struct drw_iter *it, u32 max,
 }
 
 /**
- * drw_plan() - how the next command shall be built
+ * drw_plan() - plan the next command
  * @it: where the transfer stands; not moved
  * @left: bytes left in the transfer, pads included, a multiple of the LBA size, not zero
- * @lim: what a command may be
- * @plan: the answer
+ * @lim: limits of a command
+ * @plan: filled
  *
- * Takes as many bytes as one command can. If both forms can take the same, it chooses as
- * the NVMe driver does: SGLs for few large segments, PRPs for many small ones. Nothing
- * that lies behind the command has a say in whether or how it is built.
+ * Plans as many bytes as one command can take. Where both forms can take the same, it chooses
+ * as the NVMe driver does: SGLs for few large segments, PRPs for many small ones. The plan
+ * does not depend on bytes after the command.
  *
- * Return: 0, or -EDOM if not even one LBA at this place can be expressed.
+ * Return: 0, or -EDOM if neither form can express even one LBA here.
  */
 int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 	     struct drw_plan *plan)
@@ -137,7 +135,7 @@ int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 	       cmdlist_plan_walk(it, max, lim, plan);
 }
 
-/* Bytes of list memory that @plan needs, chaining not counted; 0: none. */
+/* Bytes of list memory that @plan needs, links between pages not counted; 0: none. */
 u32 drw_list_bytes(const struct drw_plan *plan)
 {
 	if (plan->sgl)
@@ -146,8 +144,8 @@ u32 drw_list_bytes(const struct drw_plan *plan)
 }
 
 /*
- * Pages of list memory that @plan needs. The last entry of a full page points to the next
- * page if more entries follow, so each page but the last holds one entry less.
+ * Pages of list memory that @plan needs. The last slot of a full page links to the next page if
+ * more entries follow, so each page but the last holds one entry less.
  */
 u32 drw_list_pages(const struct drw_plan *plan)
 {
@@ -162,8 +160,8 @@ u32 drw_list_pages(const struct drw_plan *plan)
 }
 
 /*
- * Where the entries of a PRP list go. @slot counts within @page; @left counts entries
- * that are still to come, to know whether a page's last slot is an entry or a link.
+ * Writes a PRP list. @slot counts within @page. @left, the entries still to come, tells whether
+ * a page's last slot is an entry or a link.
  */
 struct cmdlist_writer {
 	const struct drw_list *list;
@@ -186,7 +184,7 @@ static void cmdlist_put(struct cmdlist_writer *w, u64 addr)
 	w->left--;
 }
 
-/* Of the @n pages from extent @idx on: how many extents of one page come first, or 1. */
+/* How many of the next @n pages, from extent @idx on, begin an extent each; 1 unless all do. */
 static u32 cmdlist_single_pages(const struct drw_extents *x, u32 idx, u32 n)
 {
 	u32 run = min_t(u32, n, x->nr - idx);
@@ -195,7 +193,7 @@ static u32 cmdlist_single_pages(const struct drw_extents *x, u32 idx, u32 n)
 	return bytes == (u64)(run - 1) << DRW_PAGE_SHIFT ? run : 1;
 }
 
-/* drw_fill_prp() where each page of the buffer is a page on the bus. */
+/* drw_fill_prp() if each page of the buffer is a page on the bus. */
 static noinline void cmdlist_fill_pages(struct drw_iter *it, const struct drw_plan *plan,
 					const struct drw_list *list, union drw_dptr *dptr)
 {
@@ -211,7 +209,7 @@ static noinline void cmdlist_fill_pages(struct drw_iter *it, const struct drw_pl
 		dptr->prp2 = cpu_to_le64(list->dma[0]);
 		entry = list->virt[0];
 	}
-	/* From here on those of the next entry's page. */
+	/* From here on @off and @addr are those of the next entry's page. */
 	off = (off | DRW_PAGE_MASK) + 1;
 	addr = (addr | DRW_PAGE_MASK) + 1;
 	end = drw_extent_end(x, idx);
@@ -223,7 +221,7 @@ static noinline void cmdlist_fill_pages(struct drw_iter *it, const struct drw_pl
 			u32 run;
 
 			if (off == end) {
-				/* Scattered memory: no ends of extents to look for. */
+				/* Scattered pages: no need to look for the end of each extent. */
 				for (run = cmdlist_single_pages(x, ++idx, n); run > 1; run--) {
 					*entry++ = cpu_to_le64(x->ext[idx++].addr);
 					off += DRW_PAGE_BYTES;
@@ -259,7 +257,7 @@ static noinline void cmdlist_fill_walk(struct drw_iter *it, const struct drw_pla
 
 		len = drw_iter_next(it, bytes, &addr);
 		stop = addr + len;
-		/* Later entries begin pages; an offset means that the entry is there. */
+		/* Later entries begin pages; a run that begins within a page has its entry. */
 		at = !index ? addr : (addr + DRW_PAGE_MASK) & ~(u64)DRW_PAGE_MASK;
 		while (at < stop) {
 			if (!index)
@@ -276,7 +274,7 @@ static noinline void cmdlist_fill_walk(struct drw_iter *it, const struct drw_pla
 
 /**
  * drw_fill_prp() - write the PRP entries of a planned command
- * @it: where the transfer stands, as drw_plan() saw it; moved on by plan->bytes
+ * @it: as drw_plan() saw it; moved on by plan->bytes
  * @plan: from drw_plan(), with !plan->sgl
  * @list: drw_list_pages() pages, or a small block if drw_list_bytes() fits in it
  * @dptr: the command's data pointer
@@ -292,9 +290,9 @@ void drw_fill_prp(struct drw_iter *it, const struct drw_plan *plan,
 
 /**
  * drw_fill_sgl() - write the SGL of a planned command
- * @it: where the transfer stands, as drw_plan() saw it; moved on by plan->bytes
+ * @it: as drw_plan() saw it; moved on by plan->bytes
  * @plan: from drw_plan(), with plan->sgl
- * @list: one page, or a small block if drw_list_bytes() fits in it; none for one segment
+ * @list: one page, or a small block if drw_list_bytes() fits in it; unused for one segment
  * @dptr: the command's data pointer
  *
  * Return: data descriptors written.

@@ -2,13 +2,13 @@
 /*
  * cmdlist.h - data pointers of one NVMe command: PRP lists and SGLs, pure arithmetic.
  *
- * A transfer is cut into commands. For each, drw_plan() looks at the runs that lie ahead
- * and says how many bytes one command can take and in which form; the caller gets list
- * memory for it; drw_fill_prp() or drw_fill_sgl() writes the list.
+ * A transfer is cut into commands. For each, drw_plan() looks at the runs ahead and decides
+ * how many bytes the command takes and in which form. The caller then gets list memory, and
+ * drw_fill_prp() or drw_fill_sgl() writes the list.
  *
  * Sources: NVM Express Base Specification 2.0, section 4.1.1 "Physical Region Page Entry
- * and List" and 4.1.2 "Scatter Gather List"; the memory page size is CC.MPS = 4 KiB,
- * which Linux always sets (NVME_CTRL_PAGE_SHIFT, drivers/nvme/host/nvme.h).
+ * and List" and 4.1.2 "Scatter Gather List". The memory page size (CC.MPS) is 4 KiB: Linux
+ * always sets that (NVME_CTRL_PAGE_SHIFT, drivers/nvme/host/nvme.h).
  */
 #ifndef _DRW_CMDLIST_H
 #define _DRW_CMDLIST_H
@@ -16,22 +16,21 @@
 #include "buffer/extents.h"
 
 /*
- * List memory comes in pages, or in small blocks when few entries are needed. Some drives
- * want lists aligned to 512 bytes (NVME_QUIRK_DMAPOOL_ALIGN_512), so smaller ones would
- * save nothing.
+ * Short lists take a small block, others pages. Blocks below 512 bytes would save nothing:
+ * some drives need lists aligned to that (NVME_QUIRK_DMAPOOL_ALIGN_512).
  */
 #define DRW_SMALL_BYTES		512U
 #define DRW_PRPS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(__le64))
 #define DRW_SGLS_PER_PAGE	(DRW_PAGE_BYTES / sizeof(struct drw_sgl_desc))
 
 /*
- * The largest command: 8 MiB, NVME_MAX_BYTES of drivers/nvme/host/pci.c. At most 2049 PRP
- * entries, 2048 of them in the list, which takes five chained pages.
+ * The largest command: NVME_MAX_BYTES of drivers/nvme/host/pci.c, 8 MiB. It takes at most 2049
+ * PRP entries: one in PRP1, 2048 in a list of five chained pages.
  */
 #define DRW_MAX_CMD_BYTES	(8U << 20)
 #define DRW_LIST_PAGES		5
 
-/* Instead of a number of pages: one small block. */
+/* One small block, where a number of pages is expected. */
 #define DRW_LIST_SMALL		0xff
 
 /* SGL descriptor (Base Specification 2.0, figure 99); equals struct nvme_sgl_desc. */
@@ -47,18 +46,18 @@ struct drw_sgl_desc {
 
 enum drw_sgl_support {
 	DRW_SGL_NONE = 0,
-	DRW_SGL_DWORD,		/* addresses and lengths in multiples of four bytes */
+	DRW_SGL_DWORD,		/* addresses and lengths are multiples of four bytes */
 	DRW_SGL_BYTE,		/* any address and length */
 };
 
 /**
- * struct drw_limits - what one command may be
- * @max_bytes: bytes, a multiple of @lba_bytes, not above DRW_MAX_CMD_BYTES
+ * struct drw_limits - limits of a command
+ * @max_bytes: bytes, a multiple of @lba_bytes, at most DRW_MAX_CMD_BYTES
  * @lba_bytes: LBA size, a power of two
  * @max_segs: SGL data descriptors, 1 to DRW_SGLS_PER_PAGE
- * @sgl_threshold: use SGLs when the average segment has at least this many bytes and
- *	both forms would do, 0: never; as the NVMe driver's parameter of that name
- * @sgl: what the controller takes
+ * @sgl_threshold: where both forms are possible, use an SGL if the average segment has at
+ *	least this many bytes; 0: never. Like the NVMe driver's parameter of that name.
+ * @sgl: SGLs that the controller takes
  */
 struct drw_limits {
 	u32 max_bytes;
@@ -69,9 +68,9 @@ struct drw_limits {
 };
 
 /**
- * struct drw_plan - what the next command is
+ * struct drw_plan - the next command
  * @bytes: bytes it moves, a multiple of the LBA size
- * @entries: PRP entries, the one in PRP1 included, or SGL data descriptors
+ * @entries: PRP entries, including the one in PRP1, or SGL data descriptors
  * @sgl: an SGL, else PRPs
  * @paged: PRPs, and all of it lies in one piece of a buffer with a paged table
  */
@@ -104,14 +103,14 @@ union drw_dptr {
 int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 	     struct drw_plan *plan);
 /**
- * drw_dptr_inline() - the data pointer of a command that needs no list
+ * drw_dptr_inline() - data pointer of a command that needs no list
  * @addr: bus address of consecutive bytes
- * @len: how many: whole LBAs, not above lim->max_bytes
- * @lim: what a command may be
+ * @len: how many: whole LBAs, at most lim->max_bytes
+ * @lim: limits of a command
  * @dptr: filled
  * @sgl: filled: @dptr is an SGL
  *
- * For short transfers it saves planning; it decides as drw_plan() does.
+ * Saves short transfers the planning, and decides as drw_plan() does.
  *
  * Return: false if a list is needed, or neither form can express it.
  */

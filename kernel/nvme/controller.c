@@ -8,7 +8,7 @@
 #include "buffer/mapping.h"
 #include "nvme/controller.h"
 
-/* drw_controller.pads: the page that is dumped to, and the page of zeros. */
+/* The dump page and the page of zeros. */
 #define DRW_PADS_BYTES	(2 * DRW_PAGE_BYTES)
 
 static DEFINE_MUTEX(drw_controllers_lock);
@@ -25,7 +25,7 @@ static void controller_free_memory(struct drw_controller *ctrl)
 	ctrl->page = NULL;
 }
 
-/* Memory for commands, if there is none yet. 0, -ENOMEM or -ENODEV. */
+/* Allocate memory for commands, unless it is there. 0, -ENOMEM or -ENODEV. */
 static int controller_alloc_memory(struct drw_controller *ctrl)
 {
 	struct device *dev = ctrl->dev;
@@ -38,7 +38,7 @@ static int controller_alloc_memory(struct drw_controller *ctrl)
 	ctrl->small = dma_pool_create("dmabuf_rw small", dev, DRW_SMALL_BYTES, DRW_SMALL_BYTES,
 				      0);
 	ctrl->page = dma_pool_create("dmabuf_rw page", dev, DRW_PAGE_BYTES, DRW_PAGE_BYTES, 0);
-	/* Zeroed, as all such memory is. */
+	/* dma_alloc_coherent() zeroes it. */
 	if (ctrl->small && ctrl->page)
 		ctrl->pads = dma_alloc_coherent(dev, DRW_PADS_BYTES, &ctrl->dump, GFP_KERNEL);
 	if (!ctrl->pads) {
@@ -53,7 +53,7 @@ static void controller_release(struct kref *ref)
 {
 	struct drw_controller *ctrl = container_of(ref, struct drw_controller, ref);
 
-	/* The list's reference went at teardown. */
+	/* Teardown dropped the list's reference. */
 	WARN_ON(!ctrl->gone || !list_empty(&ctrl->maps));
 	put_device(ctrl->dev);
 	mutex_destroy(&ctrl->lock);
@@ -78,7 +78,7 @@ static struct drw_controller *controller_find_locked(struct device *dev)
 	return NULL;
 }
 
-/* Kernel memory that all bindings share, and that stays: no user pays for it. */
+/* Not charged to a user: all bindings share it, and it outlives them. */
 static struct drw_controller *controller_create_locked(struct device *dev)
 {
 	struct drw_controller *ctrl = kzalloc(sizeof(*ctrl), GFP_KERNEL);
@@ -97,12 +97,12 @@ static struct drw_controller *controller_create_locked(struct device *dev)
 }
 
 /**
- * drw_controller_get() - a disk's controller
- * @disk: a disk of it
+ * drw_controller_get() - the controller of a disk
+ * @disk: one of its disks
  * @dev: its PCI function
  *
  * Return: the controller, with a reference for the caller, or an ERR_PTR: -ENOMEM, -ENODEV
- * if the disk has gone.
+ * if the disk is gone.
  */
 struct drw_controller *drw_controller_get(struct gendisk *disk, struct device *dev)
 {
@@ -111,9 +111,9 @@ struct drw_controller *drw_controller_get(struct gendisk *disk, struct device *d
 
 	scoped_guard(mutex, &drw_controllers_lock) {
 		/*
-		 * The NVMe driver's remove marks all its disks dead before unplug.c hears of
-		 * its end. So a disk that is not dead means that the teardown of what is
-		 * put in the list now is still to come.
+		 * The NVMe driver's remove marks all its disks dead before UNBOUND_DRIVER
+		 * (unplug.c). So while the disk is not dead, that teardown is still to come
+		 * and finds a controller that is added now.
 		 */
 		if (test_bit(GD_DEAD, &disk->state))
 			return ERR_PTR(-ENODEV);
@@ -143,9 +143,9 @@ static void controller_sever(struct drw_controller *ctrl)
 
 /**
  * drw_controller_teardown() - a PCI function loses its driver
- * @dev: the function; most are none that this module knows
+ * @dev: the function; most have no controller here
  *
- * Afterwards nothing of this module touches the device. Cannot fail, does not allocate.
+ * Afterwards this module does not touch the device. Cannot fail, does not allocate.
  */
 void drw_controller_teardown(struct device *dev)
 {
@@ -162,7 +162,7 @@ void drw_controller_teardown(struct device *dev)
 	drw_controller_put(ctrl);
 }
 
-/* No binding is left. Under the lock, so that no driver goes away before its controller. */
+/* No binding is left. The lock keeps drivers from going away before their controllers. */
 void drw_controller_exit(void)
 {
 	struct drw_controller *ctrl, *next;
@@ -177,11 +177,11 @@ void drw_controller_exit(void)
 
 /**
  * drw_list_alloc() - list memory for a planned command
- * @ctrl: controller; the caller holds a mapping for it, so it is not torn down
+ * @ctrl: controller; the caller holds a mapping for it, which holds off teardown
  * @plan: from drw_plan()
  * @gfp: allocation flags
  * @list: filled
- * @nr: blocks that @list holds, for drw_list_free(); 0 if none is needed
+ * @nr: set to the blocks in @list, for drw_list_free(); 0 if none is needed
  *
  * Return: 0 or -ENOMEM.
  */
@@ -217,7 +217,7 @@ int drw_list_alloc(struct drw_controller *ctrl, const struct drw_plan *plan, gfp
 	return 0;
 }
 
-/* Give list memory back; callable in any context. */
+/* Free list memory. Any context. */
 void drw_list_free(struct drw_controller *ctrl, struct drw_list *list, u8 nr)
 {
 	if (nr == DRW_LIST_SMALL) {

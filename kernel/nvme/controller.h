@@ -2,18 +2,18 @@
 /*
  * controller.h - one NVMe PCI function as a DMA device.
  *
- * A controller has what belongs to neither a namespace nor a buffer: memory for lists, what
- * the self-test has found, and the mappings of buffers for it. All bindings share it.
+ * A controller has list memory, the result of the self-test, and the mappings of buffers for
+ * this function. All bindings share it.
  *
- * It is made by the first binding, and stays in the list until its device loses its driver:
- * the answer of the self-test holds as long as that. unplug.c then has it torn down: all that
- * touches the device is drained and removed, and it goes out of the list. What references
- * are left find it gone, and never use it for DMA again. Nothing of it outlives the driver
- * but this memory.
+ * The first binding creates it. It stays in the list until its device loses its driver, since
+ * the result of the self-test is valid for as long. unplug.c then tears it down: everything
+ * that touches the device is drained and removed, and the controller leaves the list. Holders
+ * of references find it gone and never use it for DMA again. Only this structure outlives the
+ * driver.
  *
- * Locks: drw_controllers_lock > drw_controller.test_lock > drw_controller.lock. The device
- * lock of the function is above them all: a driver is unbound under it. test_lock is held
- * over commands to the drive, so that only those wait for them who need their result.
+ * Locks: drw_controllers_lock > drw_controller.test_lock > drw_controller.lock. The function's
+ * device lock is above them all, since drivers are unbound under it. test_lock is held across
+ * commands to the drive, so only callers that need the result of the self-test wait for them.
  */
 #ifndef _DRW_CONTROLLER_H
 #define _DRW_CONTROLLER_H
@@ -30,25 +30,25 @@
 
 /**
  * struct drw_controller - one controller
- * @node: in the list of all, which has a reference; drw_controllers_lock
+ * @node: in the list of controllers, which has a reference; drw_controllers_lock
  * @ref: mappings, paths, and the list
  * @dev: the PCI function; reference held; constant
- * @pci: what it is called, also when its bus has gone; constant
+ * @pci: its address, valid even after its bus is gone; constant
  * @test_lock: protects @tested, and @sgl until that is set
  * @tested: the self-test has succeeded
- * @sgl: what SGLs the controller takes; constant once @tested
+ * @sgl: SGLs that the controller takes; constant once @tested
  * @lock: protects @maps
  * @maps: struct drw_map.node
  * @gone: torn down; written under @test_lock and @lock
- * @small: blocks of DRW_SMALL_BYTES for short lists. It, and what follows, is made under
- *	@lock and then constant until teardown, which frees it after every mapping has been
- *	drained: a transfer holds its mapping while it holds list memory.
- * @page: blocks of DRW_PAGE_BYTES for longer ones
+ * @small: blocks of DRW_SMALL_BYTES for short lists. This and the fields below are set under
+ *	@lock, then constant until teardown, which frees them after it has drained every
+ *	mapping: a transfer holds its mapping while it holds list memory.
+ * @page: blocks of DRW_PAGE_BYTES for longer lists
  * @pads: two pages
- * @dump: bus address of the first, for what reads of parts of LBAs do not want; only ever
- *	written to, by the drive
- * @zeros: that of the other, zeros for the drive to read: the rest of the LBA in which a
- *	regular file ends
+ * @dump: bus address of the first page: takes the unwanted parts of LBAs in reads; written by
+ *	the drive only
+ * @zeros: bus address of the second page, zeros that the drive reads for the rest of the LBA
+ *	in which a regular file ends
  */
 struct drw_controller {
 	struct list_head node;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* pci_id.h - what a PCI function is called. */
+/* pci_id.h - the address of a PCI function. */
 #ifndef _DRW_PCI_ID_H
 #define _DRW_PCI_ID_H
 
 #include <linux/pci.h>
 
 /**
- * struct drw_pci_id - which PCI function
+ * struct drw_pci_id - a PCI function
  * @domain: its domain; may have more than 16 bits
- * @id: domain << 16 | bus << 8 | devfn, cut to 32 bits, as the ABI has it; 0: none
+ * @id: domain << 16 | bus << 8 | devfn, cut to 32 bits, as in the ABI; 0: none
  */
 struct drw_pci_id {
 	u32 domain;
 	u32 id;
 };
 
-/* Zeros for what is no PCI function. Not once its driver has gone: its domain may go, too. */
+/* Zeros if it is not a PCI function. Its bus must be there: the domain may go with the bus. */
 static inline struct drw_pci_id drw_pci_id(struct device *dev)
 {
 	struct pci_dev *pdev;

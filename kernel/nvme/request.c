@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * request.c - NVMe Read and Write commands as block-layer passthrough requests: how large one
- * may be, and how one has failed. See request.h.
+ * request.c - NVMe Read and Write commands as block-layer passthrough requests: the largest
+ * one, and how one has failed. See request.h.
  */
 #include "nvme/request.h"
 
@@ -12,13 +12,13 @@ static_assert(sizeof(struct nvme_rw_command) == sizeof(struct nvme_command));
 static_assert(DRW_SGL_LAST_SEGMENT == NVME_SGL_FMT_LAST_SEG_DESC << 4);
 
 /**
- * drw_rq_max_bytes() - bytes that a command moves at most
+ * drw_rq_max_bytes() - the most bytes that a command may move
  * @disk: a path
  * @lba_bytes: LBA size
  *
- * The hardware's limit, or queue/max_sectors_kb if somebody has set it; its default is no
- * limit of a command. Under a translating IOMMU the driver lowers the hardware's limit to what
- * is fast to map, and what the drive takes (MDTS) is nowhere to be read.
+ * The hardware's limit, or queue/max_sectors_kb if a user has set it lower; its default does
+ * not limit commands. Under a translating IOMMU the driver lowers the hardware's limit to what
+ * is fast to map. The drive's own limit (MDTS) cannot be read anywhere.
  *
  * Return: whole LBAs, at least one.
  */
@@ -32,12 +32,12 @@ u32 drw_rq_max_bytes(struct gendisk *disk, u32 lba_bytes)
 	return max_t(u32, round_down(bytes, lba_bytes), lba_bytes);
 }
 
-/* drw_rq_error() of a command that has not gone well. */
+/* drw_rq_error() of a command that failed. */
 int drw_rq_error_told(struct request *rq, blk_status_t status)
 {
 	u16 nvme_status = drw_rq_nvme(rq)->status;
 
-	/* The drive has never seen it: its queue was not ready. */
+	/* The command did not reach the drive: its queue was not ready. */
 	if (!nvme_status)
 		return status == BLK_STS_OFFLINE ? -ENODEV :
 		       status == BLK_STS_TIMEOUT ? -ETIMEDOUT : -ENOLINK;

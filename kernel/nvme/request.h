@@ -2,16 +2,16 @@
 /*
  * request.h - NVMe Read and Write commands as block-layer passthrough requests.
  *
- * The mechanism of this module in one place: a passthrough request without a bio has no
- * physical segments, so the NVMe driver maps nothing, and the data pointer that we put in
- * the command goes to the drive as it is (nvme_prep_rq(), drivers/nvme/host/pci.c).
- * Everything else is the driver's: tags, queues, doorbells, timeouts, aborts, resets.
+ * The mechanism of this module: a passthrough request without a bio has no physical segments,
+ * so the NVMe driver maps nothing and passes the data pointer that we put in the command to
+ * the drive (nvme_prep_rq(), drivers/nvme/host/pci.c). The driver does everything else: tags,
+ * queues, doorbells, timeouts, aborts, resets.
  *
- * Three things here are the NVMe driver's private matter: where a request's private area
- * points to its command, where it holds the drive's status, and that the command's data
- * pointer is left alone. drw_selftest() proves them on each controller before it is used.
+ * Three things are private to the NVMe driver: where a request's private area points to its
+ * command, where it keeps the drive's status, and that it leaves the data pointer alone.
+ * drw_selftest() proves them on each controller before it is used.
  *
- * What every transfer comes through is inline.
+ * Functions that every transfer calls are inline.
  */
 #ifndef _DRW_REQUEST_H
 #define _DRW_REQUEST_H
@@ -24,18 +24,18 @@
 #include "nvme/cmdlist.h"
 #include "storage/storage.h"
 
-/* Inside the module: the drive asks to try again. Reported as EIO when that is of no use. */
+/* Internal: the drive allows another try. Reported as EIO when tries do not help. */
 #define DRW_ETRANSIENT	EALREADY
-/* And there was no tag, or the queue is frozen. */
+/* Internal: no tag is free, or the queue is frozen. */
 #define DRW_ENOTAG	ENOBUFS
 
 /**
- * struct drw_rw - what a command shall do
+ * struct drw_rw - a command
  * @op: enum dmabuf_rw_op
  * @fua: force unit access
  * @sgl: @dptr is an SGL
  * @sector: where on the disk, in units of 512 bytes
- * @bytes: how much; whole LBAs
+ * @bytes: how many; whole LBAs
  * @dptr: data pointer
  */
 struct drw_rw {
@@ -50,24 +50,23 @@ struct drw_rw {
 u32 drw_rq_max_bytes(struct gendisk *disk, u32 lba_bytes);
 int drw_rq_error_told(struct request *rq, blk_status_t status);
 
-/* The driver's private area; see above. */
 static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
 {
 	return blk_mq_rq_to_pdu(rq);
 }
 
 /**
- * drw_rq_alloc() - a passthrough request on a path
+ * drw_rq_alloc() - allocate a passthrough request on a path
  * @s: the namespace
  * @disk: the path
  * @op: enum dmabuf_rw_op
- * @nowait: fail with -DRW_ENOTAG rather than wait for a tag, or while the queue is frozen
+ * @nowait: fail with -DRW_ENOTAG rather than wait for a tag or for a frozen queue
  * @polled: on a poll queue, or not at all
  *
- * The namespace's format is looked at here, because the request keeps the queue from being
- * frozen, and so the format from changing; whatever was checked before a wait is stale.
+ * Checks the namespace's format while the request keeps the queue from being frozen, and so
+ * the format from changing. A check before the wait would be stale.
  *
- * Return: the request, or an ERR_PTR: -DRW_ENOTAG, -ENODEV if the disk has gone, -EMEDIUMTYPE
+ * Return: the request, or an ERR_PTR: -DRW_ENOTAG, -ENODEV if the disk is gone, -EMEDIUMTYPE
  * if its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
  */
 static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk *disk,
@@ -81,7 +80,7 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 		opf |= REQ_POLLED;
 	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
 	if (rq == ERR_PTR(-EAGAIN))
-		/* On a disk that dies a queue may stay frozen; blk_queue_enter() does not tell. */
+		/* The same for a dying disk, whose queue may stay frozen. */
 		return ERR_PTR(drw_disk_alive(disk) ? -DRW_ENOTAG : -ENODEV);
 	if (IS_ERR(rq))
 		return rq;
@@ -99,8 +98,8 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 }
 
 /*
- * Poll the queue that a request went to. Not through the request: another poller may reap it and
- * free it at any time. The caller keeps the memory of both. Returns how many have ended.
+ * Poll the queue that a request went to. Takes no request, since another poller may reap and
+ * free it at any time. The caller keeps @q and @hctx in memory. Returns how many have ended.
  */
 static inline int drw_rq_poll(struct request_queue *q, struct blk_mq_hw_ctx *hctx,
 			      struct io_comp_batch *iob)
@@ -120,12 +119,12 @@ static inline int drw_rq_poll(struct request_queue *q, struct blk_mq_hw_ctx *hct
  * @s: the namespace
  * @rw: the command
  *
- * The command fails fast, as nvme_init_request() has it: errors come back at once.
+ * nvme_init_request() makes the command fail fast: errors come back at once.
  */
 static __always_inline void drw_rq_init(struct request *rq, const struct drw_storage *s,
 					const struct drw_rw *rw)
 {
-	/* Set as a whole; to clear it before that is one slow instruction. */
+	/* All of it is set below; clearing it first costs a slow instruction. */
 	struct nvme_command c __uninitialized;
 
 	c.rw = (struct nvme_rw_command) {
@@ -136,7 +135,7 @@ static __always_inline void drw_rq_init(struct request *rq, const struct drw_sto
 		.cdw2 = 0,
 		.cdw3 = 0,
 		.metadata = 0,
-		/* All 16 bytes, if they are an SGL descriptor, too. */
+		/* All 16 bytes, also of an SGL descriptor. */
 		.dptr = { .prp1 = rw->dptr.prp1, .prp2 = rw->dptr.prp2 },
 		.slba = cpu_to_le64(rw->sector >> (s->lba_shift - SECTOR_SHIFT)),
 		.length = cpu_to_le16((rw->bytes >> s->lba_shift) - 1),
@@ -148,19 +147,19 @@ static __always_inline void drw_rq_init(struct request *rq, const struct drw_sto
 	};
 
 	nvme_init_request(rq, &c);
-	/* nvme_init_request() clears these flags: a submitter normally cannot know them. */
+	/* After nvme_init_request(), which clears flags that a submitter normally cannot know. */
 	if (rw->sgl)
 		drw_rq_nvme(rq)->cmd->common.flags |= NVME_CMD_SGL_METABUF;
 }
 
 /**
- * drw_rq_error() - how a command ended, as an errno of this interface
- * @rq: the request, which has ended and has not been freed
- * @status: what the block layer says
+ * drw_rq_error() - the errno of a command that has ended
+ * @rq: the request, not freed yet
+ * @status: the block layer's status
  *
- * The block layer's word alone is worth nothing: passthrough requests that complete in a
- * batch end with BLK_STS_OK whatever the drive said (blk_mq_add_to_batch() takes them with
- * errors, blk_mq_end_request_batch() passes 0). The drive's word is in the private area.
+ * @status alone is not enough: passthrough requests that complete in a batch end with
+ * BLK_STS_OK whatever the drive reported (blk_mq_add_to_batch() takes failed ones,
+ * blk_mq_end_request_batch() passes 0). The drive's own status is in the private area.
  *
  * Return: 0 or a negative errno; -DRW_ETRANSIENT where ordinary I/O would be repeated.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * selftest.c - does the NVMe driver do what this module is built on? See selftest.h.
+ * selftest.c - checks that the NVMe driver does what this module relies on. See selftest.h.
  */
 #include <linux/dma-mapping.h>
 #include <linux/moduleparam.h>
@@ -12,21 +12,21 @@ static bool use_sgl = true;
 module_param(use_sgl, bool, 0444);
 MODULE_PARM_DESC(use_sgl, "use SGLs where a controller takes them (default: true)");
 
-/* Somebody may write the LBA between the reads: rare, so try again. */
+/* Another writer may change the LBA between two reads. That is rare, so try again. */
 #define SELFTEST_TRIES	3
 
 /**
  * struct selftest - one run
- * @s: the namespace
+ * @storage: the namespace
  * @disk: the path
  * @sector: the LBA that is read
- * @bytes: its length; requests are refused if the namespace has another by then
+ * @bytes: its length; requests fail if the namespace's LBAs have another by then
  * @reason: what -EPROTO stands for
- * @sgl: what SGLs have been seen to work
- * @failure_seen: a read has failed, and we saw that
+ * @sgl: SGLs that were seen to work
+ * @failure_seen: a read has failed, and the failure was seen
  * @ref: memory for the LBA as it is
- * @buf: for twice its length
- * @list: for an SGL
+ * @buf: memory of twice its length
+ * @list: memory for an SGL
  */
 struct selftest {
 	struct drw_storage *storage;
@@ -44,7 +44,7 @@ struct selftest {
 	dma_addr_t list_dma;
 };
 
-/* Is the command where we think it is, and is it ours? Only then may its flags be touched. */
+/* Is the command where we expect it, and ours? Only then may its flags be changed. */
 static bool selftest_owns(struct selftest *s, struct request *rq, const union drw_dptr *dptr)
 {
 	const struct nvme_command *cmd = drw_rq_nvme(rq)->cmd;
@@ -57,7 +57,7 @@ static bool selftest_owns(struct selftest *s, struct request *rq, const union dr
 	       !memcmp(&cmd->rw.dptr, dptr, sizeof(*dptr));
 }
 
-/* Read the LBA at s->sector. @error: how the drive ended it. -ENODEV if it did not. */
+/* Read the LBA at s->sector. *@error: the drive's result; -ENODEV if it has not given one. */
 static int selftest_read(struct selftest *s, const union drw_dptr *dptr, bool sgl, int *error)
 {
 	struct drw_rw rw = {
@@ -84,20 +84,17 @@ static int selftest_read(struct selftest *s, const union drw_dptr *dptr, bool sg
 	status = blk_execute_rq(rq, false);
 	*error = drw_rq_error(rq, status);
 	blk_mq_free_request(rq);
-	/* A path that is down may come back. */
+	/* Not a failure for good: a path that is down may come back. */
 	return *error == -ENOLINK || *error == -ENODEV ? -ENODEV : 0;
 }
 
-/* The reference read: 0 with no *@error proves that a data pointer of ours reaches the drive. */
+/* The reference read. 0, and *@error 0, prove that our data pointer reaches the drive. */
 static int selftest_prp(struct selftest *s, int *error)
 {
 	union drw_dptr dptr = { .prp1 = cpu_to_le64(s->ref_dma) };
 	int ret, pass;
 
-	/*
-	 * Two patterns: a byte that keeps both is one that nobody wrote, and the LBA cannot
-	 * equal both.
-	 */
+	/* Two patterns: memory that keeps both was not written, since the LBA cannot equal both. */
 	for (pass = 0; pass < 2; pass++) {
 		u8 pattern = pass ? 0xc3 : 0x3c;
 
@@ -124,12 +121,12 @@ static int selftest_find_lba(struct selftest *s)
 		if (ret || !error)
 			return ret;
 	}
-	/* Not proven is not good enough. */
+	/* Nothing could be proven. */
 	s->reason = DMABUF_RW_REASON_UNREADABLE;
 	return -EPROTO;
 }
 
-/* A read behind the last LBA: do we see that the drive fails it? */
+/* Read beyond the last LBA: do we see that the drive fails it? */
 static int selftest_failure(struct selftest *s)
 {
 	union drw_dptr dptr = { .prp1 = cpu_to_le64(s->ref_dma) };
@@ -140,13 +137,13 @@ static int selftest_failure(struct selftest *s)
 	return ret ?: error ? 0 : -EPROTO;
 }
 
-/* Did every byte come where the list of selftest_sgl() says, and nowhere else? */
+/* Is every byte where the list of selftest_sgl() puts it, and nowhere else? */
 static bool selftest_arrived(const struct selftest *s, u32 cut, u32 gap)
 {
 	const u8 *buf = s->buf, *ref = s->ref;
 	u32 second = s->bytes - cut, i;
 
-	/* A controller that took the list for PRPs would have written over the list itself. */
+	/* A controller that takes the list for PRPs writes over the list itself. */
 	if (le32_to_cpu(s->list[1].length) != second || memcmp(buf + gap, ref, cut) ||
 	    memcmp(buf + 2 * gap + cut, ref + cut, second))
 		return false;
@@ -162,7 +159,8 @@ static bool selftest_arrived(const struct selftest *s, u32 cut, u32 gap)
 
 /*
  * Read the LBA through an SGL of two pieces, the first of @cut bytes, with a gap of @gap bytes
- * before each. 1: it works; 0: the controller fails it; -EAGAIN: neither could be seen.
+ * before each. Returns 1 if that works, 0 if the controller fails it, -EAGAIN if neither was
+ * seen, or an error of selftest_read().
  */
 static int selftest_sgl(struct selftest *s, u32 cut, u32 gap)
 {
@@ -185,13 +183,13 @@ static int selftest_sgl(struct selftest *s, u32 cut, u32 gap)
 		return ret;
 	if (error) {
 		s->failure_seen = true;
-		/* Other errors are the medium's, or of a moment. */
+		/* Other errors are the medium's, or transient. */
 		return error == -EIO ? 0 : -EAGAIN;
 	}
 	return selftest_arrived(s, cut, gap) ? 1 : -EAGAIN;
 }
 
-/* Whole dwords first: a controller that takes no SGLs fails one command then, not two. */
+/* Dwords first, so that a controller without SGLs fails one command, not two. */
 static int selftest_find_sgl(struct selftest *s)
 {
 	int ret = selftest_sgl(s, 256, 32);
@@ -214,7 +212,7 @@ static int selftest_run(struct selftest *s)
 		if (!ret && use_sgl)
 			ret = selftest_find_sgl(s);
 	}
-	/* Where it cannot be seen that SGLs work, they are not used. */
+	/* After -EAGAIN only the SGLs seen to work are used. */
 	if (ret && ret != -EAGAIN)
 		return ret;
 	return s->failure_seen ? 0 : selftest_failure(s);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * selftest.h - proves on each controller, before it is used, what request.h takes for
- * granted of the NVMe driver, and finds out what SGLs the controller takes, for which there is
- * no public source in the kernel.
+ * selftest.h - proves on each controller, before it is used, what request.h assumes about the
+ * NVMe driver, and finds which SGLs the controller takes, which the kernel does not publish.
  *
- * It reads one LBA into scratch memory a few times and looks at what arrived. Once, a read
- * has to fail, to prove that the drive's status is seen: that of an SGL which the controller
- * does not take, else one behind the last LBA. Drives log failed commands, in few places, so
- * the answer is kept for as long as the controller has its driver. A failure is not kept: it
- * may be for want of an LBA that can be read, or because somebody wrote to it meanwhile.
+ * It reads one LBA into scratch memory a few times and checks what arrived. One read must
+ * fail, to prove that the drive's status is seen: a read by an SGL that the controller does not
+ * take, else one beyond the last LBA. Failed commands fill the drive's small error log, so a
+ * success is kept as long as the controller has its driver. A failure is not kept: perhaps no
+ * LBA could be read, or somebody wrote to it meanwhile.
  */
 #ifndef _DRW_SELFTEST_H
 #define _DRW_SELFTEST_H
