@@ -2,22 +2,20 @@
 /*
  * extents.c - where the bytes of a dma-buf are on the bus: pure arithmetic.
  *
- * See extents.h for vocabulary and invariants. This file is compiled into the module and
- * into host unit tests; it must stay free of kernel state.
+ * See extents.h for vocabulary and invariants, and pure.h: no kernel state here.
  */
 #include "buffer/extents.h"
 
 /**
  * drw_extents_add() - append a range of bus addresses
- * @b: builder
+ * @b: builder; unchanged on error
  * @addr: bus address
  * @len: bytes; an empty range adds nothing
  *
  * A range that continues the previous one is merged into it.
  *
  * Return: 0; -EOVERFLOW if the range ends above DRW_MAX_BUS_END, or if addresses, sizes
- * or the number of extents wrap; -ENOSPC if the table is full. After an error the builder
- * is as it was.
+ * or the number of extents wrap; -ENOSPC if the table is full.
  */
 int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 {
@@ -48,7 +46,7 @@ int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len)
 
 /*
  * drw_extents_find() where extents are not pages. They are often of one size all the same, so
- * the place that proportion suggests is tried first; the search that follows is for the others.
+ * try the extent that proportion suggests before a binary search.
  */
 u32 drw_extents_search(const struct drw_extents *x, u64 off)
 {
@@ -95,8 +93,8 @@ void drw_iter_init(struct drw_iter *it, const struct drw_extents *x,
  * @head: before the first piece, or NULL
  * @tail: after the last piece, or NULL
  *
- * From here on offsets and lengths count the pads like bytes of the buffer; it is for the
- * caller to choose them so that the sum is whole LBAs.
+ * From here on offsets and lengths count the pads like bytes of the buffer. The caller chooses
+ * the pads so that the sum is whole LBAs.
  */
 void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
 		       const struct drw_pad *tail)
@@ -107,7 +105,7 @@ void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
 		it->tail = *tail;
 }
 
-/* drw_iter_next() where no piece comes first: before the first one, or after the last. */
+/* drw_iter_next() before the first piece or after the last. */
 u64 drw_iter_next_pad(struct drw_iter *it, u64 max, u64 *addr)
 {
 	struct drw_pad *pad = it->head.len ? &it->head : &it->tail;
@@ -130,7 +128,7 @@ static u64 skip_pad(struct drw_pad *pad, u64 bytes)
 	return bytes - step;
 }
 
-/* Walk over @bytes without looking at addresses; there must be that many left. */
+/* Skip @bytes without looking at addresses; at least that many must be left. */
 void drw_iter_skip(struct drw_iter *it, u64 bytes)
 {
 	if (it->head.len)

@@ -4,16 +4,16 @@
  *
  * Vocabulary
  *   extent	a run of the buffer whose bus addresses are consecutive
- *   run	what an iterator yields: part of one extent, inside one piece; or of a pad
- *   pad	memory outside the buffer, before the first byte or after the last one, that
- *		takes what a command moves and nobody asked for: the rest of an LBA
+ *   run	what an iterator yields: part of one extent inside one piece, or of a pad
+ *   pad	memory outside the buffer for the rest of an LBA, before the first byte of a
+ *		transfer or after the last one
  *
- * Invariants of a finished table: extents are sorted by buf_off, the first begins at 0,
- * none is empty, no two neighbours could be merged, and the last ends at bytes. So the
- * length of an extent is the distance to the next one, and is not stored: an extent
- * takes 16 bytes, and a contiguous buffer takes one extent whatever its size.
+ * In a finished table extents are sorted by buf_off, the first begins at 0, none is empty, no
+ * two neighbours could be merged, and the last ends at bytes. So the length of an extent is
+ * the distance to the next one and is not stored: an extent takes 16 bytes, and a contiguous
+ * buffer of any size takes one extent.
  *
- * Nothing here locks; the owner of the table keeps it unchanged while it is read.
+ * Nothing here locks; the owner of a table keeps it unchanged while it is read.
  */
 #ifndef _DRW_EXTENTS_H
 #define _DRW_EXTENTS_H
@@ -31,8 +31,8 @@
 #define DRW_PAGE_MASK		(DRW_PAGE_BYTES - 1)
 
 /*
- * No range ends above this. The last page of the address space stays out of tables, so
- * that any address in one, and the end after it, can be rounded up to a page.
+ * No range ends above this. Without the last page of the address space, any address in a
+ * table, and the end after it, can be rounded up to a page.
  */
 #define DRW_MAX_BUS_END		(~(u64)0xfff)
 
@@ -45,8 +45,8 @@ struct drw_extent {
  * struct drw_extents - a table
  * @ext: extents
  * @nr: how many
- * @paged: each begins a page both in the buffer and on the bus, as almost all memory does.
- *	May be false where it could be true.
+ * @paged: each extent begins a page both in the buffer and on the bus, as in almost all
+ *	memory; false is always safe
  * @bytes: size of the buffer
  */
 struct drw_extents {
@@ -88,7 +88,6 @@ static inline u64 drw_extent_len(const struct drw_extents *x, u32 idx)
 
 int drw_extents_add(struct drw_extents_builder *b, u64 addr, u64 len);
 
-/* The table that has been built. */
 static inline struct drw_extents drw_extents_built(const struct drw_extents_builder *b)
 {
 	return (struct drw_extents) {
@@ -102,12 +101,12 @@ static inline struct drw_extents drw_extents_built(const struct drw_extents_buil
 u32 drw_extents_search(const struct drw_extents *x, u64 off);
 
 /**
- * drw_extents_find() - the extent that a byte lies in
+ * drw_extents_find() - the extent in which a byte lies
  * @x: table
  * @off: its buffer offset, below x->bytes
  *
- * Inline because every transfer asks: where there is one extent, or each is a page, as in long
- * tables, it is found without a search.
+ * Every transfer calls this, so it is inline: no search if there is one extent, or if each
+ * is a page, as in long tables.
  *
  * Return: its index.
  */
@@ -123,7 +122,7 @@ static inline u32 drw_extents_find(const struct drw_extents *x, u64 off)
 }
 
 #ifdef __KERNEL__
-/* Room for a table, for kvfree(); NULL also for one that is longer than can be. */
+/* Allocate a table, for kvfree(). NULL also if it exceeds what kvmalloc() can give. */
 static inline struct drw_extent *drw_extents_alloc(u32 nr)
 {
 	if (nr > INT_MAX / sizeof(struct drw_extent))
@@ -134,7 +133,7 @@ static inline struct drw_extent *drw_extents_alloc(u32 nr)
 
 /**
  * struct drw_pad - one run of bus addresses outside the buffer
- * @addr: of its first byte; it ends at DRW_MAX_BUS_END or below
+ * @addr: of its first byte; the run ends at or below DRW_MAX_BUS_END
  * @len: bytes, 0: none
  */
 struct drw_pad {
@@ -146,12 +145,12 @@ struct drw_pad {
  * struct drw_iter - walks the pieces of a transfer as runs of bus addresses
  * @x: the buffer's extents
  * @pc: pieces; each lies inside the buffer (drw_pieces_check())
- * @nr_pc: pieces left, @pc included
+ * @nr_pc: pieces left, including @pc
  * @done: bytes of @pc already walked
  * @idx: extent in which the next byte lies, valid if @have_idx
  * @have_idx: @idx has been looked up for the current piece; never while @head is left
- * @head: what is left of the pad before the first piece
- * @tail: what is left of the pad after the last piece
+ * @head: rest of the pad before the first piece
+ * @tail: rest of the pad after the last piece
  */
 struct drw_iter {
 	const struct drw_extents *x;
@@ -165,15 +164,14 @@ struct drw_iter {
 };
 
 /**
- * drw_pieces_check() - are all pieces inside the buffer?
- * @pc: pieces
+ * drw_pieces_check() - check that all pieces are inside the buffer
+ * @pc: pieces; an empty one must be inside as well
  * @nr: how many
  * @buf_bytes: size of the buffer
- * @total: sum of their lengths
+ * @total: set to the sum of their lengths
  *
  * Return: 0; -EOVERFLOW if an offset plus its length, or the sum of the lengths, does not
- * fit in 63 bits; -ERANGE if a piece ends outside the buffer. An empty piece must lie
- * inside it too.
+ * fit in 63 bits; -ERANGE if a piece ends outside the buffer.
  */
 static __always_inline int drw_pieces_check(const struct dmabuf_rw_piece *pc, u32 nr,
 					    u64 buf_bytes, u64 *total)
@@ -202,7 +200,6 @@ void drw_iter_set_pads(struct drw_iter *it, const struct drw_pad *head,
 void drw_iter_skip(struct drw_iter *it, u64 bytes);
 u64 drw_iter_next_pad(struct drw_iter *it, u64 max, u64 *addr);
 
-/* The current piece is done. */
 static inline void drw_iter_next_piece(struct drw_iter *it)
 {
 	it->pc++;
@@ -214,15 +211,13 @@ static inline void drw_iter_next_piece(struct drw_iter *it)
 /**
  * drw_iter_next() - the next run
  * @it: iterator
- * @max: bytes wanted at most, not zero
- * @addr: bus address of the run
+ * @max: most bytes wanted, not zero
+ * @addr: set to the bus address of the run
  *
- * The head pad comes first, then the pieces, then the tail pad.
+ * The head pad comes first, then the pieces, then the tail pad. Inline because a command over
+ * scattered pages takes one step for each page; pads cost nothing while an extent goes on.
  *
- * Inline because a command over scattered pages is one step of this for each page. Pads are
- * looked for only where there is no extent to go on in.
- *
- * Return: its length, or 0 when all has been walked.
+ * Return: its length, or 0 at the end.
  */
 static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
 {
@@ -249,7 +244,7 @@ static inline u64 drw_iter_next(struct drw_iter *it, u64 max, u64 *addr)
 	*addr = ext->addr + off;
 	it->done += len;
 	if (len == in_ext)
-		it->idx++;	/* past the last one only when nothing is left to walk */
+		it->idx++;	/* past the last extent only if the piece ends here */
 	return len;
 }
 

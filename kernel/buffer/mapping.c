@@ -13,7 +13,7 @@
 
 DRW_IMPORT_NS_DMA_BUF;
 
-/* A drain may wait this long before it looks at transfers on poll queues. */
+/* How often a drain polls for transfers on poll queues. */
 #define DRW_DRAIN_POLL_JIFFIES	max(HZ / 200, 1)
 
 static void map_io_drained(struct percpu_ref *ref)
@@ -21,7 +21,7 @@ static void map_io_drained(struct percpu_ref *ref)
 	complete(&container_of(ref, struct drw_map, io_ref)->drained);
 }
 
-/* Poll for every transfer on poll queues once. */
+/* Poll once for every transfer on poll queues. */
 static void map_poll(struct drw_map *map)
 {
 	struct drw_polled *p, *first = NULL;
@@ -34,8 +34,8 @@ static void map_poll(struct drw_map *map)
 			list_move_tail(&p->node, &map->polled);
 		}
 		/*
-		 * The first one may end and its memory come back as another transfer; then
-		 * this round is a little longer or shorter, and the next one makes up for it.
+		 * The first one may end and its memory be reused by another transfer. Then this
+		 * round is a little longer or shorter, and the next one makes up for it.
 		 */
 		if (!first)
 			first = p;
@@ -62,7 +62,7 @@ static void map_close_locked(struct drw_map *map)
 	map->ext_bytes = 0;
 }
 
-/* The exporter moves or revokes the buffer; it holds the reservation lock. */
+/* The exporter, which holds the reservation lock, moves or revokes the buffer. */
 static void map_invalidate_locked(struct dma_buf_attachment *attach)
 {
 	struct drw_map *map = attach->importer_priv;
@@ -77,7 +77,7 @@ static const struct dma_buf_attach_ops map_attach_ops = {
 	.drw_invalidate_cb = map_invalidate_locked,
 };
 
-/* Feed the table into @b, up to the size of the buffer. */
+/* Add the exporter's table to @b, up to the buffer's size. */
 static int map_add_extents(struct drw_map *map, struct sg_table *sgt,
 			   struct drw_extents_builder *b)
 {
@@ -93,7 +93,7 @@ static int map_add_extents(struct drw_map *map, struct sg_table *sgt,
 		if (!(i & 1023))
 			cond_resched();
 	}
-	/* Longer is padding, as with huge pages, and is not used. */
+	/* Anything beyond is padding, as with huge pages, and is not used. */
 	return b->bytes == map->dmabuf->size ? 0 : -EMSGSIZE;
 }
 
@@ -117,18 +117,18 @@ static int map_build_extents(struct drw_map *map, struct sg_table *sgt,
 	return 0;
 }
 
-/* What the exporter said when it was asked to map. */
+/* The exporter refused to map: choose an errno. */
 static int map_refused_locked(struct drw_map *map, int error, struct drw_refusal *refusal)
 {
 	if (error == -EINTR || error == -ERESTARTSYS)
 		return -EINTR;
-	/* It could be mapped once: whatever comes later, the contents are gone. */
+	/* It was mapped before, so its contents are gone, even if it can be mapped later. */
 	if (error == -ENODEV && map->mapped_once) {
 		WRITE_ONCE(map->revoked, true);
 		return -ESTALE;
 	}
 	refusal->detail = -error;
-	/* ENOMEM may pass, and is also what some exporters say for everything. */
+	/* ENOMEM may pass, although some exporters return it for every failure. */
 	return drw_refuse(refusal, DMABUF_RW_REASON_MAP,
 			  error == -ENOMEM ? -ENOMEM : -EREMOTEIO);
 }
@@ -175,11 +175,11 @@ static int map_open_locked(struct drw_map *map, struct drw_refusal *refusal)
  * @map: mapping
  * @refusal: the cause, on failure
  *
- * Waits for the exporter, perhaps for long, so the caller holds nothing that others wait
- * for. Afterwards drw_map_try_acquire() succeeds unless the exporter has been faster.
+ * May wait long for the exporter, so the caller must hold nothing that others wait for.
+ * Afterwards drw_map_try_acquire() succeeds, unless the exporter invalidates first.
  *
- * Return: 0; -ESTALE, -ENODEV, -EREMOTEIO, -EADDRNOTAVAIL, -EINTR; -ENOMEM, which with a
- * reason is the exporter's.
+ * Return: 0; -ESTALE, -ENODEV, -EREMOTEIO, -EADDRNOTAVAIL, -EINTR; -ENOMEM, the exporter's if
+ * @refusal has a reason.
  */
 int drw_map_prepare(struct drw_map *map, struct drw_refusal *refusal)
 {
@@ -205,7 +205,7 @@ int drw_map_prepare(struct drw_map *map, struct drw_refusal *refusal)
  * drw_map_sever() - drain, unmap, detach
  * @map: mapping
  *
- * Cannot fail, does not allocate. Harmless if repeated.
+ * Cannot fail, does not allocate, and may be repeated.
  */
 void drw_map_sever(struct drw_map *map)
 {
@@ -247,7 +247,7 @@ unlock:
 	return ret;
 }
 
-/* As the buffer was opened: the drive must be able to do no more than its user. */
+/* From the open mode of the buffer: the drive may do no more than its user. */
 static enum dma_data_direction map_direction(const struct dma_buf *dmabuf)
 {
 	switch (dmabuf->file->f_mode & (FMODE_READ | FMODE_WRITE)) {
@@ -260,7 +260,7 @@ static enum dma_data_direction map_direction(const struct dma_buf *dmabuf)
 	}
 }
 
-/* All that can be paid for by the user's memory cgroup is; the attachment cannot. */
+/* Charged to the user's memory cgroup, except for the attachment, which cannot be. */
 static struct drw_map *map_create_locked(struct drw_controller *ctrl, struct dma_buf *dmabuf)
 {
 	struct drw_map *map;
@@ -291,7 +291,7 @@ static struct drw_map *map_create_locked(struct drw_controller *ctrl, struct dma
 	return map;
 }
 
-/* One use for the caller. */
+/* Returns the mapping with a use for the caller. */
 static struct drw_map *map_find_or_create(struct drw_controller *ctrl, struct dma_buf *dmabuf)
 {
 	struct drw_map *map;
@@ -300,7 +300,7 @@ static struct drw_map *map_find_or_create(struct drw_controller *ctrl, struct dm
 	if (ctrl->gone)
 		return ERR_PTR(-ENODEV);
 	list_for_each_entry(map, &ctrl->maps, node) {
-		/* Without users it is being severed. */
+		/* A mapping without users is being severed. */
 		if (map->dmabuf == dmabuf && map->users && !READ_ONCE(map->revoked)) {
 			map->users++;
 			return map;
@@ -310,14 +310,14 @@ static struct drw_map *map_find_or_create(struct drw_controller *ctrl, struct dm
 }
 
 /**
- * drw_map_get() - the mapping of a buffer for a controller, made and mapped if need be
+ * drw_map_get() - get the mapping of a buffer for a controller
  * @ctrl: controller
  * @dmabuf: buffer
  * @refusal: the cause, on failure
  *
- * Maps at once, because whatever is wrong with the addresses is BIND's to say.
+ * Maps at once, so that BIND can report what is wrong with the addresses.
  *
- * Return: the mapping, with a use for the caller to give back by drw_map_put(), or an
+ * Return: the mapping, with a use for the caller, who drops it with drw_map_put(), or an
  * ERR_PTR: -ENODEV, -EREMOTEIO, -EADDRNOTAVAIL, -EINTR, -ENOMEM.
  */
 struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
@@ -339,7 +339,7 @@ struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 		return map;
 	drw_map_put(map);
 	if (ret == -ESTALE)
-		/* To a newcomer a revoked buffer is one that cannot be mapped. */
+		/* To a new binding, a revoked buffer is one that cannot be mapped. */
 		*refusal = (struct drw_refusal) {
 			.reason = DMABUF_RW_REASON_MAP,
 			.detail = ENODEV,
@@ -349,7 +349,7 @@ struct drw_map *drw_map_get(struct drw_controller *ctrl, struct dma_buf *dmabuf,
 	return ERR_PTR(ret);
 }
 
-/* Give a use back; the last one unmaps. May sleep. */
+/* Drop a use; the last one unmaps. May sleep. */
 void drw_map_put(struct drw_map *map)
 {
 	struct drw_controller *ctrl = map->ctrl;
@@ -357,7 +357,7 @@ void drw_map_put(struct drw_map *map)
 	scoped_guard(mutex, &ctrl->lock)
 		if (--map->users)
 			return;
-	/* Still in the list, so that whoever removes the drive waits for this. */
+	/* It stays in the list meanwhile, so that removal of the drive waits for it. */
 	drw_map_sever(map);
 	scoped_guard(mutex, &ctrl->lock)
 		list_del(&map->node);
@@ -368,7 +368,7 @@ void drw_map_put(struct drw_map *map)
 	drw_controller_put(ctrl);
 }
 
-/* Memory that the mapping takes, and its number of extents. 0 or -EINTR. */
+/* Memory used by the mapping, and its number of extents. 0 or -EINTR. */
 int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents)
 {
 	if (dma_resv_lock_interruptible(map->dmabuf->resv, NULL))

@@ -3,8 +3,8 @@
  * mapping.h - one dma-buf mapped for one controller, shared by all bindings that need it.
  *
  * A mapping is the attachment of a buffer to a controller, the exporter's scatter list, and
- * the extents that are made of it. Transfers use the extents; the exporter may take them
- * back at any time.
+ * the extents made from that list. Transfers use the extents; the exporter may take them back
+ * at any time.
  *
  * Vocabulary
  *   prepare	map the buffer if it is not mapped; may wait for the exporter
@@ -13,19 +13,19 @@
  *   sever	drain, unmap and detach for good
  *
  * States, under the buffer's reservation lock:
- *   unmapped	sgt == NULL, io_ref dead and zero. So at first, and after an invalidation.
+ *   unmapped	sgt == NULL, io_ref dead and zero: at first, and after an invalidation
  *   mapped	sgt != NULL, io_ref live, extents valid
- *   revoked	unmapped, and the exporter will not map any more: preparing gives ESTALE
- *   severed	unmapped, attach == NULL: preparing gives ENODEV
+ *   revoked	unmapped, and the exporter refuses to map again: prepare returns ESTALE
+ *   severed	unmapped, attach == NULL: prepare returns ENODEV
  *
- * The invalidate callback drains synchronously under the reservation lock. So whoever has
- * acquired a mapping must get to its release without that lock, without allocating in a way
- * that may wait for reclaim (an exporter may evict from a shrinker), and without waiting for
- * anything but the drive. No fence is published.
+ * The invalidate callback drains synchronously under the reservation lock; no fence is
+ * published. So between acquire and release a transfer must not take that lock, must not
+ * allocate in a way that waits for reclaim (an exporter may evict from a shrinker), and must
+ * wait for nothing but the drive.
  *
- * Locks: drw_controller.lock > drw_map.attach_lock > reservation lock. The exporter's attach
- * and detach run under attach_lock only, so a slow exporter delays the users of its own
- * buffer, and the removal of the drive, and nobody else.
+ * Locks: drw_controller.lock > drw_map.attach_lock > reservation lock. Except when the drive is
+ * removed, the exporter's attach and detach run under attach_lock only, so a slow exporter
+ * delays nothing but the users of its own buffer and the removal of the drive.
  */
 #ifndef _DRW_MAPPING_H
 #define _DRW_MAPPING_H
@@ -41,7 +41,7 @@
 struct drw_polled;
 
 /**
- * struct drw_polled_ops - how a drain deals with a transfer on poll queues
+ * struct drw_polled_ops - how a drain polls for a transfer on poll queues
  * @get: keep the transfer from ending; false if it already has. Called under
  *	drw_map.polled_lock.
  * @poll_put: look for completions, then undo @get; may end the transfer
@@ -52,10 +52,10 @@ struct drw_polled_ops {
 };
 
 /**
- * struct drw_polled - a transfer whose commands complete only when somebody polls
+ * struct drw_polled - a transfer on poll queues
  *
- * Poll queues raise no interrupt, and the transfer's owner may do other things, so a drain
- * has to poll for it. On drw_map.polled as long as commands may be in flight.
+ * Poll queues raise no interrupt, and the owner of the transfer may be busy elsewhere, so a
+ * drain has to poll for it. On drw_map.polled as long as commands may be in flight.
  */
 struct drw_polled {
 	struct list_head node;
@@ -64,8 +64,8 @@ struct drw_polled {
 
 /**
  * struct drw_map - a mapping
- * @node: in drw_controller.maps, until it is severed; drw_controller.lock
- * @users: bindings' paths that hold it; drw_controller.lock
+ * @node: in drw_controller.maps until the mapping is freed; drw_controller.lock
+ * @users: paths of bindings that hold it; drw_controller.lock
  * @ctrl: controller; reference held; constant
  * @dmabuf: buffer; reference held; constant
  * @dir: direction it is mapped for; constant
@@ -74,16 +74,16 @@ struct drw_polled {
  * @sgt: the exporter's table, or NULL; reservation lock
  * @mapped_once: reservation lock
  * @revoked: see above; written under the reservation lock, read anywhere
- * @severed: likewise
- * @remaps: mappings made after the first; likewise
- * @io_ref: transfers that use the extents. It begins what each transfer reads, which fits in a
- *	cache line of 64 bytes: nobody who binds, or polls, takes that from other CPUs
+ * @severed: see above; like @revoked
+ * @remaps: mappings after the first; like @revoked
+ * @io_ref: transfers that use the extents. The fields that each transfer reads begin here and
+ *	fit in a cache line of 64 bytes, which binding and polling do not write.
  * @x: extents; stable while @io_ref is held
- * @mc: what memory it is, or was when it was mapped last; stable while @io_ref is held
+ * @mc: the kind of memory at the last mapping; stable while @io_ref is held
  * @drained: completed when @io_ref has dropped to zero
  * @polled_lock: protects @polled; taken in any context
  * @polled: struct drw_polled.node
- * @ext_bytes: memory that the extents take; reservation lock
+ * @ext_bytes: memory used by the extents; reservation lock
  */
 struct drw_map {
 	struct list_head node;
@@ -119,11 +119,10 @@ void drw_map_sever(struct drw_map *map);
 int drw_map_metadata(struct drw_map *map, size_t *bytes, u32 *extents);
 
 /**
- * drw_map_try_acquire() - take the right to use the extents
+ * drw_map_try_acquire() - take the right to use the extents; any context
  * @map: mapping
  *
- * Any context. Return: false if the buffer is not mapped; drw_map_prepare() maps it, or says
- * why not.
+ * Return: false if the buffer is not mapped; drw_map_prepare() then maps it, or says why not.
  */
 static inline bool drw_map_try_acquire(struct drw_map *map)
 {
@@ -134,7 +133,7 @@ static inline bool drw_map_try_acquire(struct drw_map *map)
 	return true;
 }
 
-/* The mapping is acquired, and a drain of it must be able to poll for @p from now on. */
+/* Let a drain poll for @p. The caller has acquired the mapping. */
 static inline void drw_map_add_polled(struct drw_map *map, struct drw_polled *p,
 				      const struct drw_polled_ops *ops)
 {
@@ -146,7 +145,7 @@ static inline void drw_map_add_polled(struct drw_map *map, struct drw_polled *p,
 	spin_unlock_irqrestore(&map->polled_lock, flags);
 }
 
-/* Before it is released. Any context. */
+/* Call this before drw_map_release(). Any context. */
 static inline void drw_map_remove_polled(struct drw_map *map, struct drw_polled *p)
 {
 	unsigned long flags;
@@ -156,7 +155,7 @@ static inline void drw_map_remove_polled(struct drw_map *map, struct drw_polled 
 	spin_unlock_irqrestore(&map->polled_lock, flags);
 }
 
-/* End the use of the extents; callable in any context. */
+/* End the use of the extents. Any context. */
 static inline void drw_map_release(struct drw_map *map)
 {
 	percpu_ref_put(&map->io_ref);

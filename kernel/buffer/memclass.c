@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * memclass.c - what the bus addresses of a mapped buffer really are, and whether the drive
- * can use them. See memclass.h.
+ * memclass.c - what the bus addresses of a mapped buffer are, and whether the drive can use
+ * them. See memclass.h.
  *
- * No locks of our own. The caller holds the buffer's reservation lock, which keeps the
- * scatter list in place.
+ * The caller holds the buffer's reservation lock, which keeps the scatter list in place.
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -19,7 +18,7 @@
 /**
  * struct memclass_bar - a BAR
  * @start: its first address, physical or on the bus
- * @end: its last; 0: no BAR
+ * @end: its last address; 0: no BAR
  * @on_bus: these are bus addresses
  * @nr: its number
  * @pci: its device
@@ -40,11 +39,10 @@ struct memclass_bar {
  * struct memclass_walk - state of one check
  * @pdev: the drive
  * @domain: its translating domain, or NULL if bus addresses are physical addresses
- * @mc: the answer so far
+ * @mc: the result so far
  * @seen: something has been classified
- * @ram_chunk: address of the last 2 MiB chunk that was found to be RAM, so that
- *	neighbouring pages need no walk through the resource tree
- * @bar: the last BAR that was hit, likewise
+ * @ram_chunk: last 2 MiB chunk found to be RAM: spares its pages a walk of the resource tree
+ * @bar: the last BAR found, for the same purpose
  */
 struct memclass_walk {
 	struct pci_dev *pdev;
@@ -73,7 +71,7 @@ static bool memclass_acs_redirects(struct pci_dev *pdev, struct pci_dev *top)
 	return false;
 }
 
-/* Do requests from @pdev to @peer turn round at a switch, without meeting an IOMMU? */
+/* Do requests from @pdev to @peer turn at a switch, without meeting an IOMMU? */
 static bool memclass_switched(struct pci_dev *pdev, struct pci_dev *peer)
 {
 	struct pci_dev *a, *b;
@@ -88,7 +86,7 @@ static bool memclass_switched(struct pci_dev *pdev, struct pci_dev *peer)
 	return false;
 }
 
-/* Is @addr in BAR @i of @peer? Then w->bar is filled. */
+/* Is @addr in BAR @i of @peer? If so, fill w->bar. */
 static bool memclass_try_bar(struct memclass_walk *w, u64 addr, bool on_bus,
 			     struct pci_dev *peer, int i)
 {
@@ -96,7 +94,7 @@ static bool memclass_try_bar(struct memclass_walk *w, u64 addr, bool on_bus,
 	struct pci_bus_region region = { .start = res->start, .end = res->end };
 	struct device *drive = &w->pdev->dev;
 
-	/* Only one that has been given addresses. */
+	/* The BAR must have been given addresses. */
 	if (!(res->flags & IORESOURCE_MEM) || (res->flags & IORESOURCE_UNSET) ||
 	    !resource_size(res))
 		return false;
@@ -119,7 +117,7 @@ static bool memclass_try_bar(struct memclass_walk *w, u64 addr, bool on_bus,
 	return true;
 }
 
-/* Is @addr, physical or on the bus, in a BAR? Then it is w->bar. */
+/* Find the BAR that contains @addr, physical or on the bus, and fill w->bar. */
 static bool memclass_find_bar(struct memclass_walk *w, u64 addr, bool on_bus)
 {
 	struct pci_dev *peer = NULL;
@@ -148,13 +146,13 @@ static bool memclass_is_ram(struct memclass_walk *w, phys_addr_t phys)
 		return true;
 	if (!page_is_ram(PHYS_PFN(phys)))
 		return false;
-	/* Memory resources are no finer than this in practice; both ends are proof enough. */
+	/* Memory resources are no finer than this in practice, so both ends are proof enough. */
 	if (page_is_ram(PHYS_PFN(chunk)) && page_is_ram(PHYS_PFN(chunk + SZ_2M - 1)))
 		w->ram_chunk = chunk;
 	return true;
 }
 
-/* Add what has been found at one address to the answer. @bar: for DMABUF_RW_CLASS_BAR. */
+/* Add the class of one address to the result. @bar: for DMABUF_RW_CLASS_BAR, else NULL. */
 static void memclass_add(struct memclass_walk *w, u32 class, const struct memclass_bar *bar)
 {
 	struct drw_memclass *mc = w->mc;
@@ -178,7 +176,7 @@ static void memclass_add(struct memclass_walk *w, u32 class, const struct memcla
 	}
 }
 
-/* @addr: as the drive is to use it. */
+/* Check and classify one address, as the drive uses it. */
 static int memclass_check_byte(struct memclass_walk *w, dma_addr_t addr,
 			       struct drw_refusal *refusal)
 {
@@ -186,7 +184,7 @@ static int memclass_check_byte(struct memclass_walk *w, dma_addr_t addr,
 
 	phys = w->domain ? iommu_iova_to_phys(w->domain, addr) : dma_to_phys(&w->pdev->dev, addr);
 	if (w->domain && !phys) {
-		/* Good all the same if it never gets to the IOMMU. */
+		/* Still usable if a switch forwards it before it meets the IOMMU. */
 		if (!memclass_find_bar(w, addr, true) || !w->bar.switched)
 			return drw_refuse(refusal, DMABUF_RW_REASON_NOT_TRANSLATED,
 					  -EADDRNOTAVAIL);
@@ -196,7 +194,7 @@ static int memclass_check_byte(struct memclass_walk *w, dma_addr_t addr,
 		memclass_add(w, DMABUF_RW_CLASS_RAM, NULL);
 	} else if (memclass_find_bar(w, phys, false)) {
 		memclass_add(w, DMABUF_RW_CLASS_BAR, &w->bar);
-		/* What an IOMMU translates, it also sends on. */
+		/* An IOMMU forwards what it translates. */
 		if (!w->domain && !w->bar.routed)
 			w->mc->lacks |= DRW_LACKS_ROUTE;
 	} else {
@@ -205,7 +203,7 @@ static int memclass_check_byte(struct memclass_walk *w, dma_addr_t addr,
 	return 0;
 }
 
-/* Consecutive bus addresses: the first, the last, and each 2 MiB boundary between them. */
+/* Consecutive bus addresses: check the first, the last, and each 2 MiB boundary between. */
 static int memclass_check_range(struct memclass_walk *w, dma_addr_t addr, u64 len,
 				struct drw_refusal *refusal)
 {
@@ -216,9 +214,9 @@ static int memclass_check_range(struct memclass_walk *w, dma_addr_t addr, u64 le
 	if (last < addr || last > dma_get_mask(dev))
 		return drw_refuse(refusal, DMABUF_RW_REASON_NOT_TRANSLATED, -EADDRNOTAVAIL);
 	/*
-	 * With direct mapping, an address that needs sync is in swiotlb memory, or the device
-	 * is not coherent. Behind a translating IOMMU the answer is only meaningful for
-	 * coherence: page-sized memory is never bounced there.
+	 * With direct mapping, an address that needs sync lies in swiotlb memory, or the device is
+	 * not coherent. Behind a translating IOMMU only coherence matters: page-sized memory is
+	 * never bounced there.
 	 */
 	if (w->domain ? !dev_is_dma_coherent(dev) : dma_need_sync(dev, addr))
 		return drw_refuse(refusal, DMABUF_RW_REASON_SWIOTLB, -EADDRNOTAVAIL);
@@ -234,13 +232,13 @@ static int memclass_check_range(struct memclass_walk *w, dma_addr_t addr, u64 le
 /**
  * drw_memclass_check() - check and classify the addresses of a mapped buffer
  * @dev: the drive's PCI function
- * @sgt: what the exporter returned
+ * @sgt: the exporter's table
  * @bytes: bytes of it that will be used
  * @mc: filled
  * @refusal: the cause, on failure
  *
- * Exporters and IOMMU drivers map segments as a whole, so a segment whose marks are in order
- * has no hole.
+ * Checks a few addresses of each segment. That is enough: exporters and IOMMU drivers map
+ * segments as a whole.
  *
  * Return: 0, or -EADDRNOTAVAIL if the drive cannot reach the buffer.
  */
@@ -279,10 +277,10 @@ int drw_memclass_check(struct device *dev, struct sg_table *sgt, u64 bytes,
 }
 
 /**
- * drw_memclass_judge() - does a binding accept where the buffer is?
- * @mc: what was found
+ * drw_memclass_judge() - check that a binding accepts the buffer's memory
+ * @mc: from drw_memclass_check()
  * @bind_flags: DMABUF_RW_BIND_* of the binding
- * @refusal: the cause, if it does not
+ * @refusal: the cause, on failure
  *
  * Return: 0, -EXDEV or -EADDRNOTAVAIL.
  */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * memclass.h - what the bus addresses of a mapped buffer really are, and whether the drive
- * can use them.
+ * memclass.h - what the bus addresses of a mapped buffer are, and whether the drive can use
+ * them.
  *
- * "Success" of a DMA command says nothing about where the data went: an IOMMU drops what it
- * does not translate, a software bounce area takes it for itself, and a host bridge may drop
- * what one device sends to another. So addresses are checked when they come from the
- * exporter, before the first command uses them.
+ * A DMA command that succeeds does not prove where the data went: an IOMMU drops what it does
+ * not translate, a software bounce area keeps it, and a host bridge may drop requests between
+ * devices. So addresses are checked when the exporter gives them, before any command uses them.
  *
- * What no binding can use is refused. What some bindings accept is recorded as lacking: a
- * mapping is shared, so each binding judges it by its own flags, after every mapping.
+ * Addresses that no binding can use are refused. Those that only some bindings accept are
+ * recorded in lacks: bindings share a mapping, and after every mapping each judges it by its
+ * own flags.
  */
 #ifndef _DRW_MEMCLASS_H
 #define _DRW_MEMCLASS_H
@@ -28,7 +28,7 @@
 #define DRW_LACKS_IDENTITY	BIT(2)	/* is RAM or in a BAR */
 
 /**
- * struct drw_memclass - what was found
+ * struct drw_memclass - result of a check
  * @class: enum dmabuf_rw_class
  * @bar: BAR number, for DMABUF_RW_CLASS_BAR
  * @bar_pci: its device
@@ -43,7 +43,7 @@ struct drw_memclass {
 	u32 lacks;
 };
 
-/* What a binding with these DMABUF_RW_BIND_* flags does not accept: bits of DRW_LACKS_*. */
+/* The DRW_LACKS_* that a binding with these DMABUF_RW_BIND_* flags does not accept. */
 static inline u32 drw_memclass_minds(u64 bind_flags)
 {
 	return (bind_flags & DMABUF_RW_BIND_DEVICE_MEMORY ? DRW_LACKS_DEVICE_MEMORY : 0) |
