@@ -2,9 +2,9 @@
 /*
  * binding.h - a file descriptor that joins one dma-buf to one file.
  *
- * A binding is reached through its struct file only, so it lives at least as long as any
- * call or io_uring command on it. It holds the storage side (storage/), the buffer, and the
- * paths between them (path.h).
+ * A binding is reached through its struct file only, so it outlives any call or io_uring
+ * command on it. It holds the storage side (storage/), the buffer, and the paths between them
+ * (path.h).
  */
 #ifndef _DRW_BINDING_H
 #define _DRW_BINDING_H
@@ -27,12 +27,12 @@ struct drw_stats {
  * @storage: the file
  * @dmabuf: the buffer; reference held; constant
  * @flags: DMABUF_RW_BIND_*; constant
- * @minds: what follows from @flags, drw_memclass_minds(); constant
- * @can: by enum dmabuf_rw_op: that direction is allowed; constant
- * @paths: between them
+ * @minds: DRW_LACKS_* that @flags do not accept; constant
+ * @can: directions allowed, by enum dmabuf_rw_op; constant
+ * @paths: from the buffer to the namespace
  * @stats: counters of each CPU
- * @failovers: transfers that moved to another path
- * @totals: its drive's; constant while @totals_node is in a list
+ * @failovers: times a transfer moved to another path
+ * @totals: counters of its drive; constant while @totals_node is in a list
  * @totals_node: in drw_totals.bindings; see totals.c
  */
 struct drw_binding {
@@ -59,7 +59,7 @@ void drw_binding_sum(const struct drw_binding *b, struct drw_stats *sum);
 long drw_info(struct drw_binding *b, void __user *uarg);
 void drw_info_show(struct seq_file *m, struct file *file);
 
-/* Is a transfer of this kind, with DMABUF_RW_IO_* flags, allowed? 0, -EINVAL or -EACCES. */
+/* May this transfer be made with these DMABUF_RW_IO_* flags? 0, -EINVAL or -EACCES. */
 static inline int drw_binding_may(const struct drw_binding *b, bool write, u64 flags)
 {
 	if (unlikely(flags & ~(DMABUF_RW_IO_WHOLE | (write ? DMABUF_RW_IO_FUA : 0))))
@@ -67,7 +67,7 @@ static inline int drw_binding_may(const struct drw_binding *b, bool write, u64 f
 	return likely(b->can[write]) ? 0 : -EACCES;
 }
 
-/* Count what has ended: @moved transfers of @bytes bytes together, and @errors. */
+/* Count ended transfers: @moved that moved @bytes altogether, and @errors that failed. */
 static inline void drw_binding_count(struct drw_binding *b, bool write, u32 moved, u64 bytes,
 				     u32 errors)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - everything that differs between supported kernels, and what the module needs
- * of the NVMe driver that no public header declares.
+ * compat.h - differences between supported kernels, and declarations of the NVMe driver that
+ * no public header has.
  *
  * The code targets the newest kernel. Differences are found by compiling the files in
- * probes/, never by version numbers, because distributions backport; compat_config.h
- * holds the answers. Each wrapper names the change that it hides and the kernel from
- * which on it can go.
+ * probes/, never by version numbers, because distributions backport; compat_config.h has the
+ * results. Each wrapper names the change that it hides and the first kernel that does not
+ * need it.
  */
 #ifndef _DRW_COMPAT_H
 #define _DRW_COMPAT_H
@@ -21,27 +21,27 @@
 
 #include "compat_config.h"
 
-/* Bus addresses and 64-bit divisions; drives of this kind have no 32-bit hosts to speak of. */
+/* For bus addresses and 64-bit divisions; hardly any 32-bit host has such a drive. */
 #ifndef CONFIG_64BIT
 #error "dmabuf_rw needs a 64-bit kernel"
 #endif
 
-/* Ranges in xarrays: huge pages of any kind select it. */
+/* For ranges in xarrays; huge pages of any kind select it. */
 #ifndef CONFIG_XARRAY_MULTI
 #error "dmabuf_rw needs a kernel with huge pages (CONFIG_XARRAY_MULTI)"
 #endif
 
 /*
- * Exported by nvme-core (EXPORT_SYMBOL_GPL), declared only in drivers/nvme/host/nvme.h:
- * copies @cmd into the request's private area and sets REQ_FAILFAST_DRIVER. The same
- * prototype in 6.1, 6.12 and 7.3.
+ * Exported by nvme-core (EXPORT_SYMBOL_GPL), declared only in drivers/nvme/host/nvme.h.
+ * Copies @cmd into the request's private area and sets REQ_FAILFAST_DRIVER. The prototype is
+ * the same in 6.1, 6.12 and 7.3.
  */
 void nvme_init_request(struct request *req, struct nvme_command *cmd);
 
 /*
- * The head of struct nvme_request, the private area of an NVMe request, which is declared
- * only in drivers/nvme/host/nvme.h; the same in 6.12 and 7.3. drw_selftest() proves that
- * command and status are where this says.
+ * The head of struct nvme_request, the private area of an NVMe request, declared only in
+ * drivers/nvme/host/nvme.h. The same in 6.12 and 7.3; drw_selftest() proves where
+ * command and status are.
  */
 struct drw_nvme_request {
 	struct nvme_command *cmd;
@@ -93,7 +93,7 @@ static inline int inode_lock_killable(struct inode *inode)
 }
 #endif
 
-/* Files that a daemon fills when they are read (fanotify's pre-content events) came in 6.14. */
+/* 6.14 added files that a daemon fills when they are read (fanotify's pre-content events). */
 static inline bool drw_file_on_demand(const struct file *file)
 {
 #ifdef FMODE_FSNOTIFY_HSM
@@ -104,9 +104,9 @@ static inline bool drw_file_on_demand(const struct file *file)
 }
 
 /*
- * Has somebody the inode lock, exclusive? No public function tells it from a shared one;
- * rwsem_assert_held_write_nolockdep() looks at the same bit (include/linux/rwsem.h). Where
- * that does not exist, any lock counts, which only costs look-ups.
+ * Is the inode lock held exclusively? No public function tells exclusive from shared;
+ * rwsem_assert_held_write_nolockdep() tests the same bit (include/linux/rwsem.h). PREEMPT_RT
+ * has no such bit: there any holder counts, which only costs look-ups.
  */
 static inline bool drw_inode_locked_exclusive(struct inode *inode)
 {
@@ -118,9 +118,9 @@ static inline bool drw_inode_locked_exclusive(struct inode *inode)
 }
 
 /*
- * Before 6.14 a command's queue entry stays where user space has put it, and may put the next
- * one as soon as it has been submitted. For a worker io_uring makes a copy, but nobody is told
- * where it is; for what comes behind a link it makes none. See io_uring_cmd() of 6.12.
+ * Before 6.14 a command's queue entry stays in memory that user space may reuse as soon as the
+ * entry has been submitted. For a worker io_uring copies it, but leaves ucmd->sqe as it was; an
+ * entry behind a link is not copied. See io_uring_cmd() of 6.12.
  */
 #ifdef DRW_HAVE_STABLE_SQE
 static inline bool drw_uring_sqe_is_stable(struct io_uring_cmd *ucmd, unsigned int issue_flags)
@@ -132,7 +132,7 @@ static inline void drw_uring_keep_sqe(struct io_uring_cmd *ucmd, unsigned int is
 {
 }
 #else
-/* Is the entry what was submitted? It is while its submission goes on, and when it was copied. */
+/* Is the entry as submitted? It is during its submission, and if it was copied. */
 static inline bool drw_uring_sqe_is_stable(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct io_kiocb *req = cmd_to_io_kiocb(ucmd);
@@ -143,7 +143,7 @@ static inline bool drw_uring_sqe_is_stable(struct io_uring_cmd *ucmd, unsigned i
 		READ_ONCE(ctx->rings->sq.head) != ctx->cached_sq_head);
 }
 
-/* A stable one: a worker will be called. */
+/* Use io_uring's copy of a stable entry from now on: a worker will run the command. */
 static inline void drw_uring_keep_sqe(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	void *copy = cmd_to_io_kiocb(ucmd)->async_data;
@@ -156,8 +156,8 @@ static inline void drw_uring_keep_sqe(struct io_uring_cmd *ucmd, unsigned int is
 #endif
 
 /*
- * The task-work callback of a uring_cmd took the command and the issue flags before 6.19,
- * and takes a struct io_tw_req since. io_uring_cmd_done() lost its res2 argument in 6.18.
+ * Until 6.18 the task-work callback of a uring_cmd takes the command and the issue flags, from
+ * 6.19 on a struct io_tw_req. io_uring_cmd_done() lost its res2 argument in 6.18.
  */
 #ifdef DRW_HAVE_IO_TW_REQ
 #define DRW_URING_TASK_CB(fn) void fn(struct io_tw_req tw_req, io_tw_token_t tw)

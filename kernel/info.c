@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* info.c - what a binding tells of itself: DMABUF_RW_IOC_INFO and /proc/PID/fdinfo. */
+/* info.c - what a binding reports: DMABUF_RW_IOC_INFO and /proc/PID/fdinfo. */
 #include <linux/dma-resv.h>
 #include <linux/seq_file.h>
 
@@ -35,7 +35,7 @@ static void info_stats(struct drw_binding *b, struct dmabuf_rw_info *info)
 	info->failovers = atomic64_read(&b->failovers);
 }
 
-/* The path that is in use: what transfers may be, and where the buffer is. 0 or -EINTR. */
+/* The current path: its limits, and the memory that the buffer is in. 0 or -EINTR. */
 static int info_current(struct drw_binding *b, struct dmabuf_rw_info *info)
 {
 	struct drw_path *cur = rcu_dereference_protected(b->paths.cur,
@@ -51,7 +51,7 @@ static int info_current(struct drw_binding *b, struct dmabuf_rw_info *info)
 	info->nvme_pci = cur->ctrl->pci.id;
 	info->nvme_domain = cur->ctrl->pci.domain;
 
-	/* What was true when the buffer was mapped last is still of interest when it is not. */
+	/* While the buffer is not mapped, report its last mapping. */
 	if (dma_resv_lock_interruptible(b->dmabuf->resv, NULL))
 		return -EINTR;
 	info->flags |= cur->map->sgt ? DMABUF_RW_INFO_MAPPED : 0;
@@ -65,8 +65,8 @@ static int info_current(struct drw_binding *b, struct dmabuf_rw_info *info)
 }
 
 /*
- * Everything that INFO and fdinfo tell. A drain may hold the locks for as long as the drive
- * takes, so a signal ends the wait: 0 or -EINTR.
+ * All that INFO and fdinfo report. A drain may hold the locks for as long as the drive takes,
+ * so a signal ends the wait. 0 or -EINTR.
  */
 static int info_fill(struct drw_binding *b, struct dmabuf_rw_info *info)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioctl.c - the face of the module: calls on /dev/dmabuf_rw and on a binding.
+ * ioctl.c - calls on /dev/dmabuf_rw and on a binding.
  *
- * The device node answers questions and makes bindings; everything else happens on a binding's
- * descriptor. Bindings hold the module (file_operations.owner). BIND validates everything,
+ * The device node answers queries and creates bindings; everything else happens on a binding's
+ * descriptor. A binding holds the module (file_operations.owner). BIND validates everything,
  * then acquires, and publishes the descriptor last.
  */
 #include <linux/anon_inodes.h>
@@ -125,7 +125,7 @@ static const struct file_operations binding_fops = {
 	.show_fdinfo = drw_info_show,
 };
 
-/* The binding's buffer: 0, -EBADF or -EBADFD. */
+/* Get the binding's buffer: 0, -EBADF or -EBADFD. */
 static int bind_buffer(struct drw_binding *b, int fd, struct drw_refusal *refusal)
 {
 	struct dma_buf *dmabuf = dma_buf_get(fd);
@@ -147,7 +147,7 @@ static int bind_rights(struct drw_binding *b, const struct file *file, struct dr
 	fmode_t mode = file->f_mode, buf_mode = b->dmabuf->file->f_mode;
 
 	b->can[DMABUF_RW_OP_READ] = (mode & FMODE_READ) && (buf_mode & FMODE_WRITE);
-	/* Where write(2) could only append, a transfer cannot write: the file does not grow. */
+	/* No writes where write(2) only appends: a transfer does not make the file longer. */
 	b->can[DMABUF_RW_OP_WRITE] = (mode & FMODE_WRITE) && (buf_mode & FMODE_READ) &&
 		       !(S_ISREG(file_inode(file)->i_mode) &&
 			 (file->f_flags & O_APPEND || IS_APPEND(file_inode(file))));
@@ -157,7 +157,7 @@ static int bind_rights(struct drw_binding *b, const struct file *file, struct dr
 	return -EACCES;
 }
 
-/* The binding's file. */
+/* Get the binding's file. */
 static int bind_file(struct drw_binding *b, int fd, struct drw_refusal *refusal)
 {
 	struct file *file = fget(fd);
@@ -175,7 +175,7 @@ static int bind_file(struct drw_binding *b, int fd, struct drw_refusal *refusal)
 	return ret;
 }
 
-/* Give the binding a descriptor, which owns it from then on. */
+/* Give the binding a descriptor, which then owns it. */
 static int bind_publish(struct drw_binding *b)
 {
 	struct file *file;

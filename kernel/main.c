@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* main.c - the module's beginning and end. */
+/* main.c - module init and exit. */
 #include <linux/init.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* path.c - the ways from a binding's buffer to its namespace: see path.h. */
+/* path.c - the paths from a binding's buffer to its namespace: see path.h. */
 #include <linux/moduleparam.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -8,13 +8,13 @@
 #include "nvme/request.h"
 #include "nvme/selftest.h"
 
-/* Disks that one look around finds at most. */
+/* The most disks that one scan finds. */
 #define DRW_MAX_PATHS	32
 
-/* A path that has failed is left alone for this long. */
+/* A failed path is not chosen again for this long. */
 #define DRW_PATH_REST	HZ
 
-/* As the NVMe driver's parameter of that name and its default (drivers/nvme/host/pci.c). */
+/* Like the NVMe driver's parameter of that name, with its default (drivers/nvme/host/pci.c). */
 static unsigned int sgl_threshold = SZ_32K;
 module_param(sgl_threshold, uint, 0644);
 MODULE_PARM_DESC(sgl_threshold,
@@ -34,7 +34,7 @@ static struct drw_limits path_limits(const struct drw_path *path, u32 lba_bytes)
 	};
 }
 
-/* Open a path through a disk that has been found. */
+/* Open a path through a disk. */
 static struct drw_path *path_open(struct drw_binding *b, const struct drw_disk *d,
 				  struct drw_refusal *refusal)
 {
@@ -64,7 +64,7 @@ static struct drw_path *path_open(struct drw_binding *b, const struct drw_disk *
 		ret = PTR_ERR(path->map);
 		goto err_ctrl;
 	}
-	/* Of all bindings that share the mapping, each judges for itself. */
+	/* Bindings share the mapping; each judges it for itself. */
 	ret = drw_memclass_judge(&path->map->mc, b->flags, refusal);
 	if (ret)
 		goto err_map;
@@ -105,8 +105,8 @@ static bool path_leads_through(struct drw_paths *p, const struct gendisk *disk)
 }
 
 /*
- * Look for disks and open paths through those that are new. @refusal is that of the last one
- * that could not be opened. Returns its errno if the binding has no path at all.
+ * Open paths through new disks. If the binding then has none, returns the errno of the last disk
+ * that could not be opened, with its cause in @refusal.
  */
 static int path_scan(struct drw_binding *b, struct drw_refusal *refusal)
 {
@@ -137,7 +137,7 @@ static int path_scan(struct drw_binding *b, struct drw_refusal *refusal)
 	return list_empty(&p->live) ? ret : 0;
 }
 
-/* Free what no transfer can or does use any more. */
+/* Retire dead paths, and free retired ones that no transfer uses. */
 static void path_reap(struct drw_paths *p)
 {
 	struct drw_path *cur = rcu_dereference_protected(p->cur, lockdep_is_held(&p->lock));
@@ -150,7 +150,7 @@ static void path_reap(struct drw_paths *p)
 		list_move(&path->node, &p->retired);
 		retired = true;
 	}
-	/* Whoever took one of them as the current path has counted itself after this. */
+	/* After this, every transfer that took one of them as the current path is counted. */
 	if (retired)
 		synchronize_rcu();
 	list_for_each_entry_safe(path, next, &p->retired, node) {
@@ -162,12 +162,12 @@ static void path_reap(struct drw_paths *p)
 }
 
 /**
- * drw_paths_next() - a path has failed: choose another
+ * drw_paths_next() - choose another path after a failure
  * @b: binding to a multipath head
- * @failed: the path; only compared, since it may be gone by now
+ * @failed: the path that failed; only compared, since it may have been freed
  *
- * Looks for paths that have come since, then takes the first that is alive and has not
- * failed within the last second. May sleep.
+ * Opens paths that are new, then chooses the first that is alive and has not failed within
+ * the last second. May sleep.
  *
  * Return: true if there is one.
  */
@@ -181,7 +181,7 @@ bool drw_paths_next(struct drw_binding *b, const struct drw_path *failed)
 	mutex_lock(&p->lock);
 	path_scan(b, &refusal);
 	list_for_each_entry(path, &p->live, node) {
-		/* Never 0, which means that it has not failed. */
+		/* Never 0, which stands for no failure. */
 		if (path == failed)
 			path->failed_at = jiffies | 1;
 		if (found || drw_path_dead(path) ||
@@ -203,7 +203,7 @@ void drw_paths_init(struct drw_binding *b)
 	INIT_LIST_HEAD(&b->paths.retired);
 }
 
-/* Open the paths that there are, once b->storage is known. May sleep. 0 or an errno of BIND. */
+/* Open all paths, once b->storage is known. May sleep. 0 or an errno of BIND. */
 int drw_paths_open(struct drw_binding *b, struct drw_refusal *refusal)
 {
 	int ret;
@@ -215,7 +215,7 @@ int drw_paths_open(struct drw_binding *b, struct drw_refusal *refusal)
 	return ret;
 }
 
-/* No transfer is left. May sleep. */
+/* Close all paths. No transfer is left. May sleep. */
 void drw_paths_exit(struct drw_binding *b)
 {
 	struct drw_path *path, *next;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * path.h - the ways from a binding's buffer to its namespace.
+ * path.h - the paths from a binding's buffer to its namespace.
  *
  * A path is a disk whose queue takes the namespace's commands, the controller behind it, and
- * the buffer as it is mapped for that controller. Without multipath there is one, for as
- * long as the binding lives. With it there is one for each live controller. There is always
- * a current path, though it may be dead. Transfers take it under RCU and count themselves as
- * its users. A path that has died and is no longer current is retired, and freed when a grace
- * period has passed and its last user is gone.
+ * the mapping of the buffer for that controller. Without multipath a binding has one path all
+ * its life; with it, one for each live controller. There is always a current path, though it
+ * may be dead. Transfers take it under RCU and count themselves as its users. A dead path
+ * that is no longer current is retired; after a grace period it is freed with its last user.
  *
  * Locks: drw_paths.lock > drw_controller.lock > reservation lock of the buffer.
  */
@@ -22,17 +21,17 @@
 #include "storage/storage.h"
 
 /**
- * struct drw_path - one way to the namespace
+ * struct drw_path - one path to the namespace
  * @node: in drw_paths.live or .retired; drw_paths.lock
  * @users: transfers that use it; counted for multipath only, where paths come and go
- * @disk: device reference held. That keeps the disk's and its queue's memory, but behind
- *	a multipath head not the controller's, to which disk->parent and queue->tag_set
- *	point: they may be followed only while a request of the queue is held. The queue may
- *	be asked for a request at any time (drw_rq_alloc()).
+ * @disk: device reference held, which keeps the memory of the disk and its queue. Behind a
+ *	multipath head it does not keep the controller's, to which disk->parent and
+ *	queue->tag_set point: follow those only while holding a request of the queue. Requests
+ *	may be allocated at any time (drw_rq_alloc()).
  * @has_poll: it has poll queues
  * @ctrl: the controller; reference held
- * @map: the buffer, mapped for it; one use held
- * @lim: what its commands may be
+ * @map: the buffer's mapping for @ctrl; one use held
+ * @lim: limits of its commands
  * @failed_at: jiffies of the last path error, 0: none yet; drw_paths.lock
  */
 struct drw_path {
@@ -47,12 +46,12 @@ struct drw_path {
 };
 
 /**
- * struct drw_paths - all of a binding
+ * struct drw_paths - paths of a binding
  * @lock: protects @live and @retired, and changes of @cur
  * @live: struct drw_path.node
  * @retired: paths that no new transfer can take
- * @cur: the path that new transfers take; with multipath read under RCU, without it constant
- *	from before the binding has a file
+ * @cur: the path that new transfers take. With multipath read under RCU; without it set
+ *	before the binding has a file, then constant.
  * @counted: with multipath, so paths come and go; constant
  */
 struct drw_paths {
@@ -71,12 +70,12 @@ int drw_paths_open(struct drw_binding *b, struct drw_refusal *refusal);
 bool drw_paths_next(struct drw_binding *b, const struct drw_path *failed);
 bool drw_path_dead(const struct drw_path *path);
 
-/* The path that a new transfer shall use, until drw_path_put(). */
+/* Take the current path for a new transfer, until drw_path_put(). */
 static inline struct drw_path *drw_path_get(struct drw_paths *p)
 {
 	struct drw_path *path;
 
-	/* Constant, as long as anybody can get here. */
+	/* Constant without multipath. */
 	if (likely(!p->counted))
 		return rcu_dereference_protected(p->cur, true);
 	rcu_read_lock();
@@ -86,14 +85,14 @@ static inline struct drw_path *drw_path_get(struct drw_paths *p)
 	return path;
 }
 
-/* End the use of a path; callable in any context. It may be freed at once (path_reap()). */
+/* End the use of a path, which may then be freed at once (path_reap()). Any context. */
 static inline void drw_path_put(struct drw_paths *p, struct drw_path *path)
 {
 	if (unlikely(p->counted))
 		atomic_dec_return_release(&path->users);
 }
 
-/* What lists the current path's controller takes. */
+/* SGLs that the current path's controller takes. */
 static inline enum drw_sgl_support drw_paths_sgl(struct drw_paths *p)
 {
 	enum drw_sgl_support sgl;
@@ -114,7 +113,7 @@ static inline bool drw_paths_have_poll(struct drw_paths *p)
 	return ret;
 }
 
-/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may do better. */
+/* Buffer offsets must be multiples of this: PRPs begin at dwords, SGLs may at any byte. */
 static inline u32 drw_buf_align(enum drw_sgl_support sgl)
 {
 	return sgl == DRW_SGL_BYTE ? 1 : 4;

@@ -2,9 +2,8 @@
 /*
  * pure.h - what the arithmetic files need, in the kernel and in a host program.
  *
- * extents.c and cmdlist.c hold no kernel state, take no locks and allocate nothing, so
- * that unit tests and fuzzers compile the very same files. This header gives them the
- * same few names in both worlds.
+ * extents.c and cmdlist.c hold no kernel state, take no locks and allocate nothing, so unit
+ * tests and fuzzers compile the same files. This header gives both builds the same names.
  */
 #ifndef _DRW_PURE_H
 #define _DRW_PURE_H

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * refusal.h - why something cannot be done, finer than an errno.
- */
+/* refusal.h - why something was refused, in more detail than an errno. */
 #ifndef _DRW_REFUSAL_H
 #define _DRW_REFUSAL_H
 
@@ -13,7 +11,7 @@ struct drw_refusal {
 	s32 detail;
 };
 
-/* Note the reason and return @error. */
+/* Store the reason and return @error. */
 static inline int drw_refuse(struct drw_refusal *refusal, u32 reason, int error)
 {
 	refusal->reason = reason;

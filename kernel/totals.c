@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * totals.c - what has gone through each drive since the module was loaded, as
- * /sys/class/misc/dmabuf_rw/drives/NAME shows it (docs/observe.md).
+ * totals.c - counters of each drive since the module was loaded, shown in
+ * /sys/class/misc/dmabuf_rw/drives/NAME (docs/observe.md).
  *
- * Transfers are counted by their binding alone. Its counters are added to its drive's when it goes,
- * and until then by whoever reads, so totals never go back.
+ * A transfer is counted in its binding only. A reader sums the open bindings of a drive; a
+ * binding that is closed adds its counters to the drive's. So totals never decrease.
  *
- * A drive is a disk's name and sequence number; nothing of the disk is held. Names are given out
- * again, so there are no more of them than there have been disks at a time. The number is not: a
- * newer disk of the name begins at zero, and what is still bound to the old one counts no more.
+ * A drive is a disk's name and sequence number, without a reference to the disk. Names are
+ * reused, so there are no more drives than there have been disks at one time. Sequence numbers
+ * are not: a newer disk of the name starts at zero, and the older disk's bindings do not count.
  *
- * Locks: totals_lock protects all of it. Files are removed without it, since their readers take it.
+ * totals_lock protects everything. Readers of the files take it, so removing them does not.
  */
 #include <linux/miscdevice.h>
 #include <linux/slab.h>
@@ -21,13 +21,13 @@
 #define TOTALS_GROUP	"drives"
 
 /**
- * struct drw_totals - of a drive
- * @node: in totals_drives; all are there until the module goes
+ * struct drw_totals - counters of a drive
+ * @node: in totals_drives, until the module is unloaded
  * @attr: its file
- * @name: and that one's name
+ * @name: name of the disk and of the file
  * @diskseq: sequence number of the disk
- * @gone: sum of the bindings that have gone
- * @bindings: the others, drw_binding.totals_node
+ * @gone: sum of the bindings that were closed
+ * @bindings: open bindings, drw_binding.totals_node
  */
 struct drw_totals {
 	struct list_head node;
@@ -58,7 +58,7 @@ static ssize_t totals_show(struct device *dev, struct device_attribute *attr, ch
 	list_for_each_entry(b, &t->bindings, totals_node) {
 		drw_binding_sum(b, &s);
 		nr++;
-		/* Of many bindings and CPUs it takes its time, and everybody may ask. */
+		/* Many bindings and CPUs take long, and anybody may read this. */
 		cond_resched();
 	}
 	mutex_unlock(&totals_lock);
@@ -77,7 +77,7 @@ static struct drw_totals *totals_find(const char *name)
 	return NULL;
 }
 
-/* It stays, so no user pays for it. */
+/* Not charged to a user, because it stays. */
 static struct drw_totals *totals_create(const char *name)
 {
 	struct drw_totals *t = kzalloc(sizeof(*t), GFP_KERNEL);
@@ -99,7 +99,7 @@ static struct drw_totals *totals_create(const char *name)
 	return t;
 }
 
-/* Another disk has the name now. */
+/* A newer disk has the name. */
 static void totals_restart(struct drw_totals *t, u64 diskseq)
 {
 	struct drw_binding *b, *next;
@@ -121,7 +121,7 @@ int drw_totals_add(struct drw_binding *b)
 	t = totals_find(disk->disk_name) ?: totals_create(disk->disk_name);
 	if (t && t->diskseq < disk->diskseq)
 		totals_restart(t, disk->diskseq);
-	/* Else it has just gone, and a newer one has its name. */
+	/* Otherwise the disk has just gone, and a newer one has its name. */
 	if (t && t->diskseq == disk->diskseq) {
 		list_add(&b->totals_node, &t->bindings);
 		b->totals = t;
@@ -130,7 +130,7 @@ int drw_totals_add(struct drw_binding *b)
 	return t ? 0 : -ENOMEM;
 }
 
-/* The binding goes, and no transfer is left. Harmless if it was never added. */
+/* Called when a binding is closed, with no transfer left, even if it was never counted. */
 void drw_totals_remove(struct drw_binding *b)
 {
 	guard(mutex)(&totals_lock);
@@ -140,7 +140,7 @@ void drw_totals_remove(struct drw_binding *b)
 	list_del(&b->totals_node);
 }
 
-/* No binding is left, and the files have gone with the device. */
+/* No binding is left, and the files were removed with the device. */
 void drw_totals_exit(void)
 {
 	struct drw_totals *t, *next;

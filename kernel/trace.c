@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* trace.c - the trace events' code: see trace.h. */
+/* trace.c - code of the trace events: see trace.h. */
 #include <linux/random.h>
 #include <linux/siphash.h>
 
@@ -13,7 +13,7 @@ void __init drw_trace_init(void)
 	get_random_bytes(&trace_key, sizeof(trace_key));
 }
 
-/* Of no other transfer at the same time, and without the address for who reads it. */
+/* Distinct among transfers in flight, and does not reveal the address. */
 u64 drw_trace_id(const void *transfer)
 {
 	return siphash_1u64((unsigned long)transfer, &trace_key);

@@ -2,10 +2,10 @@
 /*
  * trace.h - trace events of the system dmabuf_rw; docs/observe.md describes each field.
  *
- * They are an interface: fields keep name, type and meaning, new ones come at the end. Objects are
- * told by numbers that user space knows (inode and device numbers), a transfer by a hash of where
- * its state is. Off, an event costs its caller one instruction that does nothing, so arguments are
- * what the caller has at hand, and all else is done in TP_fast_assign().
+ * The events are an interface: fields keep name, type and meaning, and new ones are added at
+ * the end. Numbers that user space knows (inode and device numbers) identify objects; a hash
+ * of the address of its state identifies a transfer. An event that is off costs its caller a
+ * NOP, so callers pass what they have at hand, and TP_fast_assign() does the rest.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM dmabuf_rw
@@ -20,7 +20,7 @@
 void drw_trace_init(void);
 u64 drw_trace_id(const void *transfer);
 
-/* This file is read several times, so no functions. The first: as the "ino" line of fdinfo. */
+/* Macros: this file is included several times. drw_trace_ino() is the "ino" line of fdinfo. */
 #define drw_trace_ino(file) (file_inode(file)->i_ino)
 #define drw_trace_binding(file) ((const struct drw_binding *)(file)->private_data)
 #define drw_trace_dev(file) (drw_trace_binding(file)->storage.bdev->bd_dev)

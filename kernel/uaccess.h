@@ -2,18 +2,14 @@
 /*
  * uaccess.h - structures that begin with their own size, to and from user space.
  *
- * The size is read once; what is copied afterwards keeps that value, whatever user space
- * writes meanwhile.
+ * The size is read once, and the copy keeps that value even if user space changes it.
  */
 #ifndef _DRW_UACCESS_H
 #define _DRW_UACCESS_H
 
 #include <linux/uaccess.h>
 
-/*
- * All structures are as long today as in the first version of the interface, so that
- * length is also the smallest that is accepted.
- */
+/* No structure has grown since the first version, so its size is also the smallest accepted. */
 static inline int __drw_get_struct(void *dst, size_t ksize, const void __user *uarg, u32 *usize)
 {
 	int ret;
@@ -36,10 +32,9 @@ static inline int __drw_put_struct(void __user *uarg, const void *src, size_t ks
 }
 
 /*
- * An ioctl that was interrupted before it did anything is begun again unless a signal
- * handler says otherwise, and so is one that must be whole (DMABUF_RW_IO_WHOLE), which moves again
- * what it had moved: what interrupts may be no signal at all but the completions of
- * the caller's own io_uring (TIF_NOTIFY_SIGNAL).
+ * Begin an interrupted ioctl again, unless a signal handler says otherwise. It has done
+ * nothing, or it must be whole (DMABUF_RW_IO_WHOLE) and moves its bytes again. The interruption
+ * may be the completions of the caller's own io_uring (TIF_NOTIFY_SIGNAL), not a signal.
  */
 static inline long drw_restart(long ret)
 {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * unplug.c - hears of PCI functions that lose their driver, and has their controllers torn
- * down: no DMA mapping may outlive the driver of the device that it was made for.
+ * unplug.c - tears controllers down when their PCI functions lose their driver: no DMA mapping
+ * may outlive the driver of its device.
  *
- * The PCI bus tells of the end of a driver, in this order:
+ * Notifications of the PCI bus, in order:
  *
  *  UNBIND_DRIVER	before the driver's remove. The device still works, so transfers in
- *			flight finish. Of a device that was pulled out they finish only because
- *			remove cancels them: to wait here would be to wait for their timeouts.
+ *			flight finish. If it was pulled out, they finish only when remove
+ *			cancels them; to wait here would be to wait for their timeouts.
  *  remove		marks all disks dead, and ends all requests
- *  UNBOUND_DRIVER	catches such a device, and what was bound since UNBIND_DRIVER. There is no
- *			DMA any more, but device and IOMMU domain are still there to unmap from.
- *  DEL_DEVICE		only of a device without driver. Nothing is left to be found.
- *  REMOVED_DEVICE	takes the IOMMU's part of the device away: too late for anything
+ *  UNBOUND_DRIVER	catches a pulled device, and bindings made since UNBIND_DRIVER. There is
+ *			no DMA any more, but device and IOMMU domain are still there to unmap.
+ *  DEL_DEVICE		the device has no driver by now, so no controller is found
+ *  REMOVED_DEVICE	removes the device from the IOMMU: too late for anything
  *
- * A controller enters the list only while a disk of it is not dead, checked under the same
- * lock under which it is looked up here: before remove, so UNBOUND_DRIVER always finds it.
+ * A controller enters the list only while a disk of it is not dead, so before remove. Both that
+ * check and the look-up here hold drw_controllers_lock, so UNBOUND_DRIVER always finds it.
  */
 #include <linux/pci.h>
 
@@ -43,7 +43,7 @@ static int unplug_notify(struct notifier_block *nb, unsigned long action, void *
 
 static struct notifier_block unplug_nb = {
 	.notifier_call = unplug_notify,
-	/* Before dma-debug's, which counts what is still mapped. */
+	/* Before dma-debug's notifier, which counts what is still mapped. */
 	.priority = INT_MAX,
 };
 
@@ -52,7 +52,7 @@ int drw_unplug_init(void)
 	return bus_register_notifier(&pci_bus_type, &unplug_nb);
 }
 
-/* No binding is left. Controllers go first, while their drivers' ends are still heard of. */
+/* No binding is left. Tear controllers down while unbinds are still notified. */
 void drw_unplug_exit(void)
 {
 	drw_controller_exit();
