@@ -101,24 +101,52 @@ static inline struct drw_extents drw_extents_built(const struct drw_extents_buil
 u32 drw_extents_search(const struct drw_extents *x, u64 off);
 
 /**
- * drw_extents_find() - the extent in which a byte lies
+ * drw_extents_at() - the extent in which a byte lies
  * @x: table
  * @off: its buffer offset, below x->bytes
+ * @end: set to the buffer offset after the extent
  *
  * Every transfer calls this, so it is inline: no search if there is one extent, or if each
  * is a page, as in long tables.
  *
- * Return: its index.
+ * Return: the extent.
  */
-static inline u32 drw_extents_find(const struct drw_extents *x, u64 off)
+static inline const struct drw_extent *drw_extents_at(const struct drw_extents *x, u64 off,
+						      u64 *end)
 {
+	const struct drw_extent *ext = x->ext;
 	u64 idx = off >> DRW_PAGE_SHIFT;
 
+	*end = x->bytes;
 	if (x->nr == 1)
-		return 0;
-	if (idx < x->nr && x->ext[idx].buf_off <= off && off < drw_extent_end(x, idx))
-		return idx;
-	return drw_extents_search(x, off);
+		return ext;
+	if (idx + 1 < x->nr) {
+		ext += idx;
+		*end = ext[1].buf_off;
+		if (ext->buf_off <= off && off < *end)
+			return ext;
+	}
+	idx = drw_extents_search(x, off);
+	*end = drw_extent_end(x, idx);
+	return &x->ext[idx];
+}
+
+/* Its index. */
+static inline u32 drw_extents_find(const struct drw_extents *x, u64 off)
+{
+	u64 unused;
+
+	return drw_extents_at(x, off, &unused) - x->ext;
+}
+
+/* The bus address of a byte, and how many are consecutive from there on. */
+static inline u64 drw_extents_locate(const struct drw_extents *x, u64 off, u64 *addr)
+{
+	u64 end;
+	const struct drw_extent *ext = drw_extents_at(x, off, &end);
+
+	*addr = ext->addr + (off - ext->buf_off);
+	return end - off;
 }
 
 #ifdef __KERNEL__
@@ -181,10 +209,11 @@ static __always_inline int drw_pieces_check(const struct dmabuf_rw_piece *pc, u3
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		u64 end;
+		u64 end = pc[i].buf_off + pc[i].len;
 
-		if (check_add_overflow(pc[i].buf_off, pc[i].len, &end) || end > limit ||
-		    check_add_overflow(sum, pc[i].len, &sum) || sum > limit)
+		/* A sum of two that fit does not wrap around. */
+		sum += pc[i].len;
+		if ((pc[i].buf_off | pc[i].len | end | sum) > limit)
 			return -EOVERFLOW;
 		if (end > buf_bytes)
 			return -ERANGE;

@@ -117,24 +117,18 @@ int drw_plan(const struct drw_iter *it, u64 left, const struct drw_limits *lim,
 static inline bool drw_dptr_inline(u64 addr, u32 len, const struct drw_limits *lim,
 				   union drw_dptr *dptr, bool *sgl)
 {
-	u32 in_page = DRW_PAGE_BYTES - (addr & DRW_PAGE_MASK);
+	u64 page = addr & ~(u64)DRW_PAGE_MASK, bytes = addr - page + len;
 	bool prp_ok = !(addr & 3);
-	bool sgl_ok = lim->sgl == DRW_SGL_BYTE || (lim->sgl == DRW_SGL_DWORD && prp_ok);
 
-	*sgl = sgl_ok && (!prp_ok || (lim->sgl_threshold && len >= lim->sgl_threshold));
-	if (*sgl) {
-		dptr->sgl = (struct drw_sgl_desc) {
-			.addr = cpu_to_le64(addr),
-			.length = cpu_to_le32(len),
-			.type = DRW_SGL_DATA,
-		};
-		return true;
-	}
-	if (!prp_ok || len > in_page + DRW_PAGE_BYTES)
-		return false;
+	*sgl = prp_ok ? len >= lim->sgl_threshold && lim->sgl_threshold &&
+			lim->sgl != DRW_SGL_NONE : lim->sgl == DRW_SGL_BYTE;
 	dptr->prp1 = cpu_to_le64(addr);
-	dptr->prp2 = len > in_page ? cpu_to_le64(addr + in_page) : 0;
-	return true;
+	/* As struct drw_sgl_desc: behind the length are zeros, DRW_SGL_DATA among them. */
+	if (*sgl)
+		dptr->prp2 = cpu_to_le64(len);
+	else
+		dptr->prp2 = bytes > DRW_PAGE_BYTES ? cpu_to_le64(page + DRW_PAGE_BYTES) : 0;
+	return *sgl || (prp_ok && bytes <= 2 * DRW_PAGE_BYTES);
 }
 
 u32 drw_list_bytes(const struct drw_plan *plan);
