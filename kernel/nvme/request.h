@@ -34,7 +34,7 @@
  * @op: enum dmabuf_rw_op
  * @fua: force unit access
  * @sgl: @dptr is an SGL
- * @sector: where on the disk, in units of 512 bytes
+ * @pos: where on the disk, in bytes
  * @bytes: how many; whole LBAs
  * @dptr: data pointer
  */
@@ -42,7 +42,7 @@ struct drw_rw {
 	u32 op;
 	bool fua;
 	bool sgl;
-	u64 sector;
+	u64 pos;
 	u32 bytes;
 	union drw_dptr dptr;
 };
@@ -69,8 +69,8 @@ static inline struct drw_nvme_request *drw_rq_nvme(struct request *rq)
  * Return: the request, or an ERR_PTR: -DRW_ENOTAG, -ENODEV if the disk is gone, -EMEDIUMTYPE
  * if its format has changed since BIND, -ENOMEM, -EOPNOTSUPP if there is no poll queue.
  */
-static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk *disk,
-					   u32 op, bool nowait, bool polled)
+static __always_inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk *disk,
+						    u32 op, bool nowait, bool polled)
 {
 	blk_opf_t opf = op == DMABUF_RW_OP_READ ? REQ_OP_DRV_IN : REQ_OP_DRV_OUT;
 	struct request *rq;
@@ -79,11 +79,12 @@ static inline struct request *drw_rq_alloc(struct drw_storage *s, struct gendisk
 	if (polled)
 		opf |= REQ_POLLED;
 	rq = blk_mq_alloc_request(disk->queue, opf, nowait ? BLK_MQ_REQ_NOWAIT : 0);
-	if (rq == ERR_PTR(-EAGAIN))
+	if (IS_ERR(rq)) {
+		if (rq != ERR_PTR(-EAGAIN))
+			return rq;
 		/* The same for a dying disk, whose queue may stay frozen. */
 		return ERR_PTR(drw_disk_alive(disk) ? -DRW_ENOTAG : -ENODEV);
-	if (IS_ERR(rq))
-		return rq;
+	}
 
 	if (unlikely(!get_capacity(disk)))
 		ret = -ENODEV;
@@ -124,6 +125,8 @@ static inline int drw_rq_poll(struct request_queue *q, struct blk_mq_hw_ctx *hct
 static __always_inline void drw_rq_init(struct request *rq, const struct drw_storage *s,
 					const struct drw_rw *rw)
 {
+	/* The mask is free, and spares a check by UBSAN. */
+	unsigned int shift = s->lba_shift & 63;
 	/* All of it is set below; clearing it first costs a slow instruction. */
 	struct nvme_command c __uninitialized;
 
@@ -137,8 +140,8 @@ static __always_inline void drw_rq_init(struct request *rq, const struct drw_sto
 		.metadata = 0,
 		/* All 16 bytes, also of an SGL descriptor. */
 		.dptr = { .prp1 = rw->dptr.prp1, .prp2 = rw->dptr.prp2 },
-		.slba = cpu_to_le64(rw->sector >> (s->lba_shift - SECTOR_SHIFT)),
-		.length = cpu_to_le16((rw->bytes >> s->lba_shift) - 1),
+		.slba = cpu_to_le64(rw->pos >> shift),
+		.length = cpu_to_le16(((u64)rw->bytes >> shift) - 1),
 		.control = rw->fua ? cpu_to_le16(NVME_RW_FUA) : 0,
 		.dsmgmt = 0,
 		.reftag = 0,

@@ -62,7 +62,7 @@ static int selftest_read(struct selftest *s, const union drw_dptr *dptr, bool sg
 {
 	struct drw_rw rw = {
 		.op = DMABUF_RW_OP_READ,
-		.sector = s->sector,
+		.pos = s->sector << SECTOR_SHIFT,
 		.bytes = s->bytes,
 		.dptr = *dptr,
 	};

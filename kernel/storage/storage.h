@@ -235,9 +235,9 @@ static __always_inline bool drw_storage_needs_lock(const struct drw_storage *s,
 static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 						  struct drw_span *span, u64 size)
 {
-	u64 end;
+	u64 end = span->pos + span->len;
 
-	if (unlikely(span->pos >= size || span->len > size - span->pos)) {
+	if (unlikely(end > size)) {
 		if (!span->len)
 			return 0;
 		if (span->write && span->pos >= size)
@@ -258,7 +258,7 @@ static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 /**
  * drw_storage_check() - refuse what can be refused, cut a span at the end
  * @s: storage
- * @span: pos, len and write are set
+ * @span: pos, len and write are set; its end fits in 63 bits
  *
  * Does not sleep.
  *
@@ -301,11 +301,17 @@ static inline bool drw_storage_is_cached(const struct drw_storage *s, const stru
  * Return: 0; -EAGAIN if something is in the way: drw_storage_check() then names the error, or
  * drw_storage_prepare() waits; -EIO, -EPERM.
  */
-static inline int drw_storage_enter(struct drw_storage *s, const struct drw_span *span)
+static __always_inline int drw_storage_enter(struct drw_storage *s, const struct drw_span *span)
 {
+	/* A copy, so that the caller's span need not be in memory. */
+	struct drw_span copy __uninitialized;
+
 	if (span->len && drw_storage_is_cached(s, span))
 		return -EAGAIN;
-	return s->regular ? drw_storage_enter_regular(s, span) : 0;
+	if (!s->regular)
+		return 0;
+	copy = *span;
+	return drw_storage_enter_regular(s, &copy);
 }
 
 /* The commands of a span have ended. Any context. */
@@ -315,30 +321,37 @@ static inline void drw_storage_leave(struct drw_storage *s, bool write)
 		drw_storage_leave_regular(s, write);
 }
 
+/* Where on the whole disk a byte of the disk or partition is. */
+static __always_inline u64 drw_storage_disk_pos(const struct drw_storage *s, u64 pos)
+{
+	return (s->bdev->bd_start_sect << SECTOR_SHIFT) + pos;
+}
+
 /**
  * drw_storage_locate() - where on the disk a byte of the file is
  * @s: storage that was entered
  * @pos: the byte
  * @fua: what is written there must be durable, and so must be what says where that is
- * @sector: set to its sector of the whole disk
+ * @at: set to its offset in the whole disk
  * @bytes: how many are asked for; cut to those that are consecutive from there on
  *
  * Return: 0; -EAGAIN if it must be looked up, or made durable; -ENODEV or -EMEDIUMTYPE if the disk
  * or partition does not reach that far any more.
  */
-static inline int drw_storage_locate(struct drw_storage *s, u64 pos, bool fua, sector_t *sector,
+static __always_inline int drw_storage_locate(struct drw_storage *s, u64 pos, bool fua, u64 *at,
 				     u64 *bytes)
 {
-	u64 disk_bytes = bdev_nr_bytes(s->bdev);
+	u64 disk_bytes;
 
 	if (s->regular && (!drw_blocks_locate(s->regular, pos, &pos, bytes) ||
 			   (unlikely(fua) && !drw_blocks_are_committed(s->regular))))
 		return -EAGAIN;
+	disk_bytes = bdev_nr_bytes(s->bdev);
 	/* A disk that is being removed loses its capacity first. */
 	if (unlikely(pos >= disk_bytes))
 		return get_capacity(s->bdev->bd_disk) ? -EMEDIUMTYPE : -ENODEV;
 	*bytes = min(*bytes, disk_bytes - pos);
-	*sector = s->bdev->bd_start_sect + (pos >> SECTOR_SHIFT);
+	*at = drw_storage_disk_pos(s, pos);
 	return 0;
 }
 

@@ -122,7 +122,7 @@ static void attempt_free_cmd(struct drw_attempt *a, struct drw_cmd *cmd)
 
 /* Give a planned command list memory and a request. 0 or a negative errno. */
 static int attempt_fill_cmd(struct drw_attempt *a, struct drw_cmd *cmd, struct drw_iter *it,
-			    const struct drw_plan *plan, sector_t sector)
+			    const struct drw_plan *plan, u64 pos)
 {
 	struct drw_storage *s = &a->rq->b->storage;
 	struct drw_path *path = a->path;
@@ -130,7 +130,7 @@ static int attempt_fill_cmd(struct drw_attempt *a, struct drw_cmd *cmd, struct d
 		.op = a->rq->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ,
 		.fua = a->span.fua,
 		.sgl = plan->sgl,
-		.sector = sector,
+		.pos = pos,
 		.bytes = plan->bytes,
 	};
 	struct request *rq;
@@ -165,11 +165,11 @@ static struct drw_cmd *attempt_build(struct drw_attempt *a, struct drw_iter *it,
 	u64 bytes = a->head + a->span.len + a->tail - off;
 	struct drw_plan plan;
 	struct drw_cmd *cmd;
-	sector_t sector;
+	u64 pos;
 	int ret;
 
 	ret = drw_storage_locate(&a->rq->b->storage, a->span.pos - a->head + off, a->span.fua,
-				 &sector, &bytes);
+				 &pos, &bytes);
 	if (ret)
 		return ERR_PTR(ret);
 	ret = drw_plan(it, bytes, &a->path->lim, &plan);
@@ -181,7 +181,7 @@ static struct drw_cmd *attempt_build(struct drw_attempt *a, struct drw_iter *it,
 	cmd->attempt = a;
 	cmd->off = off;
 	cmd->bytes = plan.bytes;
-	ret = attempt_fill_cmd(a, cmd, it, &plan, sector);
+	ret = attempt_fill_cmd(a, cmd, it, &plan, pos);
 	if (ret) {
 		attempt_free_cmd(a, cmd);
 		return ERR_PTR(ret);

@@ -265,7 +265,7 @@ static __always_inline bool batch_start_item(struct drw_batch_item *item, u64 si
 	}
 	if (unlikely(drw_storage_is_cached(&b->storage, &span)))
 		return batch_item_fail(item, -EAGAIN);
-	ret = drw_short_excludes(&b->storage, &span) ? DRW_NOT_SHORT :
+	ret = span.lock || drw_short_excludes(&b->storage, span.pos, span.len) ? DRW_NOT_SHORT :
 	      drw_short_build(b, &span, item->buf_off, batch->path, batch->polled, &req);
 	if (ret == DRW_NOT_SHORT)
 		return batch_start_attempt(item, &span);

@@ -50,10 +50,10 @@ static __always_inline int drw_short_check(struct drw_binding *b, u64 flags, u64
 	return 0;
 }
 
-/* Does a span, checked and not empty, show by itself that it cannot be short? */
-static inline bool drw_short_excludes(const struct drw_storage *s, const struct drw_span *span)
+/* Does a span show by itself that it cannot be short? So does one that is empty. */
+static inline bool drw_short_excludes(const struct drw_storage *s, u64 pos, u64 len)
 {
-	return ((span->pos | span->len) & (s->lba_bytes - 1)) || span->lock;
+	return ((pos | len) & (s->lba_bytes - 1)) || len - 1 >= DRW_MAX_CMD_BYTES;
 }
 
 /**
@@ -76,18 +76,20 @@ static __always_inline int drw_short_build(struct drw_binding *b, const struct d
 	const struct drw_extents *x = &path->map->x;
 	struct drw_storage *s = &b->storage;
 	struct drw_rw rw __uninitialized;
-	u64 contiguous = span->len, ext_off;
-	u32 idx;
+	u64 contiguous = span->len, addr;
 	int ret;
 
-	ret = drw_storage_locate(s, span->pos, span->fua, &rw.sector, &contiguous);
-	if (unlikely(ret))
-		return ret;
-	idx = drw_extents_find(x, buf_off);
-	ext_off = buf_off - x->ext[idx].buf_off;
+	/* Of a disk, drw_storage_check() has just compared the span with the size. */
+	if (s->regular) {
+		ret = drw_storage_locate(s, span->pos, span->fua, &rw.pos, &contiguous);
+		if (unlikely(ret))
+			return ret;
+	} else {
+		rw.pos = drw_storage_disk_pos(s, span->pos);
+	}
 	if (span->len > contiguous || span->len > path->lim.max_bytes ||
-	    span->len > drw_extent_len(x, idx) - ext_off ||
-	    !drw_dptr_inline(x->ext[idx].addr + ext_off, span->len, &path->lim, &rw.dptr, &rw.sgl))
+	    span->len > drw_extents_locate(x, buf_off, &addr) ||
+	    !drw_dptr_inline(addr, span->len, &path->lim, &rw.dptr, &rw.sgl))
 		return DRW_NOT_SHORT;
 	rw.op = span->write ? DMABUF_RW_OP_WRITE : DMABUF_RW_OP_READ;
 	rw.fua = span->fua;

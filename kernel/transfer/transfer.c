@@ -125,8 +125,8 @@ static bool transfer_run_short(struct drw_transfer *t)
 	struct transfer_short sh;
 	struct request *req;
 
-	if (t->rq.nr_pc != 1 || drw_storage_check(s, &span) || !span.len ||
-	    drw_short_excludes(s, &span) || drw_grip_take(b, &span, &sh.path))
+	if (t->rq.nr_pc != 1 || drw_storage_check(s, &span) || span.lock ||
+	    drw_short_excludes(s, span.pos, span.len) || drw_grip_take(b, &span, &sh.path))
 		return false;
 	if (drw_short_build(b, &span, t->rq.pc->buf_off, sh.path, false, &req)) {
 		drw_grip_drop(b, span.write, sh.path);

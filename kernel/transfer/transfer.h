@@ -207,7 +207,7 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
  * @write: buffer to file
  * @flags: DMABUF_RW_IO_*
  * @pos: file offset
- * @len: sum of the pieces; cut to the largest transfer
+ * @len: sum of the pieces, from drw_pieces_check(); cut to the largest transfer
  * @buf_offs: their buffer offsets, or-ed together
  *
  * Return: 0, -EOVERFLOW, -EDOM.
@@ -218,12 +218,15 @@ static __always_inline int drw_check_amount(struct drw_binding *b, bool write, u
 	u32 lba_mask = b->storage.lba_bytes - 1;
 	u64 end, most;
 
-	if (check_add_overflow(pos, *len, &end) || end > LLONG_MAX)
+	/* Nothing wraps around: the length has 63 bits. */
+	end = pos + *len;
+	if ((pos | end) > LLONG_MAX)
 		return -EOVERFLOW;
-	if (unlikely(((pos | *len) & lba_mask) || (buf_offs & 3)) &&
+	if ((unlikely((pos | *len) & lba_mask) || unlikely(buf_offs & 3)) &&
 	    drw_check_unaligned(b, write, pos, *len, buf_offs))
 		return -EDOM;
-	if (unlikely(*len > DMABUF_RW_MAX_BYTES - lba_mask)) {
+	/* Far below the limit nothing is computed. */
+	if (unlikely(*len > DMABUF_RW_MAX_BYTES / 2)) {
 		most = (DMABUF_RW_MAX_BYTES & ~lba_mask) - (pos & lba_mask);
 		if (*len > most && (flags & DMABUF_RW_IO_WHOLE))
 			return -EOVERFLOW;
@@ -320,25 +323,27 @@ static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_p
  * Return: 0; -EAGAIN if something must be prepared; -EXDEV or -EADDRNOTAVAIL if the binding
  * does not want the buffer where it is by now; an error of drw_storage_enter().
  */
-static inline int drw_grip_take(struct drw_binding *b, const struct drw_span *span,
-				struct drw_path **path)
+static __always_inline int drw_grip_take(struct drw_binding *b, const struct drw_span *span,
+					 struct drw_path **path)
 {
 	struct drw_path *p;
+	struct drw_map *map;
 	int ret;
 
 	ret = drw_storage_enter(&b->storage, span);
 	if (unlikely(ret))
 		return ret;
 	p = drw_path_get(&b->paths);
-	if (unlikely(!drw_map_try_acquire(p->map))) {
+	map = p->map;
+	if (unlikely(!drw_map_try_acquire(map))) {
 		drw_path_put(&b->paths, p);
 		drw_storage_leave(&b->storage, span->write);
 		return -EAGAIN;
 	}
-	if (unlikely(p->map->mc.lacks & b->minds)) {
+	if (unlikely(map->mc.lacks & b->minds)) {
 		struct drw_refusal refusal;
 
-		ret = drw_memclass_judge(&p->map->mc, b->flags, &refusal);
+		ret = drw_memclass_judge(&map->mc, b->flags, &refusal);
 		drw_grip_drop(b, span->write, p);
 		return ret;
 	}

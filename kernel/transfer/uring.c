@@ -66,7 +66,6 @@ struct uring_transfer {
  * @buf_off: buffer offset
  * @bytes: how many
  * @error: how the command has ended: 0 or a negative errno
- * @write: buffer to file
  * @flags: DMABUF_RW_IO_*
  */
 struct uring_short {
@@ -75,7 +74,6 @@ struct uring_short {
 	u64 buf_off;
 	u32 bytes;
 	s16 error;
-	bool write;
 	u8 flags;
 };
 
@@ -113,6 +111,18 @@ static bool uring_is_batch(const struct io_uring_cmd *ucmd)
 static bool uring_writes(const struct io_uring_cmd *ucmd)
 {
 	return !(ucmd->cmd_op & 1);
+}
+
+/* Out of line, for the sake of those who are not traced. */
+static noinline __cold void uring_trace_completed(struct io_uring_cmd *ucmd, s64 res)
+{
+	trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), res);
+}
+
+static void uring_trace_complete(struct io_uring_cmd *ucmd, s64 res)
+{
+	if (trace_drw_complete_enabled())
+		uring_trace_completed(ucmd, res);
 }
 
 static struct uring_transfer *uring_alloc(struct io_uring_cmd *ucmd,
@@ -155,7 +165,7 @@ static void uring_done(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		res = drw_transfer_result(&l->ut->t);
 		uring_free(l->ut);
 	}
-	trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), res);
+	uring_trace_complete(ucmd, res);
 	drw_uring_cmd_done(ucmd, res, issue_flags);
 }
 
@@ -266,12 +276,12 @@ static void uring_batch_ended(struct drw_batch *batch)
 }
 
 /* Go on as if a short transfer had been a long one that has ended its attempt. */
-static void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
+static noinline void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	struct uring_short sh = *uring_short(ucmd);
 	struct drw_request rq = {
 		.b = uring_binding(ucmd),
-		.write = sh.write,
+		.write = uring_writes(ucmd),
 		.flags = sh.flags,
 		.pos = sh.pos,
 		.len = sh.bytes,
@@ -298,13 +308,14 @@ static DRW_URING_TASK_CB(uring_short_cb)
 	struct io_uring_cmd *ucmd = drw_uring_task_cmd(issue_flags);
 	struct drw_binding *b = uring_binding(ucmd);
 	struct uring_short *sh = uring_short(ucmd);
+	bool write = uring_writes(ucmd);
 
-	if (unlikely(uring_is_unfinished(b, sh->write, sh->error))) {
+	if (unlikely(uring_is_unfinished(b, write, sh->error))) {
 		uring_lengthen(ucmd, issue_flags);
 		return;
 	}
-	drw_binding_count(b, sh->write, 1, sh->bytes, 0);
-	trace_drw_complete(ucmd->file, ucmd, sh->write, sh->bytes);
+	drw_binding_count(b, write, 1, sh->bytes, 0);
+	uring_trace_complete(ucmd, sh->bytes);
 	drw_uring_cmd_done(ucmd, sh->bytes, issue_flags);
 }
 
@@ -313,15 +324,21 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 	struct io_uring_cmd *ucmd = rq->end_io_data;
 	struct drw_binding *b = uring_binding(ucmd);
 	struct uring_short *sh = uring_short(ucmd);
-	struct drw_path *path = sh->path;
+	bool write = uring_writes(ucmd);
 
 	sh->error = drw_rq_error(rq, status);
-	drw_grip_drop(b, sh->write, path);
-	if (likely(!uring_is_unfinished(b, sh->write, sh->error)))
+	drw_grip_drop(b, write, sh->path);
+	if (likely(!uring_is_unfinished(b, write, sh->error)))
 		io_uring_cmd_do_in_task_lazy(ucmd, uring_short_cb);
 	else
 		io_uring_cmd_complete_in_task(ucmd, uring_short_cb);
 	return RQ_END_IO_FREE;
+}
+
+/* A short transfer that has its grip does not begin. */
+static noinline void uring_drop_short(struct io_uring_cmd *ucmd)
+{
+	drw_grip_drop(uring_binding(ucmd), uring_writes(ucmd), uring_short(ucmd)->path);
 }
 
 /*
@@ -333,6 +350,7 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flag
 {
 	struct drw_binding *b = uring_binding(ucmd);
 	struct drw_span span __uninitialized;
+	struct uring_short *sh = uring_short(ucmd);
 	struct drw_path *path;
 	struct request *req;
 	int ret;
@@ -340,25 +358,26 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flag
 	ret = drw_short_check(b, flags, pos, buf_off, len, write, &span);
 	if (likely(!ret))
 		ret = drw_storage_check(&b->storage, &span);
-	if (unlikely(ret || !span.len))
+	if (unlikely(ret))
 		return ret;
-	if (drw_short_excludes(&b->storage, &span))
+	/* From here on, what is in memory is read from there, and not kept on the stack, too. */
+	sh->pos = pos;
+	sh->buf_off = buf_off;
+	sh->bytes = len;
+	sh->flags = flags;
+	/* One that was cut goes the long way. */
+	if (unlikely(span.len != len || span.lock))
 		return DRW_NOT_SHORT;
 	if (unlikely(drw_grip_take(b, &span, &path)))
 		return -EAGAIN;
-	ret = drw_short_build(b, &span, buf_off, path, false, &req);
+	sh->path = path;
+	span.pos = sh->pos;
+	span.len = sh->bytes;
+	ret = drw_short_build(b, &span, sh->buf_off, path, false, &req);
 	if (unlikely(ret)) {
-		drw_grip_drop(b, write, path);
+		uring_drop_short(ucmd);
 		return ret == DRW_NOT_SHORT ? ret : -EAGAIN;
 	}
-	*uring_short(ucmd) = (struct uring_short) {
-		.path = path,
-		.pos = pos,
-		.buf_off = buf_off,
-		.bytes = span.len,
-		.write = write,
-		.flags = flags,
-	};
 	req->end_io = uring_short_end_io;
 	req->end_io_data = ucmd;
 	blk_execute_rq_nowait(req, false);
@@ -500,11 +519,12 @@ static noinline __cold void uring_trace_submit(struct io_uring_cmd *ucmd, unsign
 static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct io_uring_sqe *sqe = ucmd->sqe;
+	const struct uring_short *sh = uring_short(ucmd);
+	u32 op = ucmd->cmd_op, len;
 	u64 flags, pos, addr3;
-	u32 len;
 	int ret;
 
-	if (ucmd->cmd_op < DMABUF_RW_URING_READ || ucmd->cmd_op > DMABUF_RW_URING_WRITE_MANY)
+	if (op < DMABUF_RW_URING_READ || op > DMABUF_RW_URING_WRITE_MANY)
 		return -ENOTTY;
 	/* io_uring has acted on the flags already, as it read them. */
 	if (unlikely(READ_ONCE(sqe->ioprio) | READ_ONCE(sqe->buf_index) |
@@ -518,10 +538,16 @@ static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int i
 	if (trace_drw_submit_enabled())
 		uring_trace_submit(ucmd, issue_flags, flags, pos, addr3, len);
 	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
-	    ucmd->cmd_op < DMABUF_RW_URING_READV) {
-		ret = uring_start_short(ucmd, flags, pos, addr3, len, uring_writes(ucmd));
+	    op < DMABUF_RW_URING_READV &&
+	    !drw_short_excludes(&uring_binding(ucmd)->storage, pos, len)) {
+		/* Each direction by itself: what depends on it is not asked over and over. */
+		ret = op == DMABUF_RW_URING_READ ?
+		      uring_start_short(ucmd, flags, pos, addr3, len, false) :
+		      uring_start_short(ucmd, flags, pos, addr3, len, true);
 		if (likely(ret != DRW_NOT_SHORT))
 			return ret;
+		return uring_start(ucmd, IO_URING_F_NONBLOCK, sh->flags, sh->pos, sh->buf_off,
+				   sh->bytes);
 	}
 	return uring_start(ucmd, issue_flags, flags, pos, addr3, len);
 }
@@ -544,7 +570,7 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	if (ret == -EAGAIN)
 		drw_uring_keep_sqe(ucmd, issue_flags);
 	else
-		trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), ret);
+		uring_trace_complete(ucmd, ret);
 	return ret;
 }
 
