@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * blocks.c - where the blocks of a file are: the map, and how it is filled.
+ * blocks.c - the map of a file's blocks, and the look-ups that fill it.
  *
- * See file.h for why a look-up is as it is. ->bmap() gives 0 for a hole and for a block that
- * was allocated and never written, so what is in the map has been written.
+ * See file.h for the steps of a look-up. ->bmap() gives 0 for a hole and for a block that was
+ * allocated but never written, so the map has written blocks only.
  */
 #include <linux/pagemap.h>
 #include <linux/sizes.h>
@@ -12,19 +12,19 @@
 #include "storage/file.h"
 #include "storage/pagecache.h"
 
-/* Extents that are looked up before they go into the map together. */
+/* Extents that enter the map together. */
 #define DRW_LOOKUP_EXTENTS	16
 
 /*
- * A look-up goes on to whole ranges of this size, because one costs less than to come back for
- * the next block. ->bmap() takes a microsecond or less.
+ * A look-up is extended to whole ranges of this size, which costs less than another look-up.
+ * ->bmap() takes a microsecond or less.
  */
 #define DRW_LOOKUP_BYTES	SZ_128K
 
-/* A longer one is a step at a time, so that others' changes do not undo all of it. */
+/* Longer look-ups are done in steps, so that changes by others undo one step only. */
 #define DRW_LOOKUP_MAX		SZ_32M
 
-/* Places that drw_blocks_none() looks at. */
+/* Blocks that drw_blocks_none() looks up. */
 #define DRW_LOOKUP_SAMPLES	8
 
 struct blocks_extent {
@@ -37,9 +37,9 @@ struct blocks_extent {
  * struct blocks_lookup - a look-up in progress
  * @f: file
  * @ended: drw_file.ended when it began
- * @locked: the caller has the inode lock, so no epoch is needed, nor a moment's lock
- * @ext: what was found and is not in the map yet
- * @nr: how many of them
+ * @locked: the caller has the inode lock, so neither an epoch nor that lock is needed
+ * @ext: extents found and not in the map yet
+ * @nr: how many
  */
 struct blocks_lookup {
 	struct drw_file *f;
@@ -50,8 +50,8 @@ struct blocks_lookup {
 };
 
 /*
- * Would a hold that begins now find the map as true as the last one left it? The caller has
- * the inode lock, shared, or needs no more than a guess.
+ * Is the map still valid if an epoch begins now? Without the inode lock, shared, the answer is a
+ * guess.
  */
 bool drw_blocks_true(const struct drw_file *f)
 {
@@ -62,7 +62,7 @@ bool drw_blocks_true(const struct drw_file *f)
 	       f->inode->i_mapping->a_ops == f->a_ops;
 }
 
-/* Empty the map, without readers or with lookup_lock. May sleep. */
+/* Empty the map. The caller has lookup_lock, or excludes readers. May sleep. */
 void drw_blocks_free(struct drw_file *f)
 {
 	struct drw_run *run, *before = NULL;
@@ -78,14 +78,14 @@ void drw_blocks_free(struct drw_file *f)
 	}
 	if (before)
 		kfree_rcu(before, rcu);
-	/* Nodes without entries, which a store that failed has left. */
+	/* A failed store may have left nodes without entries. */
 	xa_destroy(&f->blocks);
 	WRITE_ONCE(f->extents, 0);
 }
 
 /*
- * The caller has the inode lock, shared. A reader under a hold sees no entry, or one that was
- * found after this.
+ * The caller has the inode lock. From now on a reader with a hold finds no entry, or one that is
+ * newer than this.
  */
 static void blocks_forget(struct drw_file *f)
 {
@@ -97,11 +97,11 @@ static void blocks_forget(struct drw_file *f)
 }
 
 /**
- * drw_blocks_find() - the run that a block is in
+ * drw_blocks_find() - find the run of a block
  * @f: file; the caller is under RCU
  * @block: of the file
  *
- * Return: NULL if it is not known.
+ * Return: the run, or NULL if the map lacks the block.
  */
 const struct drw_run *drw_blocks_find(struct drw_file *f, u64 block)
 {
@@ -114,7 +114,7 @@ const struct drw_run *drw_blocks_find(struct drw_file *f, u64 block)
 	return run;
 }
 
-/* The first block from @block to @last that is not in the map, or the one behind. */
+/* The first block from @block to @last that the map lacks, else @last + 1. */
 static u64 blocks_unknown(struct drw_file *f, u64 block, u64 last)
 {
 	const struct drw_run *run;
@@ -125,7 +125,7 @@ static u64 blocks_unknown(struct drw_file *f, u64 block, u64 last)
 	return min(block, last + 1);
 }
 
-/* The first that is. */
+/* The first block from @block to @last that the map has, else @last + 1. */
 static u64 blocks_known(struct drw_file *f, u64 block, u64 last)
 {
 	unsigned long at = block;
@@ -133,7 +133,7 @@ static u64 blocks_known(struct drw_file *f, u64 block, u64 last)
 	return xa_find(&f->blocks, &at, last, XA_PRESENT) ? at : last + 1;
 }
 
-/* The run at @block, if blocks that are @ahead belong to it. */
+/* The run at @block, if its blocks are @ahead. */
 static struct drw_run *blocks_neighbour(struct drw_file *f, u64 block, u64 ahead)
 {
 	struct drw_run *run = xa_load(&f->blocks, block);
@@ -147,8 +147,8 @@ static const struct drw_run *blocks_largest(struct drw_file *f)
 }
 
 /*
- * A run could not be stored from @first to @last: take all of that out, since a part of it would
- * not be seen as such. @other: a run that was to become one with it, or NULL. Needs no memory.
+ * Storing a run from @first to @last failed: remove the whole range, since entries of a part do
+ * not match the run. @other: the run that was merged with it, or NULL. Needs no memory.
  */
 static void blocks_drop(struct drw_file *f, u64 first, u64 last, struct drw_run *run,
 			struct drw_run *other)
@@ -164,8 +164,8 @@ static void blocks_drop(struct drw_file *f, u64 first, u64 last, struct drw_run 
 }
 
 /*
- * Into the map, as one with its neighbours where they are consecutive: a range that is stored as a
- * whole takes few nodes. 0; -ENOMEM, and then the neighbours may be unknown again.
+ * Store an extent, merged with consecutive neighbours: one large range takes few nodes. 0; or
+ * -ENOMEM, and then the map may have lost the neighbours.
  */
 static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
 {
@@ -188,7 +188,7 @@ static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
 		WRITE_ONCE(f->extents, f->extents - !!left - !!right);
 		return -ENOMEM;
 	}
-	/* Whoever sees it in the run also sees drw_file.looked_up, as with what is stored. */
+	/* Like the store, a release: readers of the new range see drw_file.looked_up. */
 	smp_store_release(&run->first, first);
 	smp_store_release(&run->last, last);
 	largest = blocks_largest(f);
@@ -201,10 +201,10 @@ static int blocks_store(struct drw_file *f, const struct blocks_extent *ext)
 }
 
 /*
- * Put what was found into the map, once its data is on the disk. Who allocates a block holds the
- * inode lock, exclusive, or the invalidate lock, shared, until the page is dirty. To have had both
- * proves that those who did so before the look-up have finished. 0; -EAGAIN if the epoch has ended;
- * -EINTR; -ENOMEM; -EIO.
+ * Store the extents, once their data is on the disk. A writer that allocates a block holds the
+ * inode lock, exclusive, or the invalidate lock, shared, until the page is dirty. Taking both
+ * waits for all that began before the look-up. 0; -EAGAIN if the epoch has ended; -EINTR, -ENOMEM,
+ * -ENOSPC, -EIO.
  */
 static int blocks_settle(struct blocks_lookup *l)
 {
@@ -233,12 +233,12 @@ static int blocks_settle(struct blocks_lookup *l)
 			return drw_writing_error(ret);
 	}
 	/*
-	 * If the epoch ends right after this, a wrong block may get into the map. But the next
-	 * one begins only with a map that is true, or after us, with an empty one.
+	 * If the epoch ends right after this check, a wrong block may enter the map. But the next
+	 * epoch begins with a valid map, or with one that blocks_begin() empties after this.
 	 */
 	if (!l->locked && atomic_read_acquire(&l->f->ended) != l->ended)
 		return -EAGAIN;
-	/* Before readers find them; storing a range is a release. */
+	/* Before readers can find them; storing a range is a release. */
 	WRITE_ONCE(l->f->looked_up, l->f->looked_up + 1);
 	for (i = 0; i < l->nr; i++) {
 		ret = blocks_store(l->f, &l->ext[i]);
@@ -267,7 +267,7 @@ static int blocks_add(struct blocks_lookup *l, u64 block, u64 at)
 	return 0;
 }
 
-/* Look up what is not known of a range. @end: the first block that has not been written. */
+/* Look up the blocks of a range that the map lacks. *@end: the first unwritten one, or the end. */
 static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 {
 	struct drw_file *f = l->f;
@@ -297,7 +297,7 @@ static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *
 	return blocks_settle(l);
 }
 
-/* The same for the range and what is around it. */
+/* Look up a range and its surroundings. *@end: as in blocks_walk_range(), for the range. */
 static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 {
 	struct inode *inode = l->f->inode;
@@ -307,10 +307,10 @@ static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 	int ret;
 
 	ret = blocks_walk_range(l, block, last, end);
-	/* Of a file that has dirty pages, ->bmap() writes all of them for each block (ext4). */
+	/* While a file has dirty pages, each ->bmap() writes all of them (ext4). */
 	if (ret || *end <= last || mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
 		return ret;
-	/* Nobody has asked for these, but lack of memory may have cost what was asked for, too. */
+	/* These are extra, but -ENOMEM may have removed blocks of the range (blocks_store()). */
 	if (first < block)
 		ret = blocks_walk_range(l, first, block - 1, &unused);
 	if (!ret && last + 1 < after)
@@ -319,9 +319,9 @@ static int blocks_walk(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 }
 
 /*
- * Begin: the timer gets a hold, under which the look-up runs, and a map that is not true goes,
- * unless an epoch keeps it so. The inode lock is held throughout, so blocks stay where they are
- * between the two. 0, -EINTR, -EMEDIUMTYPE.
+ * Begin a look-up: empty an invalid map, unless an epoch keeps it valid, and give the timer a hold
+ * for the look-up, unless the caller has the inode lock. The inode lock keeps blocks in place
+ * between the two steps. 0, -EINTR, -EMEDIUMTYPE.
  */
 static int blocks_begin(struct blocks_lookup *l)
 {
@@ -331,7 +331,7 @@ static int blocks_begin(struct blocks_lookup *l)
 
 	if (!l->locked && down_read_killable(&inode->i_rwsem))
 		return -EINTR;
-	/* chattr +j or fs-verity may have come over a file that is bound. */
+	/* chattr +j or fs-verity may have changed the file since BIND. */
 	if (inode->i_mapping->a_ops != f->a_ops || IS_VERITY(inode) || IS_ENCRYPTED(inode)) {
 		ret = -EMEDIUMTYPE;
 		goto unlock;
@@ -344,7 +344,7 @@ static int blocks_begin(struct blocks_lookup *l)
 	do {
 		drw_hold_linger(f);
 		l->ended = atomic_read_acquire(&f->ended);
-		/* The tick may just have given it back. */
+		/* A tick may have released it at once. */
 	} while (!test_bit(DRW_FILE_LINGERS, &f->state));
 unlock:
 	if (!l->locked)
@@ -353,17 +353,15 @@ unlock:
 }
 
 /**
- * drw_blocks_look_up() - make the blocks of a range known
+ * drw_blocks_look_up() - look up the blocks of a range
  * @f: file
  * @pos: where the range begins
- * @len: its length, not zero; set to what has been written, from the beginning on, or to
- *	less of it
- * @locked: the caller has lookup_lock and the inode lock, on XFS; else nothing
+ * @len: its length, not zero; cut to the written blocks at its beginning, or to fewer
+ * @locked: the caller has lookup_lock and the inode lock (XFS only); else it has neither
  *
- * Sleeps. What is found stays in the map until it may have changed, which may be at once,
- * unless @locked.
+ * Sleeps. Unless @locked, the blocks may change, and leave the map, at once.
  *
- * Return: 0; -EAGAIN if others were in the way; -ENXIO if nothing has been written; -EINTR,
+ * Return: 0; -EAGAIN if others were in the way; -ENXIO if the first block is not written; -EINTR,
  * -ENOMEM, -ENOSPC, -EIO, -EMEDIUMTYPE.
  */
 int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked)
@@ -375,7 +373,7 @@ int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked)
 	int ret;
 
 	*len = min(*len, DRW_LOOKUP_MAX - (pos & (DRW_LOOKUP_MAX - 1)));
-	/* ->bmap() does this, too, but cannot say what has failed. */
+	/* ->bmap() does this as well, but reports no error. */
 	ret = READ_ONCE(mapping->nrpages) ? filemap_write_and_wait(mapping) : 0;
 	if (ret)
 		return drw_writing_error(ret);
@@ -384,7 +382,7 @@ int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked)
 	ret = blocks_begin(&l);
 	if (!ret) {
 		ret = blocks_walk(&l, pos >> shift, (pos + *len - 1) >> shift, &end);
-		/* A map that survives its epoch needs nobody who lingers. */
+		/* This map outlives its epoch, so the epoch need not linger. */
 		if (f->versioned)
 			drw_hold_stop_lingering(f);
 	}
@@ -399,7 +397,7 @@ int drw_blocks_look_up(struct drw_file *f, u64 pos, u64 *len, bool locked)
 	return 0;
 }
 
-/* Make what is known of blocks durable, as fdatasync(2) does. Sleeps. 0 or a negative errno. */
+/* Make the blocks in the map durable, like fdatasync(2). Sleeps. 0 or a negative errno. */
 int drw_blocks_commit(struct drw_file *f, struct file *file)
 {
 	u32 looked_up = READ_ONCE(f->looked_up);
@@ -412,13 +410,13 @@ int drw_blocks_commit(struct drw_file *f, struct file *file)
 	return 0;
 }
 
-/* About what memory the map takes, in bytes: where two long runs meet is a leaf of their own. */
+/* Memory of the map in bytes, roughly: a leaf for each place where two long runs meet. */
 u64 drw_blocks_metadata(struct drw_file *f)
 {
 	return READ_ONCE(f->extents) * (sizeof(struct drw_run) + sizeof(struct xa_node));
 }
 
-/* Has a file space, yet no block at any of a few places? Then transfers will find none either. */
+/* Has a file space, but no block at any of a few places? Then transfers will find none. */
 bool drw_blocks_none(struct file *file)
 {
 	struct inode *inode = file_inode(file);

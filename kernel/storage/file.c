@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * file.c - the regular files that are bound: which ones can be, and who shares them.
- *
- * See file.h.
+ * file.c - regular files: which can be bound, and the part that their bindings share. See file.h.
  */
 #include <linux/hashtable.h>
 #include <linux/slab.h>
@@ -35,9 +33,9 @@ static bool file_is_realtime(struct file *file)
  * @file: a regular file
  * @refusal: set on failure
  *
- * Only on file systems that keep the rule of file.h. The data of a file may lie elsewhere
- * than in its blocks: in the inode or in the journal. Such a file cannot be opened for direct
- * I/O, which statx() tells (STATX_DIOALIGN).
+ * Only files of file systems that follow the rule in file.h. A file whose data is in the inode
+ * or in the journal instead of its blocks has no direct I/O, as statx() reports
+ * (STATX_DIOALIGN).
  *
  * Return: 0, -ENOTBLK, -EOPNOTSUPP, -ETXTBSY.
  */
@@ -92,7 +90,7 @@ static struct drw_file *file_create(struct inode *inode,
 	f->a_ops = a_ops;
 	f->page_bytes = max_t(u32, PAGE_SIZE, i_blocksize(inode));
 	f->version = DRW_NO_VERSION;
-	/* Not now: the first transfer asks. */
+	/* In the past, so that the first transfer asks. */
 	f->read_at = f->write_at = jiffies - 1;
 	mutex_init(&f->lookup_lock);
 	xa_init_flags(&f->blocks, XA_FLAGS_ACCOUNT);
@@ -113,11 +111,11 @@ static struct drw_file *file_find(struct inode *inode)
 }
 
 /**
- * drw_file_get() - the shared part of a regular file
- * @file: file that drw_file_check() has let pass; open until drw_file_put()
- * @a_ops: how it looked then
+ * drw_file_get() - get the shared part of a regular file
+ * @file: file that drw_file_check() accepted; open until drw_file_put()
+ * @a_ops: its address space operations before that check
  *
- * Return: it, or ERR_PTR(-ENOMEM).
+ * Return: the shared part, or ERR_PTR(-ENOMEM).
  */
 struct drw_file *drw_file_get(struct file *file,
 			      const struct address_space_operations *a_ops)
@@ -147,7 +145,7 @@ struct drw_file *drw_file_get(struct file *file,
 	return f;
 }
 
-/* Give it back. May sleep. */
+/* Drop a use; the last one frees it. May sleep. */
 void drw_file_put(struct drw_file *f)
 {
 	bool last;
@@ -162,16 +160,15 @@ void drw_file_put(struct drw_file *f)
 }
 
 /**
- * drw_file_ask() - ask the file system whether it still stands for its files
+ * drw_file_ask() - ask the file system whether it still allows access to its files
  * @f: file
- * @file: as what it was opened
+ * @file: the open file
  * @write: for writing
  *
- * After it has found itself damaged, or has been told to stop, a file system has nothing done
- * any more, but no flag of the superblock says so. Reading nothing does, and on ext4, which may
- * then be read still, writing nothing: they look at their state before anything else. O_DIRECT
- * has it return before it takes a lock; the nonblocking buffered write, which ext4 does not
- * know, before it does anything.
+ * A file system that is damaged or was told to stop refuses I/O, but no flag of the superblock
+ * shows that. Reads and writes of no bytes do, since they check it first. A read tells, except
+ * for writes on ext4, which may then still allow reads. IOCB_DIRECT makes the read return before
+ * it takes a lock; ext4 refuses the nonblocking buffered write before it does anything.
  *
  * Return: as drw_file_alive().
  */

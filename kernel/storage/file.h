@@ -2,47 +2,47 @@
 /*
  * file.h - what all bindings of one regular file share: its hold and its block map.
  *
- * The rule that keeps blocks true
- *   What frees or moves blocks of a file takes the inode lock, exclusive, and waits for
- *   direct I/O (inode_dio_wait()) before it begins. Two things on XFS do not, not even for
- *   XFS's own direct I/O: XFS_IOC_SWAPEXT, and the end of a write with RWF_ATOMIC that is
- *   done by copying. They count i_version up, and are dealt with below. So:
+ * The rule that keeps the block map valid
+ *   To free or move blocks of a file, a file system takes the inode lock exclusively and waits
+ *   for direct I/O (inode_dio_wait()). Two operations of XFS do not wait, not even for XFS's
+ *   own direct I/O: XFS_IOC_SWAPEXT, and the end of an RWF_ATOMIC write that is done by
+ *   copying. Both increment i_version, see below. So:
  *
- *   1. Commands run only under a hold: a count of direct I/O (inode_dio_begin()), taken
- *      while the inode lock is held, shared. All holds of a file count as one direct I/O,
- *      from the first to the last: an epoch. Nothing can move blocks before it ends.
- *   2. Blocks are looked up during an epoch. The map keeps what was found until it ends.
- *   3. The map outlives its epoch only where a change cannot go unseen. On XFS every change
- *      of blocks counts i_version up. On ext4 EXT4_IOC_MOVE_EXT and EXT4_IOC_SWAP_BOOT do
- *      not, so there the map goes with its epoch.
+ *   1. Commands run only under a hold: a count of direct I/O (inode_dio_begin()), taken with
+ *      the inode lock held shared. The holds of a file count as one direct I/O, from the first
+ *      to the last: an epoch. No blocks move before it ends.
+ *   2. Blocks are looked up during an epoch, and stay in the map until it ends.
+ *   3. The map outlives its epoch only where every change of blocks shows. On XFS each
+ *      increments i_version. On ext4 EXT4_IOC_MOVE_EXT and EXT4_IOC_SWAP_BOOT do not, so there
+ *      the map ends with its epoch.
  *
  * Holds
- *   A transfer tries for a hold and never waits for one. It counts itself, and steps back if
- *   somebody has the inode lock, exclusive: he may be waiting for the epoch to end. On XFS
- *   it also looks at i_version, and so does every look into the map. A write in flight when
- *   blocks are swapped lands in blocks that are the other file's by then, as a direct write of
- *   XFS's own does; nothing new begins.
+ *   A transfer tries for a hold and never waits for one. It joins an epoch by counting itself,
+ *   and backs off if the inode is locked exclusively: the owner may be waiting for the epoch to
+ *   end. On XFS it also compares i_version, and so does every access to the map. A write in
+ *   flight during a swap of blocks lands in blocks of the other file, as XFS's own direct
+ *   writes do; new writes do not begin.
  *
- *   So on ext4 the epoch lingers: a timer keeps a hold of its own for a second, so that
- *   transfers one after the other do not look up the same blocks. It gives its hold back on the
- *   first tick that finds the inode locked, exclusive, and no other hold.
+ *   On ext4 the epoch lingers, so that successive transfers do not repeat look-ups: a timer
+ *   keeps a hold until no transfer has taken one for a second. If the inode is locked
+ *   exclusively and no other hold is left, the next tick or the last transfer ends it.
  *
  * Looking up
- *   ->bmap() may lock the inode itself (ext4). Who waits for the epoch to end may have that
- *   lock, so the one who looks up keeps no hold. The timer does, and gives it up as ever. What
- *   was looked up counts only if no epoch has ended meanwhile.
+ *   ->bmap() may lock the inode (ext4), and the owner of that lock may be waiting for the epoch
+ *   to end. So the task that looks up has no hold; the timer has one, and gives it up as
+ *   above. The blocks found are used only if no epoch has ended meanwhile.
  *
- *   A block may be allocated before its first data is written, and hold what the disk held
- *   before. So after a look-up nobody may be left in a write or a page fault that began before
- *   it, and then dirty pages are written, which also waits for writeback that has allocated
- *   a block and holds its page locked. Only then does the block go into the map.
+ *   A block may be allocated before its first data is written; until then the disk has old
+ *   data there. So a look-up waits for writes and page faults that began before it, then writes
+ *   dirty pages, which also waits for writeback that has allocated a block and has its page
+ *   locked. Only then does the block enter the map.
  *
- * Locks: drw_files_lock > (nothing); it is held for list operations only.
- *	  drw_file.lookup_lock > inode lock, shared; invalidate lock. Both are waited for, also
- *	  under the timer's hold, which is given up for that.
- *	  Who has a hold waits for nothing but the drive, and on poll queues for whoever polls
- *	  them, as direct I/O does; who writes the last page of a file, where nobody else
- *	  writes, also for that page (storage.h).
+ * Locks: drw_files_lock, for list operations only; no lock is taken inside.
+ *	  drw_file.lookup_lock > inode lock > invalidate lock. A look-up waits for all three,
+ *	  under the timer's hold at most, which does not last while the inode is locked
+ *	  exclusively.
+ *	  A transfer with a hold waits only for the drive, and on poll queues for the task that
+ *	  polls them, as direct I/O does.
  */
 #ifndef _DRW_FILE_H
 #define _DRW_FILE_H
@@ -57,13 +57,13 @@
 #include "refusal.h"
 
 /**
- * struct drw_run - blocks of a file that are consecutive on the disk, as far as is known
- * @first: block of the file
- * @last: likewise; a run grows on both sides before the eyes of readers
- * @ahead: how far they are on the disk from where they are in the file, modulo 2^64
- * @rcu: it goes under RCU
+ * struct drw_run - blocks of a file that are known to be consecutive on the disk
+ * @first: first block, in the file; decreases while readers look
+ * @last: last block, in the file; increases while readers look
+ * @ahead: block on the disk minus block in the file, modulo 2^64
+ * @rcu: frees it after a grace period
  *
- * The map has it at each of its blocks, and while it grows at some more.
+ * The map has an entry for it at each of its blocks, and while it grows at more.
  */
 struct drw_run {
 	u64 first;
@@ -72,7 +72,7 @@ struct drw_run {
 	struct rcu_head rcu;
 };
 
-/* Bit of drw_file.state: the timer has a hold; who clears the bit gives it back. */
+/* Bit of drw_file.state: the timer has a hold. Clearing the bit obliges to release it. */
 #define DRW_FILE_LINGERS	0
 
 /**
@@ -80,30 +80,29 @@ struct drw_run {
  * @node: in drw_files; drw_files_lock
  * @users: bindings; drw_files_lock
  * @inode: its inode; every binding has the file open
- * @a_ops: when it was first bound; a change means another journal mode
- * @versioned: on XFS, where every change of blocks counts i_version up; but so do others'
- *	writes, each of which empties the map
- * @page_bytes: what of it is cached, and allocated, as one
+ * @a_ops: from when it was first bound; a change means another journal mode
+ * @versioned: on XFS, where every change of blocks increments i_version; so do writes of
+ *	others, after each of which blocks are looked up again
+ * @page_bytes: unit of the page cache and of allocation
  * @holders: holds, the timer's included
  * @ended: epochs that have ended
  * @state: DRW_FILE_LINGERS
- * @busy: somebody has taken a hold since the last tick
- * @idle: ticks without
+ * @busy: a hold was taken since the last tick
+ * @idle: ticks without one
  * @timer: the lingering hold
- * @lookup_lock: protects changes of @blocks, @largest, @extents and @looked_up, and the emptying of
- *	the map
- * @blocks: for each block of the file, in i_blkbits, that is known: the run that it is in
- *	(struct drw_run). Read under RCU by those who have a hold.
- * @largest: of them, where most of a file is
- * @extents: runs in it
- * @version: i_version that @blocks belongs to; DRW_NO_VERSION: the map does not survive. Set
- *	under @lookup_lock, and moved on by updates of times (stamp.c)
- * @looked_up: counts up before blocks become known
+ * @lookup_lock: protects changes of @blocks, @largest, @extents and @looked_up
+ * @blocks: runs (struct drw_run), by the blocks of the file, in units of i_blkbits. Read under
+ *	RCU, with a hold.
+ * @largest: the longest run, or NULL; tried first, since it often has most of a file
+ * @extents: runs in @blocks
+ * @version: i_version that @blocks belongs to; DRW_NO_VERSION: the map ends with its epoch. Set
+ *	under @lookup_lock, and advanced by updates of times (stamp.c)
+ * @looked_up: incremented before blocks enter the map
  * @committed: @looked_up when the file was last synced
  * @stamp: jiffies of the last update of its times, 0: none
- * @read_at: jiffies when its file system was last found to allow reading; any finding is as
- *	good as another, so nothing protects it
- * @write_at: likewise for writing
+ * @read_at: jiffies when its file system last allowed reading; unprotected, since any
+ *	transfer's answer will do
+ * @write_at: the same for writing
  */
 struct drw_file {
 	struct hlist_node node;
@@ -133,7 +132,7 @@ struct drw_file {
 	unsigned long write_at;
 };
 
-/* A version that no inode has: i_version counts in steps from what it was on disk. */
+/* A version that no inode has: those that are compared have 63 bits. */
 #define DRW_NO_VERSION	U64_MAX
 
 /* file.c */
@@ -161,7 +160,7 @@ u64 drw_blocks_metadata(struct drw_file *f);
 void drw_blocks_free(struct drw_file *f);
 bool drw_blocks_none(struct file *file);
 
-/* What drw_blocks_locate() says of a run that has, or had a moment ago, the block of @pos. */
+/* drw_blocks_locate() in the run at the block of @pos; run->last may not include it yet. */
 static inline void drw_run_locate(const struct drw_run *run, u64 pos, u8 shift, u64 *at,
 				  u64 *bytes)
 {
@@ -172,15 +171,15 @@ static inline void drw_run_locate(const struct drw_run *run, u64 pos, u8 shift, 
 }
 
 /**
- * drw_blocks_locate() - where a byte of a file is
+ * drw_blocks_locate() - locate a byte of a file
  * @f: file; the caller has a hold
  * @pos: its offset
  * @at: set to its offset in the file system's block device
- * @bytes: how many are asked for; cut to those that are consecutive from there on
+ * @bytes: bytes wanted; cut to those that are consecutive from there on
  *
  * Does not sleep.
  *
- * Return: false if it must be looked up.
+ * Return: false if its block must be looked up.
  */
 static inline bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
 {
@@ -202,10 +201,10 @@ static inline bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *
 	return run;
 }
 
-/* Is all that is known of blocks durable? Under a hold, also what has been located in it. */
+/* Are all blocks in the map durable? With a hold, so are those that were located before. */
 static inline bool drw_blocks_are_committed(const struct drw_file *f)
 {
-	/* Pairs with the store of a block, which counts first (blocks_settle()). */
+	/* Pairs with blocks_settle(), which counts before it stores blocks. */
 	smp_rmb();
 	return READ_ONCE(f->committed) == READ_ONCE(f->looked_up);
 }
@@ -216,7 +215,7 @@ static inline bool drw_blocks_are_committed(const struct drw_file *f)
  *
  * Does not sleep. The hold ends with drw_hold_release().
  *
- * Return: false if the inode lock cannot be had, or blocks must be looked up again.
+ * Return: false if the inode is locked exclusively, or blocks must be looked up again.
  */
 static inline bool drw_hold(struct drw_file *f)
 {
@@ -233,12 +232,12 @@ static inline bool drw_hold(struct drw_file *f)
 }
 
 /**
- * drw_file_alive() - does the file system still stand for its files?
+ * drw_file_alive() - does the file system still allow access to its files?
  * @f: file
- * @file: as what it was opened
+ * @file: the open file
  * @write: for writing
  *
- * Asked once a tick. Callable where sleeping is not allowed.
+ * Asks once a tick. Does not sleep.
  *
  * Return: 0; -EIO if it has shut itself down, -EPERM if it only allows reading.
  */

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hold.c - keeping the blocks of a file as they are, for as long as commands run.
+ * hold.c - keeps the blocks of a file in place while commands run.
  *
- * See file.h for the rules. Every change of drw_file.holders from 0 to 1 adds one direct
- * I/O to the inode and every change from 1 to 0 takes one away, so the old epoch's
- * inode_dio_end() may come after the new one's inode_dio_begin().
+ * See file.h for the rules. A change of drw_file.holders from 0 to 1 adds one direct I/O to the
+ * inode, and a change from 1 to 0 removes one. So an old epoch's inode_dio_end() may follow the
+ * next one's inode_dio_begin().
  */
 #include "storage/file.h"
 #include "trace.h"
 
-/* Ticks that an unused epoch lingers. Who waits for its end waits for one of them at most. */
+/* Ticks that an unused epoch lingers. With the inode locked exclusively, one at most. */
 #define DRW_HOLD_IDLE_TICKS	HZ
 
 static void hold_drop(struct drw_file *f)
 {
 	if (!atomic_dec_and_test(&f->holders))
 		return;
-	/* First, so that who looked up blocks sees it before anybody can move them. */
+	/* Before inode_dio_end(), so that a look-up sees it before blocks can move. */
 	atomic_inc(&f->ended);
 	smp_mb__after_atomic();
 	trace_drw_release(f->inode);
 	inode_dio_end(f->inode);
 }
 
-/* Give the timer's hold back, if it has one. Callable in any context. */
+/* Release the timer's hold, if it has one. Any context. */
 void drw_hold_stop_lingering(struct drw_file *f)
 {
 	if (test_and_clear_bit(DRW_FILE_LINGERS, &f->state))
 		hold_drop(f);
 }
 
-/* The commands have ended. Callable in any context. */
+/* End a hold, after its commands. Any context. */
 void drw_hold_release(struct drw_file *f)
 {
-	/* Only the timer's hold would be left: who waits need not wait for the tick. */
+	/* If only the timer's hold remains, release it, so that a waiter need not wait for a tick. */
 	if (unlikely(drw_inode_locked_exclusive(f->inode)) && atomic_read(&f->holders) == 2)
 		drw_hold_stop_lingering(f);
 	hold_drop(f);
@@ -57,7 +57,7 @@ static void hold_tick(struct timer_list *timer)
 	mod_timer(&f->timer, jiffies + 1);
 }
 
-/* One more hold, maybe the first. The caller has the inode lock, shared. */
+/* Add a hold, perhaps the first. The caller has the inode lock, shared at least. */
 static void hold_add(struct drw_file *f)
 {
 	inode_dio_begin(f->inode);
@@ -67,10 +67,10 @@ static void hold_add(struct drw_file *f)
 		trace_drw_hold(f->inode);
 }
 
-/* Let the timer have a hold. The caller has the inode lock, shared. */
+/* Give the timer a hold. The caller has the inode lock, shared. */
 void drw_hold_linger(struct drw_file *f)
 {
-	/* The hold comes first: a tick that finds the bit may give it back at once. */
+	/* The hold first: once the bit is set, a tick may release it. */
 	hold_add(f);
 	if (test_and_set_bit(DRW_FILE_LINGERS, &f->state)) {
 		hold_drop(f);
@@ -80,10 +80,10 @@ void drw_hold_linger(struct drw_file *f)
 	mod_timer(&f->timer, jiffies + 1);
 }
 
-/* drw_hold() for who has the inode lock, shared. False if the map is no longer true. */
+/* drw_hold() of a caller with the inode lock. False if the map is no longer valid. */
 bool drw_hold_locked(struct drw_file *f)
 {
-	/* The map of a running epoch is true; on XFS only if i_version says so, too. */
+	/* During an epoch the map is valid; on XFS only if i_version agrees. */
 	bool held = !f->versioned && atomic_inc_not_zero(&f->holders);
 
 	if (!held && drw_blocks_true(f)) {
@@ -95,7 +95,7 @@ bool drw_hold_locked(struct drw_file *f)
 	return held;
 }
 
-/* drw_hold() where there is no epoch to join. */
+/* drw_hold() without an epoch to join. */
 bool drw_hold_begin(struct drw_file *f)
 {
 	bool held;
@@ -112,7 +112,7 @@ void drw_hold_init(struct drw_file *f)
 	timer_setup(&f->timer, hold_tick, 0);
 }
 
-/* The last binding goes; no transfer is left. May sleep. */
+/* The last binding is released; no transfer is left. May sleep. */
 void drw_hold_exit(struct drw_file *f)
 {
 	drw_hold_stop_lingering(f);

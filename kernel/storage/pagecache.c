@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* pagecache.c - transfers and the page cache of the same file agree: see pagecache.h. */
+/* pagecache.c - keeps the page cache coherent with transfers: see pagecache.h. */
 #include "storage/pagecache.h"
 
-/* Somebody who writes other bytes of a page may make it dirty again before it is dropped. */
+/* A write to other bytes of a page may make it dirty again before it is dropped. */
 #define DRW_PAGECACHE_TRIES	4
 
-/* drw_pagecache_in_the_way() of a file that has pages. */
+/* drw_pagecache_in_the_way() of a file with cached pages. */
 bool drw_pagecache_has(struct address_space *mapping, u64 pos, u64 len, bool write)
 {
 	return write ? filemap_range_has_page(mapping, pos, pos + len - 1) :
@@ -13,7 +13,7 @@ bool drw_pagecache_has(struct address_space *mapping, u64 pos, u64 len, bool wri
 }
 
 /**
- * drw_pagecache_before() - make the disk hold what the cache holds
+ * drw_pagecache_before() - write cached data before a transfer, and drop it before a write
  * @mapping: of the file
  * @pos: where the transfer begins
  * @len: its length, not zero
@@ -21,7 +21,7 @@ bool drw_pagecache_has(struct address_space *mapping, u64 pos, u64 len, bool wri
  *
  * Sleeps.
  *
- * Return: 0; -EBUSY if pages cannot be dropped; an error of writing them.
+ * Return: 0; -EBUSY if pages cannot be dropped; an error of drw_writing_error().
  */
 int drw_pagecache_before(struct address_space *mapping, u64 pos, u64 len, bool write)
 {
@@ -42,7 +42,7 @@ int drw_pagecache_before(struct address_space *mapping, u64 pos, u64 len, bool w
 	return ret;
 }
 
-/* Drop what was cached while a range was written. May sleep. */
+/* Drop pages that were cached while a range was written. May sleep. */
 void drw_pagecache_after(struct address_space *mapping, u64 pos, u64 len)
 {
 	if (!len || !READ_ONCE(mapping->nrpages))

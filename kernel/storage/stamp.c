@@ -3,12 +3,12 @@
  * stamp.c - times and privileges of a regular file that is written.
  *
  * The first write of a second removes privileges (suid) and updates times before its first
- * command, as any write does. Times for later writes of that second are updated by a work
- * item a moment later, so that a file whose last bytes are new never looks old for long.
+ * command, as any write does. For later writes of that second a work item updates times soon
+ * afterwards, so new data does not look old for long.
  *
- * An update of times counts i_version up and moves no block. If the block map of a file on XFS
- * belonged to the version before, it belongs to the one after, provided that nobody moves blocks
- * at the same time: the inode is locked, exclusive, and nobody else's direct I/O is in flight.
+ * An update of times increments i_version but moves no block. If the block map of a file on XFS
+ * is of the version before, it is advanced to the version after. That needs the inode locked
+ * exclusively and no direct I/O of others in flight, so that no block moves at the same time.
  */
 #include <linux/cred.h>
 #include <linux/iversion.h>
@@ -18,7 +18,7 @@
 /* How long times may lag behind a write. */
 #define DRW_STAMP_DELAY		max(HZ / 10, 1)
 
-/* The version of the block map, if it is the inode's and can move on; the inode is locked. */
+/* The map's version if it is current and may be advanced. The caller has the inode lock. */
 static u64 stamp_known_version(const struct drw_file *f)
 {
 	u64 version = READ_ONCE(f->version);
@@ -29,18 +29,18 @@ static u64 stamp_known_version(const struct drw_file *f)
 										   DRW_NO_VERSION;
 }
 
-/* Let the block map move on from @known, unless it was emptied meanwhile. */
+/* Advance the block map from version @known, unless it was emptied meanwhile. */
 static void stamp_done(struct drw_file *f, u64 known)
 {
 	if (known != DRW_NO_VERSION)
 		cmpxchg(&f->version, known, inode_query_iversion(f->inode));
-	/* Never 0. */
+	/* Never 0, which stands for no update. */
 	WRITE_ONCE(f->stamp, jiffies ?: 1);
 }
 
 /**
- * drw_stamp() - before a write
- * @s: regular file; freeze protection is held
+ * drw_stamp() - update times and remove privileges before a write
+ * @s: regular file; the caller has freeze protection
  *
  * Sleeps.
  *
@@ -57,8 +57,8 @@ int drw_stamp(struct drw_storage *s)
 	if (inode_lock_killable(inode))
 		return -EINTR;
 	/*
-	 * Whether privileges stay is a matter of who writes. A kernel thread that repeats a
-	 * write has all rights, so it takes those with which the file was opened.
+	 * The writer's rights decide whether privileges stay. A kernel thread that repeats a
+	 * write has all rights, so it uses those with which the file was opened.
 	 */
 	if (current->flags & PF_KTHREAD)
 		cred = override_creds(s->file->f_cred);
@@ -72,7 +72,7 @@ int drw_stamp(struct drw_storage *s)
 	return drw_writing_error(ret);
 }
 
-/* Only tries for locks: whoever unbinds waits for this. */
+/* Only tries for locks, because unbind waits for this. */
 static void stamp_times(struct drw_storage *s)
 {
 	struct drw_file *f = s->regular;
@@ -80,13 +80,13 @@ static void stamp_times(struct drw_storage *s)
 	u64 known = DRW_NO_VERSION;
 	bool locked;
 
-	/* Not on a frozen file system: nobody wants close() to wait for the thaw. */
+	/* Not on a frozen file system: close() must not wait for the thaw. */
 	if (!sb_start_write_trylock(inode->i_sb))
 		return;
 	locked = f->versioned && inode_trylock(inode);
 	if (locked)
 		known = stamp_known_version(f);
-	/* Without the lock the map is lost, and the next write will see to it again. */
+	/* Without the lock, on XFS, this outdates the map, and the next write stamps again. */
 	if (!file_update_time(s->file) && (locked || !f->versioned))
 		stamp_done(f, known);
 	if (locked)
@@ -104,14 +104,14 @@ void drw_stamp_init(struct drw_storage *s)
 	INIT_DELAYED_WORK(&s->stamp, stamp_work);
 }
 
-/* A binding goes. May sleep. */
+/* The binding is released. May sleep. */
 void drw_stamp_exit(struct drw_storage *s)
 {
 	if (cancel_delayed_work_sync(&s->stamp))
 		stamp_times(s);
 }
 
-/* A write that relies on an older stamp has begun; any context. */
+/* A write relies on an older stamp: update times soon. Any context. */
 void drw_stamp_later(struct drw_storage *s)
 {
 	if (!delayed_work_pending(&s->stamp))
