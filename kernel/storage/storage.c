@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* storage.c - the door to what is behind a file descriptor: see storage.h. */
+/* storage.c - the storage side of a binding: see storage.h. */
 #include <linux/magic.h>
 
 #include "storage/storage.h"
@@ -11,11 +11,11 @@
  * @file: an open file
  * @refusal: set on failure
  *
- * Return: 0, or an error of drw_file_check() or drw_target_find().
+ * Return: 0, -ENOMEM, or an error of drw_file_check() or drw_target_find().
  */
 int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusal *refusal)
 {
-	/* From before the check: what changes after it is found by the first look-up. */
+	/* Read before the check, so that the first look-up sees any change after it. */
 	const struct address_space_operations *a_ops = READ_ONCE(file->f_mapping->a_ops);
 	struct drw_file *f;
 	int ret;
@@ -33,7 +33,7 @@ int drw_storage_init(struct drw_storage *s, struct file *file, struct drw_refusa
 		if (IS_ERR(f))
 			return PTR_ERR(f);
 		s->regular = f;
-		/* There a clone looks like a file without blocks. */
+		/* On XFS a clone looks like a file without blocks. */
 		s->no_blocks = file_inode(file)->i_sb->s_magic == XFS_SUPER_MAGIC &&
 			       drw_blocks_none(file);
 	}
@@ -61,11 +61,14 @@ static bool storage_as_checked(const struct drw_storage *s, const struct drw_spa
 
 	if (unlikely(end > size))
 		return false;
-	/* Behind an old end within an LBA may be data by now, where zeros would be written. */
+	/*
+	 * A write that ends within an LBA fills it with zeros. If the file has become longer,
+	 * there may be data.
+	 */
 	return !span->write || !(end & (s->lba_bytes - 1)) || end == size;
 }
 
-/* What the flags of an inode may have become since it was bound. */
+/* Have flags of the inode changed since BIND in a way that forbids the transfer? */
 static bool storage_flags_changed(const struct inode *inode, bool write)
 {
 	return inode->i_flags & (S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE |
@@ -88,7 +91,7 @@ static noinline int storage_enter_write(struct drw_storage *s, const struct drw_
 		return -EAGAIN;
 	if (READ_ONCE(f->stamp) != jiffies)
 		drw_stamp_later(s);
-	/* Lockdep: whoever ends the write has it from here on. */
+	/* For lockdep: the context that ends the write releases it. */
 	__sb_writers_release(sb, SB_FREEZE_WRITE);
 	return 0;
 }
@@ -120,7 +123,7 @@ int drw_storage_enter_regular(struct drw_storage *s, const struct drw_span *span
 	}
 	if (unlikely(span->lock) ? !drw_hold_locked(f) : !drw_hold(f))
 		goto leave_write;
-	/* Under the hold, the part of the file that is looked at must be as it was checked. */
+	/* The size may have changed between the check and the hold. */
 	if (likely(storage_as_checked(s, span, i_size_read(inode))))
 		return 0;
 	drw_hold_release(f);
@@ -138,7 +141,7 @@ void drw_storage_leave_regular(struct drw_storage *s, bool write)
 		storage_leave_write(s);
 }
 
-/* Of a disk, pages may be a mounted file system's, for good; of a file they are soon free again. */
+/* -EBUSY becomes -EAGAIN for a file only: a mounted file system may keep a disk's pages in use. */
 static int storage_uncache(struct drw_storage *s, const struct drw_span *span)
 {
 	int ret = drw_pagecache_before(s->mapping, span->pos, span->len, span->write);
@@ -170,11 +173,11 @@ static int storage_look_up(struct drw_storage *s, struct drw_span *span, bool lo
 	int ret = drw_blocks_look_up(s->regular, span->pos, &span->len, locked);
 
 	trace_drw_lookup(s->regular->inode, span->pos, ret ? 0 : span->len, ret);
-	/* So it says, too, if the file system has shut itself down. */
+	/* A file system that has shut itself down also causes -ENXIO. */
 	return ret == -ENXIO ? drw_file_ask(s->regular, s->file, span->write) ?: ret : ret;
 }
 
-/* Make durable what is known of blocks. Sleeps. 0 or a negative errno. */
+/* Make the blocks in the map durable. Sleeps. 0 or a negative errno. */
 int drw_storage_commit(struct drw_storage *s)
 {
 	struct drw_file *f = s->regular;
@@ -185,12 +188,12 @@ int drw_storage_commit(struct drw_storage *s)
 /**
  * drw_storage_prepare() - wait for what is in the way of a span, and look up its blocks
  * @s: storage
- * @span: checked, of at least one byte; len is cut where the file has no block
+ * @span: checked, not empty; len is cut at the first unwritten block
  *
- * Sleeps, and holds nothing when it returns; what it found may have changed by then.
+ * Sleeps, and holds nothing when it returns, so its results may be outdated by then.
  *
- * Return: 0; -EAGAIN if others were in the way; -ENXIO if there is no block at span->pos; -EINTR,
- * -ENOMEM, -ENOSPC, -EBUSY, -EIO, -EPERM, -EMEDIUMTYPE.
+ * Return: 0; -EAGAIN if others were in the way; -ENXIO if the block at span->pos is not written;
+ * -EINTR, -ENOMEM, -ENOSPC, -EBUSY, -EIO, -EPERM, -EMEDIUMTYPE.
  */
 int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 {
@@ -216,7 +219,7 @@ int drw_storage_prepare(struct drw_storage *s, struct drw_span *span)
 				return ret;
 		}
 	}
-	/* The end may be another one by now. */
+	/* The size may have changed. */
 	if (f)
 		span->lock |= span->look_up ||
 			      (span->write && drw_storage_needs_lock(s, span,
@@ -229,7 +232,7 @@ static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 {
 	struct inode *inode = s->regular->inode;
 
-	/* What ends within an LBA writes zeros, where others may make the file longer. */
+	/* Beyond its end such a span writes zeros, and on XFS others extend the file lock shared. */
 	span->exclusive = s->regular->versioned && span->write &&
 			  ((span->pos + span->len) & (s->lba_bytes - 1));
 	if (!span->exclusive)
@@ -241,11 +244,11 @@ static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 }
 
 /**
- * drw_storage_lock() - keep others from the inode, for a span that needs it
+ * drw_storage_lock() - lock the inode for a span with @lock set
  * @s: a regular file; the caller holds nothing
- * @span: prepared; if others' changes were too fast for that, blocks are looked up here
+ * @span: prepared; if look_up is set, on XFS its blocks are looked up here
  *
- * Sleeps. Until drw_storage_unlock(), which the same task calls.
+ * Sleeps. The same task calls drw_storage_unlock().
  *
  * Return: 0, or an error of drw_storage_prepare() with nothing locked.
  */
@@ -255,7 +258,7 @@ int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 	bool look_up = storage_looks_up_locked(s, span);
 	int ret = -EINTR;
 
-	/* Lock order: those who look up have this one first. */
+	/* Before the inode lock, in the lock order of look-ups. */
 	if (look_up && mutex_lock_killable(&f->lookup_lock))
 		return -EINTR;
 	if (storage_lock_inode(s, span))
@@ -284,19 +287,19 @@ void drw_storage_unlock(struct drw_storage *s, const struct drw_span *span)
 }
 
 /**
- * drw_storage_finish() - drop what was cached while a span was written
+ * drw_storage_finish() - drop pages that were cached while a span was written
  * @s: storage
  * @span: a write whose commands have ended
- * @written: bytes of it that were written
+ * @written: bytes written, from its beginning
  *
- * Sleeps. Before drw_storage_unlock() if span->lock.
+ * Sleeps. If span->lock, call it before drw_storage_unlock().
  */
 void drw_storage_finish(struct drw_storage *s, const struct drw_span *span, u64 written)
 {
 	drw_pagecache_after(s->mapping, span->pos, written);
 }
 
-/* What INFO tells of the storage side. */
+/* The storage side's part of INFO. */
 void drw_storage_describe(struct drw_storage *s, struct dmabuf_rw_info *info)
 {
 	info->flags |= (s->multipath ? DMABUF_RW_INFO_MULTIPATH : 0) |

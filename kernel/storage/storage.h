@@ -1,41 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * storage.h - the door to what is behind a file descriptor.
+ * storage.h - the storage side of a binding: a disk, a partition, or a regular file.
  *
  * Objects
- *   storage	the storage side of one binding: an open file, and the NVMe namespace that its
- *		bytes are on. The file is a disk, a partition, or a regular file.
- *   file	what all bindings of one regular file share (file.h)
- *   span	a range of the file that is to be moved in one direction
+ *   storage	an open file, and the NVMe namespace that its bytes are on
+ *   file	the part of a regular file that all its bindings share (file.h)
+ *   span	a range of the file to move in one direction
  *
- * A span goes through the door like this. Nobody outside asks what kind of file it is.
+ * The calls for a span, in this order:
  *
- *   drw_storage_check()	refuses what can be refused, and cuts the span at the file's end
- *   drw_storage_enter()	takes all that keeps the span as it is, or nothing; never sleeps
- *   drw_storage_locate()	says where its bytes are on the disk
- *   drw_storage_leave()	gives back what was taken; any context
+ *   drw_storage_check()	refuses bad spans, and cuts the span at the file's end
+ *   drw_storage_enter()	takes all that keeps the span in place, or nothing; never sleeps
+ *   drw_storage_locate()	locates its bytes on the disk
+ *   drw_storage_leave()	releases what was taken; any context
  *   drw_storage_finish()	drops cached pages after a write; sleeps
  *
- *   drw_storage_prepare()	where enter said EAGAIN: waits for what is in the way and looks
- *				up blocks; sleeps, and holds nothing when it returns
+ *   drw_storage_prepare()	after -EAGAIN: waits for what is in the way and looks up blocks;
+ *				sleeps, and holds nothing when it returns
  *
- * So nothing is waited for while anything is held, and whoever may not sleep takes the same
- * way as everybody else, until the first EAGAIN.
+ * So a span holds nothing while it waits, and callers that may not sleep run the same code, up
+ * to the first -EAGAIN.
  *
- * What is taken, in this order: a share of the file system's writers (freeze protection), for a
- * write to a regular file; and a hold of the file (file.h).
+ * For a regular file drw_storage_enter() takes freeze protection, if the span is a write, then a
+ * hold of the file (file.h).
  *
- * Some spans need the inode locked from before that until cached pages have been dropped:
- * writes of parts of pages, which others may otherwise bring in and change meanwhile, and to
- * the last page, which changes when the file is made longer. The lock is waited for with nothing
- * held, the rest is tried for with the lock held, and then the drive is waited for, as in direct
- * I/O of such parts. Who has a cached page locked waits for none of it.
+ * Some spans need the inode lock from before that until cached pages are dropped
+ * (drw_storage_lock()): writes of parts of pages, which others could bring in and change
+ * meanwhile, among them the partial last page, which changes when the file is made longer. The
+ * lock is waited for with nothing held. With the lock held the span waits for cached pages, tries
+ * for the rest, and waits for the drive, as direct I/O of parts of pages does. A task with a
+ * cached page locked waits for none of these.
  *
- * On XFS a span also gets the lock when others change the file faster than blocks can be looked
- * up without it. (On ext4 ->bmap() takes it, so that is no way.)
+ * A span also gets the lock if others change the file too fast (drw_span.look_up). On XFS its
+ * blocks are then looked up under the lock; on ext4 before, because ->bmap() takes the lock.
  *
- * Locks: those of file.h. All fields are constant once filled, but for those that say
- * otherwise.
+ * Locks: see file.h. Fields are constant once filled, unless they say otherwise.
  */
 #ifndef _DRW_STORAGE_H
 #define _DRW_STORAGE_H
@@ -52,16 +51,16 @@
  * struct drw_storage - the storage side of a binding
  * @file: reference held
  * @mapping: its page cache
- * @regular: what is shared with other bindings of a regular file; NULL: a disk
- * @bdev: the disk or partition, or the one that the regular file is on; lives as long as
- *	@file
+ * @regular: the shared part of a regular file; NULL for a disk or partition
+ * @bdev: the disk or partition, or the one that the regular file is on; valid while @file is
+ *	open
  * @nsid: namespace identifier
  * @lba_bytes: LBA size at bind time
- * @lba_shift: logarithm of @lba_bytes
+ * @lba_shift: binary logarithm of @lba_bytes
  * @multipath: @bdev belongs to a multipath head
  * @no_blocks: DMABUF_RW_INFO_NO_BLOCKS
- * @format_at: jiffies when the rest of the format was last found to be as at bind time; any
- *	transfer's finding is as good as another's, so nothing protects it
+ * @format_at: jiffies of the last full check that the format is that of bind time;
+ *	unprotected, since any transfer's check will do
  * @stamp: updates the times of a regular file after writes
  */
 struct drw_storage {
@@ -79,16 +78,16 @@ struct drw_storage {
 };
 
 /**
- * struct drw_span - a range of the file to be moved
+ * struct drw_span - a range of the file to move
  * @pos: its first byte
- * @len: bytes; cut at the end of the file by drw_storage_check(), where there is no block by
- *	drw_storage_prepare()
+ * @len: bytes; drw_storage_check() cuts them at the end of the file, drw_storage_prepare()
+ *	at the first unwritten block
  * @write: to the file
  * @fua: the write is durable when it has ended
- * @whole: it is not to be cut at the end of the file
- * @lock: it needs drw_storage_lock()
- * @exclusive: which has taken the inode lock exclusively
- * @look_up: others are too fast: it gets that lock, and on XFS blocks are looked up under it
+ * @whole: must not be cut at the end of the file
+ * @lock: needs drw_storage_lock()
+ * @exclusive: drw_storage_lock() has taken the inode lock exclusively
+ * @look_up: others change the file too fast: use the lock, and on XFS look up blocks under it
  * @prepared: drw_storage_prepare() has dealt with cached pages, times and @fua
  */
 struct drw_span {
@@ -115,10 +114,10 @@ struct drw_disk {
 	bool has_poll;
 };
 
-/* For what must sleep, shortly; and for what waits for drives and others; main.c. */
+/* For work that sleeps briefly, and for work that waits for drives and others; main.c. */
 extern struct workqueue_struct *drw_wq, *drw_wait_wq;
 
-/* target.c: from an open file to the disks that take its commands */
+/* target.c */
 int drw_target_find(struct drw_storage *s, struct file *file, struct drw_refusal *refusal);
 int drw_target_ask_format(struct drw_storage *s, struct gendisk *disk);
 int drw_target_find_disks(const struct drw_storage *s, struct drw_disk *disks, int max);
@@ -142,7 +141,7 @@ void drw_stamp_later(struct drw_storage *s);
 void drw_stamp_init(struct drw_storage *s);
 void drw_stamp_exit(struct drw_storage *s);
 
-/* Times to the second, and privileges whenever there are any: as recent as that? */
+/* Were times updated less than a second ago, and are there no privileges to remove? */
 static inline bool drw_is_stamped(const struct drw_file *f)
 {
 	unsigned long stamp = READ_ONCE(f->stamp);
@@ -150,7 +149,7 @@ static inline bool drw_is_stamped(const struct drw_file *f)
 	return stamp && time_before(jiffies, stamp + HZ) && IS_NOSEC(f->inode);
 }
 
-/* Does the disk or a path of it look otherwise than at bind time, as far as a comparison tells? */
+/* Has the disk, or a path of it, visibly another format than at bind time? Two loads. */
 static inline bool drw_target_reformatted(const struct drw_storage *s, struct gendisk *disk)
 {
 	return unlikely(queue_logical_block_size(disk->queue) != s->lba_bytes ||
@@ -160,14 +159,14 @@ static inline bool drw_target_reformatted(const struct drw_storage *s, struct ge
 /**
  * drw_target_check_format() - does a bound namespace still have the format of bind time?
  * @s: storage
- * @disk: a path to it, of which the caller holds a request
+ * @disk: a path to it; the caller holds a request of its queue
  *
- * The request keeps what the driver knows from changing; between the end of the drive's
- * formatting and the driver's look at it, the driver's own commands are wrong as well. What
- * takes longer than a comparison is looked at once a tick. Does not sleep.
+ * The request keeps the driver's knowledge of the format from changing. Between the drive's
+ * formatting and the driver's rescan, the driver's own commands are wrong as well. The slow part
+ * of the check runs once a tick. Does not sleep.
  *
- * Return: 0; -EMEDIUMTYPE if its LBAs are no longer those that commands are made for;
- * -ENOMEM if that could not be found out.
+ * Return: 0; -EMEDIUMTYPE if the format of its LBAs has changed; -ENOMEM if that is unknown for
+ * want of memory.
  */
 static inline int drw_target_check_format(struct drw_storage *s, struct gendisk *disk)
 {
@@ -178,10 +177,7 @@ static inline int drw_target_check_format(struct drw_storage *s, struct gendisk 
 	return drw_target_ask_format(s, disk);
 }
 
-/*
- * Has the disk not been removed? disk_live() will not do: it asks for the block device
- * inode, which hidden disks do not publish.
- */
+/* Not disk_live(): that tests the block device inode, which hidden disks do not publish. */
 static inline bool drw_disk_alive(struct gendisk *disk)
 {
 	return !test_bit(GD_DEAD, &disk->state);
@@ -193,19 +189,19 @@ static inline u64 drw_storage_bytes(const struct drw_storage *s)
 	return s->regular ? i_size_read(s->regular->inode) : bdev_nr_bytes(s->bdev);
 }
 
-/* May the file be written to, as blkdev_write_iter() and ext4 have it? 0 or -EPERM. */
+/* May the file be written, by the rules of blkdev_write_iter() and ext4? 0 or -EPERM. */
 static inline int drw_storage_may_write(const struct drw_storage *s)
 {
 	struct inode *inode = s->mapping->host;
 
-	/* chattr +i and +a after the file was opened, as ext4 has it for write(2). */
+	/* chattr +i and +a count even after open, as for write(2) on ext4. */
 	return bdev_read_only(s->bdev) || (inode->i_flags & (S_IMMUTABLE | S_APPEND)) ||
 	       (s->regular && sb_rdonly(inode->i_sb)) ? -EPERM : 0;
 }
 
 /*
- * drw_storage_check() of what is the same for all spans of a direction. Only after the size of the
- * file has been read, see below.
+ * The part of drw_storage_check() that all spans of a direction share. Call it after reading the
+ * size of the file, see there.
  */
 static __always_inline int drw_storage_check_state(const struct drw_storage *s, bool write)
 {
@@ -219,10 +215,7 @@ static __always_inline int drw_storage_check_state(const struct drw_storage *s, 
 	return write ? drw_storage_may_write(s) : 0;
 }
 
-/*
- * Must the inode be locked for a write to a file of @size bytes? See above. Of whole pages that
- * end there or before none is the last one in part, which changes when the file is made longer.
- */
+/* Does a write to a file of @size bytes need the inode lock? Not for whole pages within it. */
 static __always_inline bool drw_storage_needs_lock(const struct drw_storage *s,
 						   const struct drw_span *span, u64 size)
 {
@@ -231,7 +224,7 @@ static __always_inline bool drw_storage_needs_lock(const struct drw_storage *s,
 	return end > size || ((span->pos | end) & (s->regular->page_bytes - 1));
 }
 
-/* drw_storage_check() of a span of a file of @size bytes. */
+/* The part of drw_storage_check() for one span, in a file of @size bytes. */
 static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 						  struct drw_span *span, u64 size)
 {
@@ -256,19 +249,19 @@ static __always_inline int drw_storage_check_span(const struct drw_storage *s,
 }
 
 /**
- * drw_storage_check() - refuse what can be refused, cut a span at the end
+ * drw_storage_check() - refuse a bad span, or cut it at the end of the file
  * @s: storage
  * @span: pos, len and write are set; its end fits in 63 bits
  *
  * Does not sleep.
  *
- * Return: 0; then span->len may have become 0, at the end of the file for a read. -ENODEV, -EPERM,
- * -ETXTBSY, -ENOSPC, -ESPIPE; -EDOM for a write that does not end with an LBA nor with a regular
- * file.
+ * Return: 0, and span->len is 0 for a read at the end of the file; -ENODEV, -EPERM, -ETXTBSY,
+ * -ENOSPC, -ESPIPE; -EDOM for a write to a regular file that ends within an LBA and before the
+ * end of the file.
  */
 static __always_inline int drw_storage_check(const struct drw_storage *s, struct drw_span *span)
 {
-	/* Before the state: a disk that is removed meanwhile must not look like one that ends. */
+	/* Before the state: removal of the disk must not look like the end of the file. */
 	u64 size = drw_storage_bytes(s);
 	int ret;
 
@@ -277,13 +270,13 @@ static __always_inline int drw_storage_check(const struct drw_storage *s, struct
 	return unlikely(ret) ? ret : drw_storage_check_span(s, span, size);
 }
 
-/* May a transfer end at @end, wherever that is in an LBA? */
+/* May a transfer end at @end if that is within an LBA? */
 static inline bool drw_storage_may_end(const struct drw_storage *s, u64 end)
 {
 	return s->regular && end >= drw_storage_bytes(s);
 }
 
-/* Are cached pages in the way of a span, which is not empty? */
+/* Are cached pages in the way of a span that is not empty? */
 static inline bool drw_storage_is_cached(const struct drw_storage *s, const struct drw_span *span)
 {
 	return !span->prepared && drw_pagecache_in_the_way(s->mapping, span->pos, span->len,
@@ -291,14 +284,13 @@ static inline bool drw_storage_is_cached(const struct drw_storage *s, const stru
 }
 
 /**
- * drw_storage_enter() - take all that keeps a span as it is
+ * drw_storage_enter() - take all that keeps a span in place
  * @s: storage
- * @span: checked; or empty, for spans that are checked and looked for in the page cache
- *	afterwards
+ * @span: checked; or empty, if the caller checks its spans, and the page cache, afterwards
  *
- * Does not sleep. Given back by drw_storage_leave().
+ * Does not sleep. drw_storage_leave() undoes it.
  *
- * Return: 0; -EAGAIN if something is in the way: drw_storage_check() then names the error, or
+ * Return: 0; -EAGAIN if something is in the way: then drw_storage_check() returns the error, or
  * drw_storage_prepare() waits; -EIO, -EPERM.
  */
 static __always_inline int drw_storage_enter(struct drw_storage *s, const struct drw_span *span)
@@ -314,7 +306,7 @@ static __always_inline int drw_storage_enter(struct drw_storage *s, const struct
 	return drw_storage_enter_regular(s, &copy);
 }
 
-/* The commands of a span have ended. Any context. */
+/* Undo drw_storage_enter(), once the commands have ended. Any context. */
 static inline void drw_storage_leave(struct drw_storage *s, bool write)
 {
 	if (s->regular)
@@ -328,15 +320,15 @@ static __always_inline u64 drw_storage_disk_pos(const struct drw_storage *s, u64
 }
 
 /**
- * drw_storage_locate() - where on the disk a byte of the file is
+ * drw_storage_locate() - locate a byte of the file on the disk
  * @s: storage that was entered
  * @pos: the byte
- * @fua: what is written there must be durable, and so must be what says where that is
+ * @fua: for a durable write, which needs the location to be durable as well
  * @at: set to its offset in the whole disk
- * @bytes: how many are asked for; cut to those that are consecutive from there on
+ * @bytes: bytes wanted; cut to those that are consecutive from there on
  *
- * Return: 0; -EAGAIN if it must be looked up, or made durable; -ENODEV or -EMEDIUMTYPE if the disk
- * or partition does not reach that far any more.
+ * Return: 0; -EAGAIN if the location must be looked up or made durable; -ENODEV if the disk is
+ * gone; -EMEDIUMTYPE if the disk or partition has become too short.
  */
 static __always_inline int drw_storage_locate(struct drw_storage *s, u64 pos, bool fua, u64 *at,
 				     u64 *bytes)
@@ -347,7 +339,7 @@ static __always_inline int drw_storage_locate(struct drw_storage *s, u64 pos, bo
 			   (unlikely(fua) && !drw_blocks_are_committed(s->regular))))
 		return -EAGAIN;
 	disk_bytes = bdev_nr_bytes(s->bdev);
-	/* A disk that is being removed loses its capacity first. */
+	/* Removal takes the capacity first. */
 	if (unlikely(pos >= disk_bytes))
 		return get_capacity(s->bdev->bd_disk) ? -EMEDIUMTYPE : -ENODEV;
 	*bytes = min(*bytes, disk_bytes - pos);
@@ -355,7 +347,7 @@ static __always_inline int drw_storage_locate(struct drw_storage *s, u64 pos, bo
 	return 0;
 }
 
-/* Are cached pages to be dropped after a write? Any context. */
+/* Must cached pages be dropped after a write? Any context. */
 static inline bool drw_storage_must_finish(const struct drw_storage *s, bool write)
 {
 	return write && READ_ONCE(s->mapping->nrpages);

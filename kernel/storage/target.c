@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * target.c - the storage side of a binding: from an open file to NVMe request queues.
+ * target.c - from an open file to the NVMe disks that take its commands.
  *
- * See storage.h. Nothing public says "this is an NVMe namespace"; what is used here is
- * the driver's place in the device tree, which is visible in sysfs and has kept its shape
- * since native multipath came (4.15):
+ * See storage.h. No public function identifies an NVMe namespace, so this file relies on the
+ * driver's place in the device tree. It is visible in sysfs and has kept its shape since native
+ * multipath (4.15):
  *
  *   PCI function > nvme class device > disk			without multipath
  *   nvme-subsystem class device > disk (head)			with it, and behind the head
@@ -21,9 +21,8 @@
 #include "storage/storage.h"
 
 /*
- * Without integrity support in the block layer, namespaces with protection information
- * could not be told from others, and commands to them would let the drive use a metadata
- * pointer that nobody set.
+ * Without integrity support in the block layer, namespaces with protection information look like
+ * others, and our commands would make the drive use a metadata pointer that was never set.
  */
 #ifndef CONFIG_BLK_DEV_INTEGRITY
 #error "dmabuf_rw needs a kernel with CONFIG_BLK_DEV_INTEGRITY"
@@ -35,8 +34,8 @@ static bool target_has_class(struct device *dev, const char *name)
 }
 
 /*
- * The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. The
- * caller keeps the controller: by an open block device, or by walking the device tree.
+ * The PCI function that does DMA for @disk, or NULL if it is not an NVMe-PCI disk. The caller
+ * keeps the controller, by an open block device or by walking the device tree.
  */
 static struct device *target_dma_dev(struct gendisk *disk)
 {
@@ -63,11 +62,11 @@ static bool target_get_disk(struct drw_disk *d, struct gendisk *disk)
 }
 
 /*
- * Bytes of metadata that each LBA has, or a negative errno. The block layer does not know:
- * it has an integrity profile only for metadata in a buffer of its own. Of interleaved
- * protection information the driver has the drive strip it, command by command, and nobody
- * else sees it; yet a command that does not say so moves more bytes than its LBAs have. The
- * driver shows the number in sysfs since 6.8 (drivers/nvme/host/sysfs.c), and there alone.
+ * Bytes of metadata per LBA, or a negative errno. The block layer has an integrity profile only
+ * for metadata in a separate buffer. Interleaved protection information shows nowhere else: the
+ * driver makes the drive strip it with each command, and a command that does not ask for that
+ * moves more bytes than its LBAs have. Only sysfs has the number, since 6.8
+ * (drivers/nvme/host/sysfs.c).
  */
 static int target_metadata_bytes(struct gendisk *disk, gfp_t gfp)
 {
@@ -84,7 +83,7 @@ static int target_metadata_bytes(struct gendisk *disk, gfp_t gfp)
 
 			if (strcmp((*attr)->name, "metadata_bytes"))
 				continue;
-			/* sysfs_emit() insists on a page. */
+			/* sysfs_emit() requires a page. */
 			text = (char *)__get_free_page(gfp);
 			if (!text)
 				return -ENOMEM;
@@ -98,7 +97,7 @@ static int target_metadata_bytes(struct gendisk *disk, gfp_t gfp)
 	return -EPROTO;
 }
 
-/* drw_target_check_format() once a tick. */
+/* The slow part of drw_target_check_format(), once a tick. */
 int drw_target_ask_format(struct drw_storage *s, struct gendisk *disk)
 {
 	unsigned long now = jiffies;
@@ -120,8 +119,8 @@ static int target_check_format(struct block_device *bdev, struct drw_refusal *re
 	if (metadata < 0)
 		return drw_refuse(refusal, DMABUF_RW_REASON_DRIVER, -EPROTO);
 	/*
-	 * No capacity is what the driver gives to a namespace that it cannot serve. Not even
-	 * the self-test may read an LBA that is longer than it looks.
+	 * The driver gives a namespace that it cannot serve no capacity. With metadata an LBA is
+	 * longer than it looks, and not even the self-test may read it.
 	 */
 	if (metadata || blk_get_integrity(bdev->bd_disk) || !get_capacity(bdev->bd_disk))
 		return drw_refuse(refusal, DMABUF_RW_REASON_METADATA, -EMEDIUMTYPE);
@@ -163,7 +162,7 @@ static int target_check_disk(struct gendisk *disk, bool *multipath, struct drw_r
 
 /**
  * drw_target_find() - find the namespace that a file is on
- * @s: bdev, nsid, lba_bytes, lba_shift, multipath and format_at are filled
+ * @s: sets bdev, nsid, lba_bytes, lba_shift, multipath and format_at
  * @file: an open file
  * @refusal: set on failure
  *
@@ -192,12 +191,12 @@ int drw_target_find(struct drw_storage *s, struct file *file, struct drw_refusal
 	s->nsid = nsid;
 	s->lba_bytes = bdev_logical_block_size(bdev);
 	s->lba_shift = ilog2(s->lba_bytes);
-	/* Not now: the first request looks again. */
+	/* In the past, so that the first request checks again. */
 	s->format_at = jiffies - 1;
 	return 0;
 }
 
-/* Search state: paths to head nvme<subsys>n<head>. */
+/* A search for paths to head nvme<subsys>n<head>. */
 struct target_search {
 	int subsys;
 	int head;
@@ -239,9 +238,9 @@ static int target_search_pci(struct device *dev, void *data)
 }
 
 /**
- * drw_target_find_disks() - the disks whose queues take this namespace's commands, now
+ * drw_target_find_disks() - find the disks whose queues now take the namespace's commands
  * @s: storage
- * @disks: filled, each to be given back by drw_disk_put()
+ * @disks: filled; the caller drops each with drw_disk_put()
  * @max: places in @disks
  *
  * Return: how many; 0 for a multipath head with no live path on PCI.
