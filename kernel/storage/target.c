@@ -63,10 +63,9 @@ static bool target_get_disk(struct drw_disk *d, struct gendisk *disk)
 
 /*
  * Bytes of metadata per LBA, or a negative errno. The block layer has an integrity profile only
- * for metadata in a separate buffer. Interleaved protection information shows nowhere else: the
- * driver makes the drive strip it with each command, and a command that does not ask for that
- * moves more bytes than its LBAs have. Only sysfs has the number, since 6.8
- * (drivers/nvme/host/sysfs.c).
+ * for metadata in a separate buffer. The driver hides interleaved protection information: each
+ * of its commands makes the drive strip it, while a command that does not ask for that moves more
+ * bytes than its LBAs have. Only sysfs has the number, since 6.8 (drivers/nvme/host/sysfs.c).
  */
 static int target_metadata_bytes(struct gendisk *disk, gfp_t gfp)
 {

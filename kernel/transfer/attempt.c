@@ -2,17 +2,17 @@
 /*
  * attempt.c - commands that are in flight together, under one grip. See transfer.h.
  *
- * When memory or tags are short, an attempt ends where it stands and gives up the grip; what
- * must be waited for is waited for elsewhere. Waiting for a tag here would be waiting with the
- * mapping held for more than the drive: a queue may be frozen by a controller reset, which
- * allocates memory, for which an exporter may have to evict.
+ * An attempt that runs out of memory or tags ends early and releases the grip; retry.c waits.
+ * Waiting for a tag here would hold the mapping for longer than the drive takes: a controller
+ * reset may have frozen the queue, and it allocates memory, for which an exporter may have to
+ * evict.
  */
 #include <linux/slab.h>
 
 #include "compat.h"
 #include "transfer/transfer.h"
 
-/* Commands of an attempt that is all or nothing; a longer one is punted. */
+/* The most commands of an attempt that issues all or none; a longer one fails with -EAGAIN. */
 #define DRW_ALL_CMDS		16
 
 static struct kmem_cache *attempt_cmd_cache;
@@ -38,7 +38,7 @@ static void attempt_free_chain(struct drw_attempt *a)
 	}
 }
 
-/* It has ended, or has not been started. A poller had the path until now. */
+/* Free the commands, and the path that pollers used. The attempt has ended or did not start. */
 void drw_attempt_free(struct drw_attempt *a)
 {
 	attempt_free_chain(a);
@@ -159,7 +159,7 @@ static int attempt_fill_cmd(struct drw_attempt *a, struct drw_cmd *cmd, struct d
 	return 0;
 }
 
-/* Build the command that begins at @off, and move @it over its bytes: it, or an ERR_PTR. */
+/* Build the command that begins at @off, and advance @it. The command, or an ERR_PTR. */
 static struct drw_cmd *attempt_build(struct drw_attempt *a, struct drw_iter *it, u64 off)
 {
 	u64 bytes = a->head + a->span.len + a->tail - off;
@@ -201,8 +201,8 @@ static void attempt_execute(struct drw_attempt *a, struct drw_cmd *cmd)
 }
 
 /*
- * All commands or none: a part that has run could not be taken back, and io_uring repeats the
- * whole when it hears -EAGAIN.
+ * Issue all commands or none: after -EAGAIN io_uring repeats the whole, and commands that have
+ * run cannot be undone.
  */
 static int attempt_issue_all(struct drw_attempt *a, struct drw_iter *it)
 {
@@ -226,7 +226,7 @@ static int attempt_issue_all(struct drw_attempt *a, struct drw_iter *it)
 		cmds[nr++] = cmd;
 		off += cmd->bytes;
 	}
-	/* io_uring has a plug for several entries only. */
+	/* io_uring plugs only submissions of several entries. */
 	blk_start_plug(&plug);
 	for (i = 0; i < nr; i++)
 		attempt_execute(a, cmds[i]);
@@ -236,7 +236,7 @@ static int attempt_issue_all(struct drw_attempt *a, struct drw_iter *it)
 	return 0;
 }
 
-/* As far as it goes without waiting; what stopped it is noted. */
+/* Issue commands as far as possible without waiting; record the error that stops this. */
 static void attempt_issue_some(struct drw_attempt *a, struct drw_iter *it)
 {
 	u64 off = 0, end = a->head + a->span.len + a->tail;
@@ -256,12 +256,12 @@ static void attempt_issue_some(struct drw_attempt *a, struct drw_iter *it)
 	blk_finish_plug(&plug);
 }
 
-/* Where the span's bytes are on the bus, pads included. */
+/* Set @it to the bus addresses of the span, pads included. */
 static void attempt_init_iter(struct drw_attempt *a, struct drw_iter *it)
 {
 	struct drw_request *rq = a->rq;
 	struct drw_controller *ctrl = a->path->ctrl;
-	/* The head ends where its page does, for the sake of PRPs, and the tail begins there. */
+	/* For PRPs the head ends at a page boundary, and the tail begins at one. */
 	struct drw_pad head = { .addr = ctrl->dump + DRW_PAGE_BYTES - a->head,
 				.len = a->head };
 	struct drw_pad tail = { .addr = rq->write ? ctrl->zeros : ctrl->dump,
@@ -279,12 +279,12 @@ static void attempt_init_iter(struct drw_attempt *a, struct drw_iter *it)
 
 /**
  * drw_attempt_start() - take the grip and give commands to the drive
- * @a: rq, mode, ended, and a span that drw_storage_check() has seen, are set
+ * @a: rq, mode, ended and a checked span are set
  *
  * Does not sleep. If a->span.lock, the caller has drw_storage_lock().
  *
- * Return: 0: a->ended() has been or will be called. A negative errno: nothing has been
- * started; -EAGAIN if something must be prepared first.
+ * Return: 0 if a->ended() has been or will be called. A negative errno if nothing was started;
+ * -EAGAIN if something must be prepared first.
  */
 int drw_attempt_start(struct drw_attempt *a)
 {
@@ -329,8 +329,8 @@ static int attempt_poll_cmd(const struct drw_cmd *cmd, struct io_comp_batch *iob
 }
 
 /*
- * Look for completions of a polled attempt's commands. The path that the attempt holds keeps the
- * memory of queues and hardware contexts.
+ * Poll for the commands of an attempt. Its path keeps the memory of queues and hardware
+ * contexts.
  */
 int drw_attempt_poll(struct drw_attempt *a, struct io_comp_batch *iob)
 {

@@ -25,7 +25,7 @@ static bool batch_item_waits(const struct drw_batch_item *item)
 	return !item->done && (item->error == -EAGAIN || item->error == -DRW_ENOTAG);
 }
 
-/* Leave an item to who may sleep. Returns false: it does not fly. */
+/* Leave an item to a task that may sleep. Returns false: it is not in flight. */
 static bool batch_item_fail(struct drw_batch_item *item, int error)
 {
 	item->error = error;
@@ -33,7 +33,7 @@ static bool batch_item_fail(struct drw_batch_item *item, int error)
 	return false;
 }
 
-/* An item as a request of its own. */
+/* Make an item a request of its own. */
 static void batch_request(const struct drw_batch_item *item, struct drw_request *rq)
 {
 	const struct drw_batch *batch = item->batch;
@@ -50,7 +50,7 @@ static void batch_request(const struct drw_batch_item *item, struct drw_request 
 	};
 }
 
-/* Read the ranges, once. @flags: of each. 0, -EFAULT, or -EOVERFLOW. */
+/* Read the ranges, once. @flags: for each item. 0, -EFAULT, or -EOVERFLOW. */
 static int batch_read_ranges(struct drw_batch *batch, u32 flags)
 {
 	struct dmabuf_rw_range __user *ranges = batch->ranges;
@@ -84,7 +84,7 @@ fault:
 }
 
 /**
- * drw_batch_create() - a batch as user space has asked for it; nothing begins
+ * drw_batch_create() - create a batch from the ranges of user space; starts nothing
  * @b: binding
  * @write: buffer to file
  * @flags: DMABUF_RW_IO_*
@@ -92,7 +92,7 @@ fault:
  * @nr: how many
  * @nowait: fail with -EAGAIN rather than wait for memory
  *
- * The ranges are copied once; what is checked is what is used.
+ * Copies the ranges once, so that checks and use see the same.
  *
  * Return: the batch, for drw_batch_free(), or an ERR_PTR: -EINVAL, -EACCES, -EMSGSIZE, -EFAULT,
  * -EOVERFLOW, -ENOMEM, -EAGAIN.
@@ -134,7 +134,7 @@ struct drw_batch *drw_batch_create(struct drw_binding *b, bool write, u64 flags,
 	return batch;
 }
 
-/* The attempts that have ended, and the path, which pollers have used until now. */
+/* Free the attempts, and drop the path that pollers used. Nothing is in flight. */
 static void batch_free_attempts(struct drw_batch *batch)
 {
 	u32 i;
@@ -198,7 +198,7 @@ static void batch_attempt_ended(struct drw_attempt *a)
 	batch_put(item->batch, 1);
 }
 
-/* As if it had ended well. Before its commands are given away. */
+/* Assume success. Call it before the commands are issued. */
 static __always_inline void batch_item_assume_done(struct drw_batch_item *item, u64 len)
 {
 	item->done = len;
@@ -210,7 +210,7 @@ static void batch_wake(struct drw_batch *batch)
 	complete(batch->wait);
 }
 
-/* Begin an item that is no short transfer. True if it flies. */
+/* Start an item that is not short. True if it is in flight. */
 static noinline bool batch_start_attempt(struct drw_batch_item *item, const struct drw_span *span)
 {
 	struct drw_batch *batch = item->batch;
@@ -218,7 +218,7 @@ static noinline bool batch_start_attempt(struct drw_batch_item *item, const stru
 	struct drw_batch_long *l;
 	int ret;
 
-	/* That one is waited for. */
+	/* The lock must be waited for. */
 	if (span->lock)
 		return batch_item_fail(item, -EAGAIN);
 	l = kmalloc(sizeof(*l), GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
@@ -239,14 +239,14 @@ static noinline bool batch_start_attempt(struct drw_batch_item *item, const stru
 		batch->attempts = true;
 		return true;
 	}
-	/* Whatever it is, it is found again by who may sleep. */
+	/* A task that may sleep meets the error again. */
 	item->done = 0;
 	drw_attempt_free(&l->a);
 	kfree(l);
 	return batch_item_fail(item, ret == -DRW_ENOTAG ? ret : -EAGAIN);
 }
 
-/* Under the grip: begin an item that waits. @size: of the file. True if it flies. */
+/* Under the grip, start an item that waits. @size: of the file. True if it is in flight. */
 static __always_inline bool batch_start_item(struct drw_batch_item *item, u64 size)
 {
 	struct drw_batch *batch = item->batch;
@@ -270,7 +270,7 @@ static __always_inline bool batch_start_item(struct drw_batch_item *item, u64 si
 	if (ret == DRW_NOT_SHORT)
 		return batch_start_attempt(item, &span);
 	if (unlikely(ret))
-		/* No poll queue: who may sleep does not poll. */
+		/* Without a poll queue, leave it to a task that sleeps instead of polling. */
 		return batch_item_fail(item, ret == -EOPNOTSUPP ? -EAGAIN : ret);
 	batch_item_assume_done(item, span.len);
 	item->hctx = req->mq_hctx;
@@ -280,15 +280,15 @@ static __always_inline bool batch_start_item(struct drw_batch_item *item, u64 si
 	return true;
 }
 
-/* Under the grip. @size: of the file. Returns how many fly. */
+/* Under the grip, start items. @size: of the file. Returns how many are in flight. */
 static u32 batch_start_items(struct drw_batch *batch, u64 size)
 {
 	struct blk_plug plug, *outer = current->plug;
 	u32 i, nr = 0;
 
 	/*
-	 * Not io_uring's, which would keep requests until the end of a submission, and ours that
-	 * are left over for bios. Nothing here sleeps, so nobody misses it.
+	 * io_uring's plug would keep issued requests until the submission ends, and keep unused
+	 * ones for bios. Nothing here sleeps, so that plug need not be flushed meanwhile.
 	 */
 	current->plug = NULL;
 	blk_start_plug(&plug);
@@ -300,7 +300,7 @@ static u32 batch_start_items(struct drw_batch *batch, u64 size)
 		if (!batch_item_waits(item))
 			continue;
 		nr += batch_start_item(item, size);
-		/* Nor are there any for the others. */
+		/* Then there is none for the others. */
 		if (unlikely(item->error == -DRW_ENOTAG))
 			break;
 	}
@@ -328,12 +328,12 @@ static const struct drw_polled_ops batch_polled_ops = {
 };
 
 /**
- * drw_batch_start() - begin what waits and can begin without sleeping
- * @batch: of which nothing is in flight; ended is set
+ * drw_batch_start() - start the items that wait and can start without sleeping
+ * @batch: a batch with nothing in flight; ended is set
  *
  * Does not sleep.
  *
- * Return: true: batch->ended() has been or will be called. False: nothing flies.
+ * Return: true if batch->ended() has been or will be called, false if nothing is in flight.
  */
 bool drw_batch_start(struct drw_batch *batch)
 {
@@ -350,10 +350,10 @@ bool drw_batch_start(struct drw_batch *batch)
 		batch->failed = true;
 		return false;
 	}
-	/* In the order of drw_storage_check(). */
+	/* The order of drw_storage_check(). */
 	size = drw_storage_bytes(s);
 	smp_rmb();
-	/* One too many for the issuer. */
+	/* One more than the items, for the issuer; it drops those that did not start. */
 	atomic_set(&batch->pending, batch->nr + 1);
 	if (drw_storage_check_state(s, batch->write))
 		batch->failed = true;
@@ -371,8 +371,8 @@ bool drw_batch_start(struct drw_batch *batch)
 }
 
 /*
- * Poll for a command in flight; each that ends leaves the next one to be polled. The memory of
- * queue and hardware context is kept by the path.
+ * Poll for the attempts before the first short command in flight, and for that command. The path
+ * keeps the memory of queue and hardware context.
  */
 int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
 {
@@ -394,7 +394,7 @@ int drw_batch_poll(struct drw_batch *batch, struct io_comp_batch *iob)
 	return ret > 0;
 }
 
-/* Is there anything left to do for who may sleep? */
+/* Is there anything left that needs a task that may sleep? */
 bool drw_batch_is_unfinished(const struct drw_batch *batch)
 {
 	return READ_ONCE(batch->failed) ||
@@ -410,7 +410,7 @@ static u32 batch_count_waiting(const struct drw_batch *batch)
 	return nr;
 }
 
-/* Does nobody want the rest any more? */
+/* Was the batch cancelled, or is the task killed? */
 static bool batch_is_given_up(const struct drw_batch *batch)
 {
 	return fatal_signal_pending(current) || READ_ONCE(batch->cancelled);
@@ -428,7 +428,7 @@ static void batch_prepare_item(struct drw_batch_item *item)
 	ret = drw_request_check(&rq);
 	if (!ret) {
 		span = drw_request_span(&rq, 0);
-		/* Once for all of them. */
+		/* batch_round() makes blocks durable, once for all items. */
 		span.fua = false;
 		ret = drw_storage_check(s, &span);
 	}
@@ -438,7 +438,7 @@ static void batch_prepare_item(struct drw_batch_item *item)
 		item->error = ret;
 }
 
-/* Begin what waits and can begin, and wait for its end. */
+/* Start the items that wait and can start, and wait for their end. */
 static void batch_try(struct drw_batch *batch)
 {
 	DECLARE_COMPLETION_ONSTACK(wait);
@@ -449,7 +449,7 @@ static void batch_try(struct drw_batch *batch)
 		wait_for_completion_io(&wait);
 }
 
-/* Try what waits once more, together. False if few of them, or none, got anywhere. */
+/* Try all items that wait once more. False if too few make progress for another round. */
 static bool batch_round(struct drw_batch *batch)
 {
 	u32 i, waiting = batch_count_waiting(batch);
@@ -457,7 +457,7 @@ static bool batch_round(struct drw_batch *batch)
 
 	if (waiting < 2 || batch_is_given_up(batch))
 		return false;
-	/* What is wrong with buffer or disk comes out with the first item that is alone. */
+	/* An error of the buffer or the disk shows again when the first item runs alone. */
 	drw_transfer_prepare_map(batch->b, &unused);
 	for (i = 0; i < batch->nr && !batch_is_given_up(batch); i++)
 		if (batch_item_waits(&batch->items[i]))
@@ -467,22 +467,22 @@ static bool batch_round(struct drw_batch *batch)
 	if (batch_is_given_up(batch))
 		return false;
 	batch_try(batch);
-	/* Each round prepares all that wait; for few of them that is too dear. */
+	/* A round prepares all that wait, which is expensive if few of them then start. */
 	return 2 * batch_count_waiting(batch) <= waiting;
 }
 
-/* Nothing is in flight. Tries all that wait, as long as that gets on. */
+/* Make rounds as long as they make progress. Nothing is in flight. */
 static void batch_rounds(struct drw_batch *batch)
 {
 	do {
 		batch_free_attempts(batch);
-		/* Nobody polls for this task. */
+		/* This task sleeps instead of polling. */
 		batch->polled = false;
 	} while (batch_round(batch));
 	batch_free_attempts(batch);
 }
 
-/* Nothing is in flight: drop what was cached while items from @first on were written. */
+/* Drop pages that were cached while items from @first on were written. Nothing is in flight. */
 static void batch_uncache(struct drw_batch *batch, u32 first)
 {
 	struct drw_storage *s = &batch->b->storage;
@@ -499,7 +499,7 @@ static void batch_uncache(struct drw_batch *batch, u32 first)
 	}
 }
 
-/* An item has been brought to its end, alone: so may those that have failed with it. */
+/* One item has succeeded alone, so retry items from @first on whose errors may have passed. */
 static void batch_try_again(struct drw_batch *batch, u32 first)
 {
 	u32 i;
@@ -512,8 +512,8 @@ static void batch_try_again(struct drw_batch *batch, u32 first)
 }
 
 /*
- * Bring an item to its end, as if it had been asked for alone. @retry: of the one before. They
- * have deadlines in common: many that wait for the same shall not wait one after the other.
+ * Run an item to its end, as a transfer of its own. @retry: of the previous item. Items share
+ * deadlines, so that they do not wait for the same thing one after the other.
  */
 static void batch_run_item(struct drw_batch_item *item, struct drw_retry *retry)
 {
@@ -539,10 +539,8 @@ static void batch_run_item(struct drw_batch_item *item, struct drw_retry *retry)
 }
 
 /**
- * drw_batch_finish() - bring a batch to its end
- * @batch: of which nothing is in flight, or has ever been
- *
- * Sleeps.
+ * drw_batch_finish() - run a batch to its end; sleeps
+ * @batch: a batch with nothing in flight; it need not have been started
  */
 void drw_batch_finish(struct drw_batch *batch)
 {
@@ -557,7 +555,7 @@ void drw_batch_finish(struct drw_batch *batch)
 		if (!item->error)
 			continue;
 		batch_run_item(item, &retry);
-		/* What was in the way of all may have gone; to find out is dear, so seldom. */
+		/* The obstacle may be gone for all. To find out is expensive, so ever more rarely. */
 		if (item->error || ++alone < most)
 			continue;
 		batch_try_again(batch, i + 1);
@@ -577,7 +575,7 @@ static int batch_store_results(struct drw_batch *batch)
 	struct dmabuf_rw_range __user *ranges = batch->ranges;
 	u32 i;
 
-	/* Its ring ends, and another task does this in its place: nobody will look. */
+	/* Another task does this because the ring ends: the results will not be read. */
 	if (current->mm != batch->mm)
 		return 0;
 	if (!user_write_access_begin(ranges, batch->nr * sizeof(*ranges)))
@@ -593,11 +591,11 @@ fault:
 }
 
 /**
- * drw_batch_settle() - count a batch that has ended, store results, say what it came to
+ * drw_batch_settle() - count a batch that has ended and store its results
  * @batch: the batch
- * @first: if not NULL, set to the negative errno of the first item that met one, or 0
+ * @first: if not NULL, set to the negative errno of the first item that has one, or 0
  *
- * In the task that has asked for it. May sleep.
+ * Called in the task that made the batch; in another one it stores nothing. May sleep.
  *
  * Return: bytes moved, or a negative errno: see struct dmabuf_rw_batch.
  */
@@ -629,7 +627,7 @@ s64 drw_batch_settle(struct drw_batch *batch, int *first)
 /**
  * drw_batch_sync() - DMABUF_RW_IOC_BATCH
  * @b: binding
- * @arg: checked for its form; done and error are set
+ * @arg: its form is checked; sets done and error
  *
  * Return: 0 or a negative errno.
  */

@@ -2,20 +2,19 @@
 /*
  * batch.h - many transfers of one binding and direction, under one grip.
  *
- * A batch begins what it can without sleeping, in one go: the grip is taken once, requests are
- * allocated together and given to the driver together. Short transfers (short.h) have their
- * state in the batch, others an attempt of their own. When the last of them has ended, the grip
- * goes, and whoever has begun the batch hears of it. What could not begin, or has failed in a way
- * that may pass, is then brought to its end by a task that may sleep: together as long as that
- * gets on, else one after the other, as if each had been asked for alone, with tries of all that
- * are left in between. Checks, waits and repetitions are those of single transfers, but that all
- * items share the time for which they wait for a path or for others.
+ * A batch first starts all items that it can start without sleeping: it takes the grip once, and
+ * allocates and issues requests together. Short transfers (short.h) keep their state in the
+ * batch, others have an attempt each. The end of the last one releases the grip and calls
+ * batch.ended(). A task that may sleep then finishes the items that did not start or have failed:
+ * in rounds of all that wait, as long as rounds make progress, then one by one, like single
+ * transfers, with more rounds in between. Checks, waits and retries are those of single
+ * transfers, except that all items share their deadlines for a path and for others.
  *
  * State of an item
- *   waits	item.error is -EAGAIN or -DRW_ENOTAG, and nothing of it has been moved
- *   flies	one of batch.pending; item.done and item.error are as if it ended well, and its
+ *   waits	item.error is -EAGAIN or -DRW_ENOTAG, and no byte was moved
+ *   in flight	counted in batch.pending; item.done and item.error assume success, and the
  *		completion corrects them
- *   ended	else
+ *   ended	otherwise
  * The task owns the batch, except from drw_batch_start() until batch.ended().
  */
 #ifndef _DRW_BATCH_H
@@ -29,12 +28,12 @@ struct drw_batch_long;
 /**
  * struct drw_batch_item - one transfer
  * @batch: the batch
- * @hctx: its hardware context while it flies, to be polled; NULL: an attempt has it, or nothing
- * @attempt: where it takes more than a short command; until the batch is freed
+ * @hctx: hardware context to poll while a short transfer is in flight, else NULL
+ * @attempt: its attempt if it is not short; freed before the next round, or with the batch
  * @pos: file offset
  * @buf_off: buffer offset
  * @len: bytes
- * @done: bytes that have been moved
+ * @done: bytes moved
  * @flags: DMABUF_RW_IO_*
  * @error: 0 or a negative errno
  */
@@ -53,24 +52,24 @@ struct drw_batch_item {
 /**
  * struct drw_batch - a batch
  * @b: binding; the caller keeps its file
- * @flags: DMABUF_RW_IO_*, of all
- * @ranges: where results go
- * @ended: called when nothing of it is in flight any more, in any context
+ * @flags: DMABUF_RW_IO_* of the whole batch
+ * @ranges: the user's array, for results
+ * @ended: called when no item is in flight any more, in any context
  * @private: for @ended
- * @work: for who has begun the batch
- * @wait: for drw_batch_finish()
- * @path: the grip's, while anything is in flight; if @polled until its attempts are freed
- * @failed_on: the path of one that has failed, only to be compared
- * @mm: the task's that has asked, only to be compared
- * @pending: items in flight, and one for the issuer
+ * @work: for the user of @ended
+ * @wait: for rounds that a task waits for
+ * @path: the grip's, while items are in flight; if @polled, until attempts are freed
+ * @failed_on: path of an item that has failed; only compared
+ * @mm: of the task that made the batch; only compared
+ * @pending: items in flight, and at least one for the issuer
  * @nr: items
  * @any_flags: flags of the items, or-ed together
  * @write: buffer to file
  * @polled: on poll queues
- * @cancelled: nobody wants it any more
- * @attempts: an item has one
- * @failed: there is an item for who may sleep
- * @on_map: while it is @polled and in flight
+ * @cancelled: its result is no longer wanted
+ * @attempts: an item has an attempt
+ * @failed: an item needs a task that may sleep
+ * @on_map: on drw_map.polled, while @polled and in flight
  * @items: the transfers
  */
 struct drw_batch {
@@ -96,7 +95,7 @@ struct drw_batch {
 	struct drw_batch_item items[] __counted_by(nr);
 };
 
-/* Has another process asked for it than this one, which has memory of its own? */
+/* Did another process than current's make the batch? False for kernel threads. */
 static inline bool drw_batch_is_foreign(const struct drw_batch *batch)
 {
 	return current->mm && current->mm != batch->mm;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * retry.c - what is repeated when an attempt has failed, and when.
+ * retry.c - which failed attempts are repeated, and when.
  *
- * What the NVMe driver does for ordinary I/O is done here, with nothing held: wait for
- * what is missing, then repeat, on another path if there is one.
+ * As the NVMe driver does for ordinary I/O, but with nothing held: wait for the missing
+ * resource, then repeat, on another path if there is one.
  */
 #include <linux/delay.h>
 #include <linux/moduleparam.h>
@@ -17,21 +17,21 @@ module_param(path_timeout, uint, 0644);
 MODULE_PARM_DESC(path_timeout,
 		 "seconds that a transfer waits for a controller to come back, for another path, or for its turn at a file (default: 30)");
 
-/* Repetitions for want of memory before a transfer fails with ENOMEM. */
+/* Retries for want of memory before a transfer fails. */
 #define DRW_NOMEM_TRIES		32
 
-/* Repetitions of what the drive does not say never to repeat; as nvme_core.max_retries. */
+/* Retries after errors that the drive allows to be retried; as nvme_core.max_retries. */
 #define DRW_TRANSIENT_TRIES	5
 
-/* Repetitions for want of a tag, of a millisecond or more, before another path is looked for. */
+/* Retries for want of a tag, each a millisecond or more, before trying another path. */
 #define DRW_NOTAG_TRIES		100
 
-/* Repetitions because of others, before the inode is locked against them (span.look_up). */
+/* Retries because of others, before a span gets the inode lock (drw_span.look_up). */
 #define DRW_OTHERS_TRIES	2
 
 #define DRW_PATH_WAIT_MS	50
 
-/* Let some time pass. False if nobody wants the transfer any more. */
+/* Wait. False if the transfer was cancelled or its task is killed. */
 static bool retry_wait(const struct drw_transfer *t, unsigned int ms)
 {
 	if (ms)
@@ -52,7 +52,7 @@ static bool retry_memory(struct drw_transfer *t)
 	return retry_wait(t, 1);
 }
 
-/* When to give up; never 0. */
+/* When to give up; never 0, which stands for no deadline. */
 static unsigned long retry_deadline(void)
 {
 	return (jiffies + min(path_timeout, 3600U) * HZ) | 1;
@@ -66,7 +66,7 @@ static bool retry_others(struct drw_transfer *t)
 	if (!r->others_deadline)
 		r->others_deadline = retry_deadline();
 	t->error = -EBUSY;
-	/* Each may take long, and the ones after that have better chances. */
+	/* Tries may take long. Even past the deadline, make one with look_up: it has better chances. */
 	if (r->others > DRW_OTHERS_TRIES + 1 && time_after(jiffies, r->others_deadline))
 		return false;
 	t->error = -EINTR;
@@ -74,7 +74,7 @@ static bool retry_others(struct drw_transfer *t)
 	return retry_wait(t, t->crowded ? 1 : 0);
 }
 
-/* Tags come back; but a controller that resets keeps its queues frozen, perhaps for long. */
+/* Tags return soon, unless a controller reset freezes the queues, perhaps for long. */
 static bool retry_tag(struct drw_transfer *t)
 {
 	struct drw_binding *b = t->rq.b;
@@ -96,7 +96,7 @@ static bool retry_transient(struct drw_transfer *t)
 	return false;
 }
 
-/* Is there any use in waiting for the drive to come back? */
+/* May the drive come back? */
 static bool retry_drive_may_return(struct drw_binding *b)
 {
 	struct drw_path *path;
@@ -124,7 +124,7 @@ static bool retry_path(struct drw_transfer *t)
 		return false;
 	}
 	if (time_after(jiffies, r->deadline) || !retry_wait(t, 0)) {
-		/* The disk is there, its controllers are not. */
+		/* The disk still exists, but no path to it. */
 		if (t->error == -ENODEV)
 			t->error = -ENOLINK;
 		return false;
@@ -137,10 +137,12 @@ static bool retry_path(struct drw_transfer *t)
 }
 
 /**
- * drw_retry() - an attempt has failed: shall the rest be tried again?
- * @t: transfer; its error is that of the attempt, and may be replaced by what to report
+ * drw_retry() - decide whether to retry after an error, and wait for the missing resource
+ * @t: transfer; its error is the attempt's, and is replaced by the one to report
  *
- * Waits for what is missing. Sleeps.
+ * Sleeps.
+ *
+ * Return: true if the rest shall be tried again.
  */
 bool drw_retry(struct drw_transfer *t)
 {

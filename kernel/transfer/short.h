@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * short.h - transfers of one command without a list, as most are: nothing is allocated for
- * them.
+ * short.h - short transfers: one command without a list, and no allocation. Most are short.
  *
- * They go through the checks that all transfers go through, and are made under a grip
- * (transfer.h). What is no such transfer is told as DRW_NOT_SHORT, and becomes an attempt.
+ * They pass the checks of all transfers and hold a grip (transfer.h). DRW_NOT_SHORT means that
+ * a transfer needs an attempt.
  */
 #ifndef _DRW_SHORT_H
 #define _DRW_SHORT_H
@@ -14,7 +13,7 @@
 #define DRW_NOT_SHORT	1
 
 /**
- * drw_short_check() - refuse what can be refused for what was asked, as drw_request_check()
+ * drw_short_check() - drw_request_check() for one piece
  * @b: binding
  * @flags: DMABUF_RW_IO_*
  * @pos: file offset
@@ -57,7 +56,7 @@ static inline bool drw_short_excludes(const struct drw_storage *s, u64 pos, u64 
 }
 
 /**
- * drw_short_build() - the command of a short transfer, ready but for its end
+ * drw_short_build() - build the command of a short transfer; the caller sets rq->end_io
  * @b: binding
  * @span: checked, and not excluded; the caller has its grip
  * @buf_off: buffer offset
@@ -67,7 +66,7 @@ static inline bool drw_short_excludes(const struct drw_storage *s, u64 pos, u64 
  *
  * Does not sleep.
  *
- * Return: 0, DRW_NOT_SHORT, or a negative errno; -DRW_ENOTAG if there was no tag.
+ * Return: 0, DRW_NOT_SHORT, or a negative errno of drw_storage_locate() or drw_rq_alloc().
  */
 static __always_inline int drw_short_build(struct drw_binding *b, const struct drw_span *span,
 					   u64 buf_off, struct drw_path *path, bool polled,

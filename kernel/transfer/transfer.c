@@ -13,7 +13,7 @@
  * @nr: how many
  * @nowait: fail with -EAGAIN rather than wait for memory
  *
- * They are copied once; what is checked is what is used.
+ * Copies them once, so that checks and use see the same.
  *
  * Return: 0, -EMSGSIZE, -EFAULT, -ENOMEM or -EAGAIN.
  */
@@ -44,7 +44,7 @@ void drw_request_free(struct drw_request *rq)
 		kvfree(rq->pc);
 }
 
-/* Let a request end after @len bytes. */
+/* Cut a request to @len bytes. */
 void drw_request_cut(struct drw_request *rq, u64 len)
 {
 	u32 i;
@@ -56,14 +56,14 @@ void drw_request_cut(struct drw_request *rq, u64 len)
 	}
 }
 
-/* drw_check_amount() of what is not of whole LBAs, or of dwords in the buffer. 0 or -EDOM. */
+/* The part of drw_check_amount() for unaligned files and buffers. 0 or -EDOM. */
 int drw_check_unaligned(struct drw_binding *b, bool write, u64 pos, u64 len, u64 buf_offs)
 {
 	enum drw_sgl_support sgl = drw_paths_sgl(&b->paths);
 	u32 lba_bytes = b->storage.lba_bytes;
 	u32 file_mask = (write ? lba_bytes : drw_read_align(sgl, lba_bytes)) - 1;
 
-	/* The last LBA of a regular file may be the file's in part only. */
+	/* A regular file may end within its last LBA. */
 	if ((pos & file_mask) ||
 	    ((len & file_mask) && !drw_storage_may_end(&b->storage, pos + len)))
 		return -EDOM;
@@ -76,8 +76,8 @@ static void transfer_attempt_ended(struct drw_attempt *a)
 }
 
 /*
- * Have the buffer mapped, so that the grip finds it so. Sleeps, and holds nothing then. @used: the
- * path, only to be compared.
+ * Map the buffer before the grip is taken. Sleeps, and holds nothing afterwards. *@used: the path,
+ * only to be compared.
  */
 int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used)
 {
@@ -87,7 +87,7 @@ int drw_transfer_prepare_map(struct drw_binding *b, const struct drw_path **used
 	int ret = 0;
 
 	*used = path;
-	/* Mapped already, as nearly always: no lock, whose wait a signal ends. */
+	/* Nearly always mapped: then avoid the lock, a wait for which a signal interrupts. */
 	if (drw_map_try_acquire(path->map))
 		drw_map_release(path->map);
 	else
@@ -116,7 +116,7 @@ static DRW_END_IO(transfer_short_end_io, rq, status)
 	return RQ_END_IO_FREE;
 }
 
-/* A transfer of one command without a list, if it can begin at once. False: nothing has begun. */
+/* Run a short transfer, if it can begin at once. False if nothing was started. */
 static bool transfer_run_short(struct drw_transfer *t)
 {
 	struct drw_binding *b = t->rq.b;
@@ -147,7 +147,7 @@ static bool transfer_run_short(struct drw_transfer *t)
 	return true;
 }
 
-/* One attempt of a prepared span. Waits for its end, and adds what it moved. 0 or its error. */
+/* Make one attempt of a prepared span and wait for it. Adds to t->done. 0 or its error. */
 static int transfer_attempt(struct drw_transfer *t, struct drw_span *span)
 {
 	struct drw_storage *s = &t->rq.b->storage;
@@ -180,7 +180,7 @@ unlock:
 	return ret;
 }
 
-/* Prepare and try what is left. 1 if nothing is left then, 0 if something is. */
+/* Prepare and try the rest. Returns 1 if that was all, 0 if not, or a negative errno. */
 static int transfer_step(struct drw_transfer *t)
 {
 	struct drw_span span = drw_request_span(&t->rq, t->done);
@@ -200,13 +200,13 @@ static int transfer_step(struct drw_transfer *t)
 		ret = transfer_attempt(t, &span);
 	if (ret)
 		return ret;
-	/* If it was cut where the file has no block, there is another step, which says so. */
+	/* If prepare cut the span at an unwritten block, the next step returns -ENXIO. */
 	return span.len == left;
 }
 
 /**
- * drw_transfer_run() - bring a transfer to its end, waiting for it
- * @t: checked; if t->error is set, an attempt has ended with it
+ * drw_transfer_run() - run a transfer to its end; sleeps
+ * @t: checked; if t->error is set, the last attempt failed with it
  *
  * Sets t->done and t->error.
  */
@@ -226,10 +226,10 @@ void drw_transfer_run(struct drw_transfer *t)
 		t->error = min(ret, 0);
 		if (ret > 0)
 			return;
-		/* What went wrong before this has been overcome. */
+		/* Progress: count retries anew. */
 		if (t->done > before) {
 			t->retry = (struct drw_retry) { };
-			/* Tags come back with the commands that have ended. */
+			/* The commands that have ended freed their tags. */
 			if (ret == -DRW_ENOTAG)
 				continue;
 		}
@@ -239,10 +239,11 @@ void drw_transfer_run(struct drw_transfer *t)
 }
 
 /**
- * drw_transfer_result() - what a transfer came to; counts it
+ * drw_transfer_result() - count a transfer and return its result
  * @t: transfer that has ended
  *
- * Return: bytes moved, or the negative errno if none was, or not all that had to be.
+ * Return: bytes moved; or the negative errno if it moved none, or, with DMABUF_RW_IO_WHOLE, if it
+ * failed at all.
  */
 s64 drw_transfer_result(struct drw_transfer *t)
 {
@@ -253,9 +254,9 @@ s64 drw_transfer_result(struct drw_transfer *t)
 /**
  * drw_transfer_sync() - DMABUF_RW_IOC_IO
  * @b: binding
- * @arg: checked for its form; done and error are set
+ * @arg: its form is checked; sets done and error
  *
- * Return: 0, or a negative errno if nothing was moved because of it.
+ * Return: 0, or the negative errno of drw_transfer_result() or of a check.
  */
 int drw_transfer_sync(struct drw_binding *b, struct dmabuf_rw_io *arg)
 {

@@ -3,30 +3,30 @@
  * transfer.h - one transfer between a file and a buffer.
  *
  * Objects
- *   request	what was asked for; constant once drw_request_check() has seen it
- *   attempt	one try to move what is left of a request: commands that are in flight together
- *   grip	what an attempt holds: its span of the file (storage.h), a path and the mapping
- *   transfer	a request, and how far its attempts have come
+ *   request	what a caller asks for; after drw_request_check() only its end is cut
+ *   attempt	one try to move the rest of a request: commands that are in flight together
+ *   grip	all that an attempt holds: its span of the file (storage.h), a path, the mapping
+ *   transfer	a request and its progress
  *
  * Life of a transfer
  *   A caller that may not sleep makes one attempt. It takes the grip, gives all commands to the
- *   drive or none, and returns; the completion of the last one goes on. Where anything is in
- *   the way it fails with EAGAIN, and io_uring calls again from a worker that may sleep.
- *   There, and for the ioctl, drw_transfer_run() repeats two steps until nothing is left:
- *   prepare, which may wait and leaves nothing held; and an attempt, which holds the grip
- *   and waits for nothing but the drive. retry.c decides whether an error is worth another
- *   round. Requests fail fast, so no attempt sits in a queue while a controller resets.
+ *   drive or none, and returns; the last completion continues. If anything is in the way, the
+ *   attempt fails with -EAGAIN, and io_uring calls again from a worker that may sleep. The
+ *   worker, and the ioctl, use drw_transfer_run(), which repeats two steps until all is moved:
+ *   prepare, which may wait and holds nothing afterwards; and an attempt, which holds the grip
+ *   and waits only for the drive. retry.c decides which errors are worth another round. Requests
+ *   fail fast, so no attempt sits in a queue while a controller resets.
  *
  * Bytes
- *   Drives move whole LBAs. An attempt is widened by pads to whole LBAs: head bytes before
- *   and tail bytes after those asked for, which go to scratch memory in a read, and are zeros
- *   behind the end of a regular file in a write. Offsets within an attempt count them. When an
- *   attempt has ended, moved says how many bytes arrived without a gap, so a repetition never
- *   does twice what has been reported done.
+ *   Drives move whole LBAs, so pads widen an attempt to whole LBAs: head bytes before the span
+ *   and tail bytes after it. A read puts them in scratch memory; a write has a tail of zeros
+ *   only, beyond the end of a regular file. Offsets within an attempt include the pads. @moved of
+ *   an ended attempt counts the bytes that arrived without a gap, so no attempt moves again
+ *   bytes that were reported.
  *
- * Locks: an attempt's lock is taken in any context, with nothing inside. What else is held
- * during an attempt follows from the grip: see storage.h and mapping.h. In particular nothing is
- * allocated in a way that may reclaim, since an exporter may evict from a shrinker.
+ * Locks: an attempt's lock is taken in any context, and no lock is taken inside. The grip sets
+ * the rules for an attempt, see storage.h and mapping.h. In particular no allocation may reclaim,
+ * since an exporter may evict from a shrinker.
  */
 #ifndef _DRW_TRANSFER_H
 #define _DRW_TRANSFER_H
@@ -38,12 +38,12 @@
 #include "nvme/request.h"
 
 /**
- * struct drw_request - what was asked for
+ * struct drw_request - a request
  * @b: binding; the caller keeps its file
  * @write: buffer to file
  * @flags: DMABUF_RW_IO_*
  * @pos: file offset
- * @len: bytes; cut by drw_request_check() to what a transfer moves at most
+ * @len: bytes; drw_request_check() cuts it to the largest transfer
  * @pc: pieces of the buffer; &@one, or an array that drw_request_free() frees
  * @nr_pc: how many
  */
@@ -64,10 +64,10 @@ struct drw_attempt;
  * struct drw_cmd - one command of an attempt
  * @attempt: the attempt
  * @next: in the attempt's chain
- * @rq: request; gone once it has been executed
+ * @rq: request; invalid once it has been executed
  * @queue: its queue, for polling
  * @hctx: its hardware context, for polling
- * @off: first byte, counted within the attempt
+ * @off: first byte, as an offset within the attempt
  * @bytes: how many
  * @list_nr: for drw_list_free()
  * @ended: its completion has run
@@ -86,33 +86,32 @@ struct drw_cmd {
 	struct drw_list list;
 };
 
-/* What an attempt is allowed. */
 enum drw_mode {
-	DRW_SOME,	/* as many commands as can be had; for a task that may sleep */
-	DRW_ALL,	/* all commands or none, and few; for others */
+	DRW_SOME,	/* as many commands as possible; for a task that may sleep */
+	DRW_ALL,	/* all commands or none, and few; for a task that may not sleep */
 	DRW_POLLED,	/* like DRW_ALL, on poll queues */
 };
 
 /**
- * struct drw_attempt - one try to move what is left
+ * struct drw_attempt - one try to move the rest of a request
  * @rq: the request
  * @mode: enum drw_mode
  * @ended: called when it has ended, in any context
  * @private: for @ended
- * @span: what it moves, of the file
- * @path: the path it takes; with multipath, only to be compared once it has ended, unless
- *	it is polled
+ * @span: the part of the file that it moves
+ * @path: the path it takes. With multipath it may be freed once the attempt has ended, and then
+ *	is only compared, unless the attempt is polled.
  * @head: bytes of the first LBA before the span
  * @tail: bytes of the last LBA after the span
- * @issued: end of what has been given to the drive
+ * @issued: end of the bytes that were given to the drive
  * @pending: commands in flight, and one for the issuer
  * @lock: protects @fail_off and @error while commands are in flight
  * @fail_off: lowest byte that failed, or U64_MAX
  * @error: its negative errno
- * @moved: once it has ended, bytes of the span that arrived
- * @on_map: while @mode is DRW_POLLED and commands are in flight
- * @chain: commands, @first excluded; pollers walk it, so it does not change once the
- *	attempt is on its way
+ * @moved: once the attempt has ended, bytes of the span that arrived without a gap
+ * @on_map: on drw_map.polled, while @mode is DRW_POLLED and commands are in flight
+ * @chain: commands other than @first; constant while commands of a polled attempt are in flight,
+ *	because pollers walk it
  * @first: the first command needs no allocation
  */
 struct drw_attempt {
@@ -136,13 +135,13 @@ struct drw_attempt {
 };
 
 /**
- * struct drw_retry - what has gone wrong since the last progress
- * @deadline: when to give up looking for another path; 0: no path error
- * @nomem: repetitions for want of memory
- * @notag: repetitions for want of a tag
- * @transient: repetitions after errors of the drive
- * @others: repetitions because others changed the file or the buffer at just that time
- * @others_deadline: when to give up on that; 0: others were not in the way
+ * struct drw_retry - retries since the last progress
+ * @deadline: when to give up waiting for a path; 0: no path error
+ * @nomem: retries for want of memory
+ * @notag: retries for want of a tag
+ * @transient: retries after errors of the drive
+ * @others: retries because others changed the file or the buffer meanwhile
+ * @others_deadline: when to give up on @others; 0: none yet
  */
 struct drw_retry {
 	unsigned long deadline;
@@ -154,14 +153,14 @@ struct drw_retry {
 };
 
 /**
- * struct drw_transfer - a request and how far it has come
+ * struct drw_transfer - a request and its progress
  * @rq: the request
- * @done: bytes that have been moved, from its beginning
- * @error: negative errno that ended it, or of the last attempt; 0: none
- * @failed: path of the last attempt, only to be compared
- * @crowded: others were in the way too often
- * @cancelled: set when nobody wants it any more; NULL: that is not told
- * @retry: what has gone wrong
+ * @done: bytes moved, from its beginning
+ * @error: negative errno of the transfer, or of its last attempt; 0: none
+ * @failed: path of the last attempt; only compared
+ * @crowded: others were in the way too often, see drw_span.look_up
+ * @cancelled: true once the result is no longer wanted; NULL if it cannot be cancelled
+ * @retry: retries since the last progress
  */
 struct drw_transfer {
 	struct drw_request rq;
@@ -173,7 +172,7 @@ struct drw_transfer {
 	struct drw_retry retry;
 };
 
-/* Inside the module: the exporter has said ENOMEM: no memory, or no aperture. That may pass. */
+/* Internal: the exporter returned -ENOMEM, for want of memory or aperture, which may pass. */
 #define DRW_ENOAPERTURE	EXFULL
 
 /* transfer.c */
@@ -202,7 +201,7 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags);
 
 /**
- * drw_check_amount() - refuse what can be refused for where and how much
+ * drw_check_amount() - check position and length, cut the length to the largest transfer
  * @b: binding
  * @write: buffer to file
  * @flags: DMABUF_RW_IO_*
@@ -236,10 +235,10 @@ static __always_inline int drw_check_amount(struct drw_binding *b, bool write, u
 }
 
 /**
- * drw_request_check() - everything that can be refused for what was asked
+ * drw_request_check() - check all that does not depend on the state of the file
  * @rq: all but len is set; len is set to the sum of the pieces, cut to the largest transfer
  *
- * What depends on the file as it is now is drw_storage_check()'s. Does not sleep.
+ * drw_storage_check() does the rest. Does not sleep.
  *
  * Return: 0 or a negative errno of the ABI header.
  */
@@ -260,26 +259,25 @@ static inline int drw_request_check(struct drw_request *rq)
 	return drw_check_amount(b, rq->write, rq->flags, rq->pos, &rq->len, buf_offs);
 }
 
-/* Does nobody want it any more? */
 static inline bool drw_transfer_cancelled(const struct drw_transfer *t)
 {
 	return t->cancelled && READ_ONCE(*t->cancelled);
 }
 
-/* To be interrupted is no error, nor are bytes that no drive holds. */
+/* Interruption (-EINTR) and unwritten blocks (-ENXIO) do not count as failures. */
 static inline bool drw_is_failure(int error)
 {
 	return error && error != -EINTR && error != -ENXIO;
 }
 
-/* What an attempt may fail with, and the next one not: see drw_retry(). */
+/* May the next attempt succeed after this error? See drw_retry(). */
 static inline bool drw_may_pass(int error)
 {
 	return error == -DRW_ETRANSIENT || error == -ENOLINK || error == -ENODEV ||
 	       error == -ETIMEDOUT;
 }
 
-/* What a transfer came to: bytes, or a negative errno. */
+/* The result of a transfer: bytes, or a negative errno. */
 static inline s64 drw_result(u64 done, int error, u64 flags)
 {
 	return error && (!done || (flags & DMABUF_RW_IO_WHOLE)) ? (s64)error : (s64)done;
@@ -297,7 +295,7 @@ static inline struct drw_span drw_request_span(const struct drw_request *rq, u64
 	};
 }
 
-/* Give a grip up; any context. @polled: but the path, at whose queues pollers may look. */
+/* Release a grip; any context. If @polled keep the path, whose queues pollers may use. */
 static inline void drw_grip_end(struct drw_binding *b, bool write, struct drw_path *path,
 				bool polled)
 {
@@ -313,7 +311,7 @@ static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_p
 }
 
 /**
- * drw_grip_take() - take what an attempt holds
+ * drw_grip_take() - take all that an attempt holds
  * @b: binding
  * @span: checked
  * @path: set to the path
@@ -321,7 +319,7 @@ static inline void drw_grip_drop(struct drw_binding *b, bool write, struct drw_p
  * Does not sleep.
  *
  * Return: 0; -EAGAIN if something must be prepared; -EXDEV or -EADDRNOTAVAIL if the binding
- * does not want the buffer where it is by now; an error of drw_storage_enter().
+ * refuses the memory that the buffer is in now; an error of drw_storage_enter().
  */
 static __always_inline int drw_grip_take(struct drw_binding *b, const struct drw_span *span,
 					 struct drw_path **path)

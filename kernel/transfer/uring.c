@@ -2,27 +2,26 @@
 /*
  * uring.c - transfers by IORING_OP_URING_CMD.
  *
- * The queue entry is shared with user space: every field is read once. A command that
- * must not block makes one attempt, all or nothing. Whatever is in its way makes it fail
- * with EAGAIN, and io_uring runs it again from a worker, where it runs to its end. So an
- * attempt that has begun here is the only one for whose end no task waits. It hands over
- * to task work; what is left to do then (another path, dropping cached pages) goes on in a
- * workqueue.
+ * The queue entry is shared with user space, so every field is read once. A command that must
+ * not block makes one attempt, all or nothing. If anything is in the way, it fails with -EAGAIN,
+ * and io_uring runs it again in a worker, to its end. So no task waits for an attempt that starts
+ * here: its completion queues task work, and work that is left (another path, dropping cached
+ * pages) goes on in a workqueue.
  *
- * Most transfers are one command without a list. Those keep their state in io_uring's own
- * memory ("short"); the others are a struct uring_transfer. Both go through the same checks and
- * take the same grip. A short one that is not done after its command becomes a long one.
+ * Short transfers (short.h) keep their state in io_uring's memory; long ones have a struct
+ * uring_transfer. Both pass the same checks and take the same grip. A short one with work left
+ * after its command becomes a long one.
  *
- * On poll queues there is no task work: who waits for the end of a ring, or of a task, polls in
- * a loop, and runs none. There io_uring's polling brings a long one from state to state (enum
- * uring_state), under the ring's lock:
+ * On poll queues there is no task work, because a task that waits for a ring or a task to end
+ * polls in a loop and runs none. There all transfers are long, and io_uring's polling advances
+ * their state (enum uring_state), under the ring's lock:
  *   POLLED	the attempt is in flight
- *   LANDED	it has ended
- *   WORKS	what is left to do is a worker's
- *   DONE	so is that
+ *   LANDED	the attempt has ended
+ *   WORKS	a worker does the rest, or task work of the submitter completes a batch
+ *   DONE	the worker has finished
  *
- * A batch (batch.h) goes the way of a long one, but for that it begins what it can, and fails with
- * EAGAIN only if that is nothing.
+ * A batch (batch.h) is handled like a long transfer, except that it starts all items that it
+ * can, and fails with -EAGAIN only if none start and some need a worker.
  */
 #include <linux/slab.h>
 
@@ -31,7 +30,7 @@
 #include "transfer/batch.h"
 #include "transfer/short.h"
 
-/* The operations' order, by which they are told apart. */
+/* The code below compares operations by their order. */
 static_assert(DMABUF_RW_URING_READ == 1 && DMABUF_RW_URING_WRITE == 2 &&
 	      DMABUF_RW_URING_READV == 3 && DMABUF_RW_URING_WRITEV == 4 &&
 	      DMABUF_RW_URING_READ_MANY == 5 && DMABUF_RW_URING_WRITE_MANY == 6);
@@ -47,9 +46,9 @@ enum uring_state {
  * struct uring_transfer - a long transfer
  * @t: the transfer
  * @a: its attempt
- * @cancelled: nobody wants it any more
+ * @cancelled: its result is no longer wanted
  * @ucmd: io_uring's command
- * @work: what has to wait for process context
+ * @work: runs the rest in process context
  */
 struct uring_transfer {
 	struct drw_transfer t;
@@ -60,12 +59,12 @@ struct uring_transfer {
 };
 
 /**
- * struct uring_short - a transfer of one command without a list
+ * struct uring_short - a short transfer
  * @path: its path, in use until the command has ended
  * @pos: file offset
  * @buf_off: buffer offset
  * @bytes: how many
- * @error: how the command has ended: 0 or a negative errno
+ * @error: 0 or the negative errno of the command
  * @flags: DMABUF_RW_IO_*
  */
 struct uring_short {
@@ -152,7 +151,7 @@ static void uring_free(struct uring_transfer *ut)
 	kfree(ut);
 }
 
-/* It has ended. Batches: in the task that has asked. */
+/* Complete a long transfer or a batch; a batch in the task that made it. */
 static void uring_done(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	struct uring_long *l = uring_long(ucmd);
@@ -177,7 +176,7 @@ static DRW_URING_TASK_CB(uring_done_cb)
 	uring_done(ucmd, issue_flags);
 }
 
-/* What a worker had to do is done. */
+/* The worker has finished. */
 static void uring_worked(struct io_uring_cmd *ucmd, bool polled)
 {
 	if (polled)
@@ -207,7 +206,7 @@ static void uring_batch_work(struct work_struct *work)
 	uring_worked(batch->private, polled);
 }
 
-/* What is left needs process context, and may take long. */
+/* Do the rest in a workqueue: it needs process context, and may take long. */
 static void uring_go_on(struct io_uring_cmd *ucmd)
 {
 	struct uring_long *l = uring_long(ucmd);
@@ -248,12 +247,12 @@ static DRW_URING_TASK_CB(uring_landed_cb)
 	uring_go_on(ucmd);
 }
 
-/* The last command of a long one has ended; interrupt context, mostly. */
+/* The last command of a long transfer or a batch has ended. Mostly interrupt context. */
 static void uring_landed(struct io_uring_cmd *ucmd, bool polled)
 {
 	if (polled)
 		smp_store_release(&uring_long(ucmd)->state, URING_LANDED);
-	/* Lazy work does not wake a task that waits for more completions than there are yet. */
+	/* Not lazy work, which does not wake a task that waits for more completions than it has. */
 	else if (unlikely(uring_long_is_unfinished(ucmd)))
 		io_uring_cmd_complete_in_task(ucmd, uring_landed_cb);
 	else
@@ -275,7 +274,7 @@ static void uring_batch_ended(struct drw_batch *batch)
 	uring_landed(batch->private, batch->polled);
 }
 
-/* Go on as if a short transfer had been a long one that has ended its attempt. */
+/* Turn a short transfer into a long one whose attempt has ended. */
 static noinline void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	struct uring_short sh = *uring_short(ucmd);
@@ -291,7 +290,7 @@ static noinline void uring_lengthen(struct io_uring_cmd *ucmd, unsigned int issu
 	struct uring_transfer *ut;
 
 	rq.pc = &rq.one;
-	/* The drive may have done the work: there is no way to refuse it any more. */
+	/* __GFP_NOFAIL: the drive may have moved the data, so this must not fail. */
 	ut = uring_alloc(ucmd, &rq, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	ut->a.span = drw_request_span(&ut->t.rq, 0);
 	ut->t.done = sh.error ? 0 : sh.bytes;
@@ -342,8 +341,8 @@ static noinline void uring_drop_short(struct io_uring_cmd *ucmd)
 }
 
 /*
- * The short way, without sleeping: -EIOCBQUEUED, DRW_NOT_SHORT, bytes or a negative errno;
- * -EAGAIN for whatever a worker may overcome.
+ * Start a short transfer without sleeping. -EIOCBQUEUED, DRW_NOT_SHORT, 0 if there is nothing to
+ * move, or a negative errno; -EAGAIN if a worker may succeed.
  */
 static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flags, u64 pos,
 					     u64 buf_off, u32 len, bool write)
@@ -384,7 +383,10 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flag
 	return -EIOCBQUEUED;
 }
 
-/* The long way without sleeping. Likewise. */
+/*
+ * Start a long transfer without sleeping. -EIOCBQUEUED, 0 if there is nothing to move, or a
+ * negative errno; -EAGAIN if a worker may succeed.
+ */
 static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, bool polled)
 {
 	struct uring_transfer *ut;
@@ -395,7 +397,7 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	ret = drw_storage_check(&rq->b->storage, &span);
 	if (ret || !span.len)
 		return ret;
-	/* That one is waited for. */
+	/* The lock must be waited for. */
 	if (span.lock)
 		return -EAGAIN;
 	ut = uring_alloc(ucmd, rq, GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
@@ -407,13 +409,13 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 	*uring_long(ucmd) = (struct uring_long) { .ut = ut, .state = URING_POLLED };
 	if (likely(!drw_attempt_start(&ut->a)))
 		return -EIOCBQUEUED;
-	/* The pieces are the caller's to free. */
+	/* The caller frees the pieces. */
 	drw_attempt_free(&ut->a);
 	kfree(ut);
 	return -EAGAIN;
 }
 
-/* A batch without sleeping: -EIOCBQUEUED, bytes or a negative errno. */
+/* Start a batch without sleeping. -EIOCBQUEUED, bytes, or a negative errno. */
 static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch *batch,
 				    bool polled)
 {
@@ -443,7 +445,7 @@ static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u
 		if (likely(ret == -EIOCBQUEUED))
 			return ret;
 	} else {
-		/* In a worker of io_uring, as uring_run(). */
+		/* In a worker of io_uring, like uring_run(). */
 		drw_batch_finish(batch);
 		ret = drw_batch_settle(batch, NULL);
 	}
@@ -451,7 +453,7 @@ static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u
 	return ret;
 }
 
-/* In a worker of io_uring: to its end, and never on poll queues, which nobody may poll then. */
+/* Run a transfer to its end in a worker of io_uring. Not on poll queues: nothing may poll then. */
 static int uring_run(const struct drw_request *rq)
 {
 	struct drw_transfer t = { .rq = *rq };
@@ -462,7 +464,7 @@ static int uring_run(const struct drw_request *rq)
 	return drw_transfer_result(&t);
 }
 
-/* All but the short way, for an entry as it was read. */
+/* Start or run all but short transfers, with the fields as read from the entry. */
 static noinline int uring_start(struct io_uring_cmd *ucmd, unsigned int issue_flags, u64 flags,
 				u64 pos, u64 addr3, u32 len)
 {
@@ -489,13 +491,13 @@ static noinline int uring_start(struct io_uring_cmd *ucmd, unsigned int issue_fl
 		ret = -EOPNOTSUPP;
 	if (!ret)
 		ret = nowait ? uring_start_long(ucmd, &rq, polled) : uring_run(&rq);
-	/* A long transfer has taken over the pieces. */
+	/* A long transfer that was queued owns the pieces. */
 	if (ret != -EIOCBQUEUED)
 		drw_request_free(&rq);
 	return ret;
 }
 
-/* Nobody waits for it any more: its process exits. */
+/* The process exits, so the result is no longer wanted. */
 static void uring_cancel(struct io_uring_cmd *ucmd)
 {
 	if (uring_is_batch(ucmd))
@@ -504,7 +506,7 @@ static void uring_cancel(struct io_uring_cmd *ucmd)
 		WRITE_ONCE(uring_long(ucmd)->ut->cancelled, true);
 }
 
-/* Out of line, for the sake of those who are not traced. User addresses are nobody's business. */
+/* Out of line, to keep the untraced path short. Does not reveal user addresses. */
 static noinline __cold void uring_trace_submit(struct io_uring_cmd *ucmd, unsigned int issue_flags,
 					       u64 flags, u64 pos, u64 addr3, u32 len)
 {
@@ -515,7 +517,7 @@ static noinline __cold void uring_trace_submit(struct io_uring_cmd *ucmd, unsign
 			 many ? 0 : addr3, many ? 0 : len);
 }
 
-/* Read the queue entry, and begin. Pieces and ranges are left where they are. */
+/* Read the queue entry and start. Pieces and ranges are read later. */
 static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 {
 	const struct io_uring_sqe *sqe = ucmd->sqe;
@@ -526,7 +528,7 @@ static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int i
 
 	if (op < DMABUF_RW_URING_READ || op > DMABUF_RW_URING_WRITE_MANY)
 		return -ENOTTY;
-	/* io_uring has acted on the flags already, as it read them. */
+	/* ucmd->flags: io_uring has acted on the flags as it read them. */
 	if (unlikely(READ_ONCE(sqe->ioprio) | READ_ONCE(sqe->buf_index) |
 		     READ_ONCE(sqe->uring_cmd_flags) | READ_ONCE(sqe->splice_fd_in) |
 		     (ucmd->flags & IORING_URING_CMD_MASK)))
@@ -560,11 +562,11 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 		uring_cancel(ucmd);
 		return 0;
 	}
-	/* Whatever it says by now, it is not what was asked for. */
+	/* User space may have changed the entry since it was submitted. */
 	if (unlikely(!drw_uring_sqe_is_stable(ucmd, issue_flags)))
 		return -EOPNOTSUPP;
 	ret = uring_issue(ucmd, issue_flags);
-	/* It may have gone by now. */
+	/* The command may have ended and been freed. */
 	if (likely(ret == -EIOCBQUEUED))
 		return ret;
 	if (ret == -EAGAIN)
@@ -574,13 +576,13 @@ int drw_uring_cmd(struct io_uring_cmd *ucmd, unsigned int issue_flags)
 	return ret;
 }
 
-/* Is the ring, or its task, about to end, so that nobody waits for what a transfer comes to? */
+/* Is the ring, or its task, ending, so that results are no longer wanted? */
 static bool uring_is_ending(void)
 {
 	return (current->flags & PF_EXITING) || current->in_execve || !current->mm;
 }
 
-/* io_uring polls for a command, under its lock. Positive if anything has come. */
+/* io_uring polls for a command, under the ring's lock. Positive if there was progress. */
 int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 			 unsigned int poll_flags)
 {
@@ -599,7 +601,7 @@ int drw_uring_cmd_iopoll(struct io_uring_cmd *ucmd, struct io_comp_batch *iob,
 		}
 		fallthrough;
 	case URING_DONE:
-		/* Only the task that has asked, or none, can store results. */
+		/* The task that made the batch stores results; one without memory skips that. */
 		if (unlikely(batch && drw_batch_is_foreign(l->batch))) {
 			l->state = URING_WORKS;
 			io_uring_cmd_do_in_task_lazy(ucmd, uring_done_cb);
