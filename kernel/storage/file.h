@@ -72,7 +72,7 @@ struct drw_run {
 	struct rcu_head rcu;
 };
 
-/* Bit of drw_file.state: the timer has a hold. Clearing the bit obliges to release it. */
+/* Bit of drw_file.state: the timer has a hold. The task that clears the bit releases it. */
 #define DRW_FILE_LINGERS	0
 
 /**
@@ -132,7 +132,7 @@ struct drw_file {
 	unsigned long write_at;
 };
 
-/* A version that no inode has: those that are compared have 63 bits. */
+/* A version that no inode has: inode_eq_iversion() compares 63 bits. */
 #define DRW_NO_VERSION	U64_MAX
 
 /* file.c */

@@ -33,7 +33,7 @@ void drw_hold_stop_lingering(struct drw_file *f)
 /* End a hold, after its commands. Any context. */
 void drw_hold_release(struct drw_file *f)
 {
-	/* If only the timer's hold remains, release it, so that a waiter need not wait for a tick. */
+	/* If only the timer's hold remains, release it: a waiter need not wait for a tick. */
 	if (unlikely(drw_inode_locked_exclusive(f->inode)) && atomic_read(&f->holders) == 2)
 		drw_hold_stop_lingering(f);
 	hold_drop(f);

@@ -61,10 +61,7 @@ static bool storage_as_checked(const struct drw_storage *s, const struct drw_spa
 
 	if (unlikely(end > size))
 		return false;
-	/*
-	 * A write that ends within an LBA fills it with zeros. If the file has become longer,
-	 * there may be data.
-	 */
+	/* A file that became longer may have data where a write fills its last LBA with zeros. */
 	return !span->write || !(end & (s->lba_bytes - 1)) || end == size;
 }
 
@@ -232,7 +229,7 @@ static int storage_lock_inode(struct drw_storage *s, struct drw_span *span)
 {
 	struct inode *inode = s->regular->inode;
 
-	/* Beyond its end such a span writes zeros, and on XFS others extend the file lock shared. */
+	/* Zeros fill the last LBA. On XFS others can make the file longer with a shared lock. */
 	span->exclusive = s->regular->versioned && span->write &&
 			  ((span->pos + span->len) & (s->lba_bytes - 1));
 	if (!span->exclusive)

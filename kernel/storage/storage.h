@@ -18,18 +18,18 @@
  *   drw_storage_prepare()	after -EAGAIN: waits for what is in the way and looks up blocks;
  *				sleeps, and holds nothing when it returns
  *
- * So a span holds nothing while it waits, and callers that may not sleep run the same code, up
- * to the first -EAGAIN.
+ * So a span waits for others with nothing held, except for the inode lock below, and callers that
+ * may not sleep run the same code, up to the first -EAGAIN.
  *
  * For a regular file drw_storage_enter() takes freeze protection, if the span is a write, then a
  * hold of the file (file.h).
  *
- * Some spans need the inode lock from before that until cached pages are dropped
- * (drw_storage_lock()): writes of parts of pages, which others could bring in and change
- * meanwhile, among them the partial last page, which changes when the file is made longer. The
- * lock is waited for with nothing held. With the lock held the span waits for cached pages, tries
- * for the rest, and waits for the drive, as direct I/O of parts of pages does. A task with a
- * cached page locked waits for none of these.
+ * Some spans need the inode lock (drw_storage_lock()) from before drw_storage_enter() until
+ * cached pages are dropped: writes of parts of pages, which others could bring in and change
+ * meanwhile. That includes a partial last page, which changes when the file is made longer. The
+ * span waits for the lock with nothing held. With the lock it waits for cached pages, tries for
+ * the rest, and waits for the drive, as direct I/O of parts of pages does. A task with a cached
+ * page locked waits for none of these.
  *
  * A span also gets the lock if others change the file too fast (drw_span.look_up). On XFS its
  * blocks are then looked up under the lock; on ext4 before, because ->bmap() takes the lock.

@@ -499,7 +499,7 @@ static void batch_uncache(struct drw_batch *batch, u32 first)
 	}
 }
 
-/* One item has succeeded alone, so retry items from @first on whose errors may have passed. */
+/* One item has succeeded alone, so retry those from @first on whose errors may have passed. */
 static void batch_try_again(struct drw_batch *batch, u32 first)
 {
 	u32 i;
@@ -555,7 +555,7 @@ void drw_batch_finish(struct drw_batch *batch)
 		if (!item->error)
 			continue;
 		batch_run_item(item, &retry);
-		/* The obstacle may be gone for all. To find out is expensive, so ever more rarely. */
+		/* The obstacle may be gone for all; retries are expensive, so ever fewer. */
 		if (item->error || ++alone < most)
 			continue;
 		batch_try_again(batch, i + 1);

@@ -66,7 +66,7 @@ static bool retry_others(struct drw_transfer *t)
 	if (!r->others_deadline)
 		r->others_deadline = retry_deadline();
 	t->error = -EBUSY;
-	/* Tries may take long. Even past the deadline, make one with look_up: it has better chances. */
+	/* Even past the deadline make one try with look_up, which has better chances. */
 	if (r->others > DRW_OTHERS_TRIES + 1 && time_after(jiffies, r->others_deadline))
 		return false;
 	t->error = -EINTR;
@@ -138,7 +138,7 @@ static bool retry_path(struct drw_transfer *t)
 
 /**
  * drw_retry() - decide whether to retry after an error, and wait for the missing resource
- * @t: transfer; its error is the attempt's, and is replaced by the one to report
+ * @t: transfer; its error is the attempt's, and may be replaced by the one to report
  *
  * Sleeps.
  *
