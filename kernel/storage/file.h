@@ -183,7 +183,7 @@ static inline void drw_run_locate(const struct drw_run *run, u64 pos, u8 shift, 
  */
 static inline bool drw_blocks_locate(struct drw_file *f, u64 pos, u64 *at, u64 *bytes)
 {
-	/* The mask is free, and spares a check by UBSAN. */
+	/* The mask costs nothing and avoids a check by UBSAN. */
 	u8 shift = f->inode->i_blkbits & 63;
 	const struct drw_run *run;
 	u64 block = pos >> shift;

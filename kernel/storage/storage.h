@@ -313,7 +313,7 @@ static inline void drw_storage_leave(struct drw_storage *s, bool write)
 		drw_storage_leave_regular(s, write);
 }
 
-/* Where on the whole disk a byte of the disk or partition is. */
+/* The offset in the whole disk of a byte of the disk or partition. */
 static __always_inline u64 drw_storage_disk_pos(const struct drw_storage *s, u64 pos)
 {
 	return (s->bdev->bd_start_sect << SECTOR_SHIFT) + pos;

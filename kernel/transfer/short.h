@@ -49,7 +49,7 @@ static __always_inline int drw_short_check(struct drw_binding *b, u64 flags, u64
 	return 0;
 }
 
-/* Does a span show by itself that it cannot be short? So does one that is empty. */
+/* Do position and length alone exclude a short transfer? They do if the length is 0. */
 static inline bool drw_short_excludes(const struct drw_storage *s, u64 pos, u64 len)
 {
 	return ((pos | len) & (s->lba_bytes - 1)) || len - 1 >= DRW_MAX_CMD_BYTES;
@@ -78,7 +78,7 @@ static __always_inline int drw_short_build(struct drw_binding *b, const struct d
 	u64 contiguous = span->len, addr;
 	int ret;
 
-	/* Of a disk, drw_storage_check() has just compared the span with the size. */
+	/* For a disk, drw_storage_check() has just compared the span with the size. */
 	if (s->regular) {
 		ret = drw_storage_locate(s, span->pos, span->fua, &rw.pos, &contiguous);
 		if (unlikely(ret))

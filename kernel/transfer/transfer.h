@@ -217,14 +217,14 @@ static __always_inline int drw_check_amount(struct drw_binding *b, bool write, u
 	u32 lba_mask = b->storage.lba_bytes - 1;
 	u64 end, most;
 
-	/* Nothing wraps around: the length has 63 bits. */
+	/* Cannot wrap unnoticed: the length has 63 bits. */
 	end = pos + *len;
 	if ((pos | end) > LLONG_MAX)
 		return -EOVERFLOW;
 	if ((unlikely((pos | *len) & lba_mask) || unlikely(buf_offs & 3)) &&
 	    drw_check_unaligned(b, write, pos, *len, buf_offs))
 		return -EDOM;
-	/* Far below the limit nothing is computed. */
+	/* A cheap test for most lengths; the exact limit follows. */
 	if (unlikely(*len > DMABUF_RW_MAX_BYTES / 2)) {
 		most = (DMABUF_RW_MAX_BYTES & ~lba_mask) - (pos & lba_mask);
 		if (*len > most && (flags & DMABUF_RW_IO_WHOLE))

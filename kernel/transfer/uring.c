@@ -112,7 +112,7 @@ static bool uring_writes(const struct io_uring_cmd *ucmd)
 	return !(ucmd->cmd_op & 1);
 }
 
-/* Out of line, for the sake of those who are not traced. */
+/* Out of line, to keep the untraced path short. */
 static noinline __cold void uring_trace_completed(struct io_uring_cmd *ucmd, s64 res)
 {
 	trace_drw_complete(ucmd->file, ucmd, uring_writes(ucmd), res);
@@ -334,15 +334,15 @@ static DRW_END_IO(uring_short_end_io, rq, status)
 	return RQ_END_IO_FREE;
 }
 
-/* A short transfer that has its grip does not begin. */
+/* Release the grip of a short transfer that did not start. */
 static noinline void uring_drop_short(struct io_uring_cmd *ucmd)
 {
 	drw_grip_drop(uring_binding(ucmd), uring_writes(ucmd), uring_short(ucmd)->path);
 }
 
 /*
- * Start a short transfer without sleeping. -EIOCBQUEUED, DRW_NOT_SHORT, 0 if there is nothing to
- * move, or a negative errno; -EAGAIN if a worker may succeed.
+ * Start a short transfer without sleeping. -EIOCBQUEUED, DRW_NOT_SHORT, or a negative errno;
+ * -EAGAIN if a worker may succeed.
  */
 static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flags, u64 pos,
 					     u64 buf_off, u32 len, bool write)
@@ -359,12 +359,12 @@ static __always_inline int uring_start_short(struct io_uring_cmd *ucmd, u64 flag
 		ret = drw_storage_check(&b->storage, &span);
 	if (unlikely(ret))
 		return ret;
-	/* From here on, what is in memory is read from there, and not kept on the stack, too. */
+	/* Read these back from memory below, so that the compiler need not spill them. */
 	sh->pos = pos;
 	sh->buf_off = buf_off;
 	sh->bytes = len;
 	sh->flags = flags;
-	/* One that was cut goes the long way. */
+	/* A span that was cut makes a long transfer. */
 	if (unlikely(span.len != len || span.lock))
 		return DRW_NOT_SHORT;
 	if (unlikely(drw_grip_take(b, &span, &path)))
@@ -542,7 +542,7 @@ static __always_inline int uring_issue(struct io_uring_cmd *ucmd, unsigned int i
 	if ((issue_flags & (IO_URING_F_NONBLOCK | IO_URING_F_IOPOLL)) == IO_URING_F_NONBLOCK &&
 	    op < DMABUF_RW_URING_READV &&
 	    !drw_short_excludes(&uring_binding(ucmd)->storage, pos, len)) {
-		/* Each direction by itself: what depends on it is not asked over and over. */
+		/* Inlined for each direction, so that the direction is tested once. */
 		ret = op == DMABUF_RW_URING_READ ?
 		      uring_start_short(ucmd, flags, pos, addr3, len, false) :
 		      uring_start_short(ucmd, flags, pos, addr3, len, true);
