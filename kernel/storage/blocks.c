@@ -267,7 +267,7 @@ static int blocks_add(struct blocks_lookup *l, u64 block, u64 at)
 	return 0;
 }
 
-/* Look up the blocks of a range that the map lacks. *@end: the first unwritten one, or the end. */
+/* Look up blocks that the map lacks. *@end: the first unwritten one, at most @last + 1. */
 static int blocks_walk_range(struct blocks_lookup *l, u64 block, u64 last, u64 *end)
 {
 	struct drw_file *f = l->f;

@@ -166,9 +166,10 @@ void drw_file_put(struct drw_file *f)
  * @write: for writing
  *
  * A file system that is damaged or was told to stop refuses I/O, but no flag of the superblock
- * shows that. Reads and writes of no bytes do, since they check it first. A read tells, except
- * for writes on ext4, which may then still allow reads. IOCB_DIRECT makes the read return before
- * it takes a lock; ext4 refuses the nonblocking buffered write before it does anything.
+ * shows that. Reads and writes of no bytes also fail, since they check this first. So this tries
+ * a read, or a write for writes to ext4, which may still allow reads. IOCB_DIRECT makes the read
+ * return before it takes a lock; ext4 refuses the nonblocking buffered write, which it does not
+ * support, before it does anything.
  *
  * Return: as drw_file_alive().
  */

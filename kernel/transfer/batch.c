@@ -555,7 +555,7 @@ void drw_batch_finish(struct drw_batch *batch)
 		if (!item->error)
 			continue;
 		batch_run_item(item, &retry);
-		/* The obstacle may be gone for all; retries are expensive, so ever fewer. */
+		/* The obstacle may be gone for all. Rounds are expensive, so make ever fewer. */
 		if (item->error || ++alone < most)
 			continue;
 		batch_try_again(batch, i + 1);

@@ -2,8 +2,8 @@
 /*
  * retry.c - which failed attempts are repeated, and when.
  *
- * As the NVMe driver does for ordinary I/O, but with nothing held: wait for the missing
- * resource, then repeat, on another path if there is one.
+ * Like the NVMe driver for ordinary I/O, but with nothing held, this waits for the missing
+ * resource, then repeats the attempt, on another path if there is one.
  */
 #include <linux/delay.h>
 #include <linux/moduleparam.h>
@@ -20,7 +20,7 @@ MODULE_PARM_DESC(path_timeout,
 /* Retries for want of memory before a transfer fails. */
 #define DRW_NOMEM_TRIES		32
 
-/* Retries after errors that the drive allows to be retried; as nvme_core.max_retries. */
+/* Retries after errors that the drive does not forbid to retry; as nvme_core.max_retries. */
 #define DRW_TRANSIENT_TRIES	5
 
 /* Retries for want of a tag, each a millisecond or more, before trying another path. */
