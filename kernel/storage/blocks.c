@@ -406,7 +406,9 @@ int drw_blocks_commit(struct drw_file *f, struct file *file)
 	ret = vfs_fsync(file, 1);
 	if (ret)
 		return drw_writing_error(ret);
-	WRITE_ONCE(f->committed, looked_up);
+	/* Another task may have committed more meanwhile. */
+	if ((s32)(looked_up - READ_ONCE(f->committed)) > 0)
+		WRITE_ONCE(f->committed, looked_up);
 	return 0;
 }
 
@@ -425,6 +427,9 @@ bool drw_blocks_none(struct file *file)
 	unsigned int i;
 
 	if (!blocks || vfs_getattr_nosec(&file->f_path, &stat, STATX_BLOCKS, 0) || !stat.blocks)
+		return false;
+	/* Of a file that has dirty pages, ->bmap() writes all of them (XFS). */
+	if (mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
 		return false;
 	for (i = 0; i < DRW_LOOKUP_SAMPLES; i++) {
 		sector_t at = div_u64(blocks * i, DRW_LOOKUP_SAMPLES);

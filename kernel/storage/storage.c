@@ -253,12 +253,17 @@ int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 {
 	struct drw_file *f = s->regular;
 	bool look_up = storage_looks_up_locked(s, span);
-	int ret = -EINTR;
+	int ret = 0;
 
-	/* Before the inode lock, in the lock order of look-ups. */
-	if (look_up && mutex_lock_killable(&f->lookup_lock))
+	/* Before the inode lock, in the lock order of look-ups. Keeps those of others away. */
+	if (span->look_up && mutex_lock_killable(&f->lookup_lock))
 		return -EINTR;
-	if (storage_lock_inode(s, span))
+	/* ext4 without a journal takes the inode lock for this. */
+	if (span->look_up && !look_up && span->fua)
+		ret = drw_storage_commit(s);
+	if (!ret)
+		ret = storage_lock_inode(s, span);
+	if (ret)
 		goto unlock;
 	ret = storage_uncache(s, span);
 	if (!ret && look_up)
@@ -268,7 +273,7 @@ int drw_storage_lock(struct drw_storage *s, struct drw_span *span)
 	if (ret)
 		drw_storage_unlock(s, span);
 unlock:
-	if (look_up)
+	if (span->look_up)
 		mutex_unlock(&f->lookup_lock);
 	return ret;
 }

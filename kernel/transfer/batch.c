@@ -288,8 +288,10 @@ static u32 batch_start_items(struct drw_batch *batch, u64 size)
 
 	/*
 	 * io_uring's plug would keep issued requests until the submission ends, and keep unused
-	 * ones for bios. Nothing here sleeps, so that plug need not be flushed meanwhile.
+	 * ones for bios. Nothing here sleeps, so that plug need not be flushed meanwhile. But the
+	 * task may be preempted, and the scheduler expects a plug while PF_BLOCK_TS is set.
 	 */
+	blk_plug_invalidate_ts();
 	current->plug = NULL;
 	blk_start_plug(&plug);
 	for (i = 0; i < batch->nr; i++) {

@@ -419,8 +419,6 @@ static int uring_start_long(struct io_uring_cmd *ucmd, struct drw_request *rq, b
 static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch *batch,
 				    bool polled)
 {
-	if (polled && !drw_paths_have_poll(&batch->b->paths))
-		return -EOPNOTSUPP;
 	batch->polled = polled;
 	batch->ended = uring_batch_ended;
 	batch->private = ucmd;
@@ -433,11 +431,13 @@ static int uring_start_batch_nowait(struct io_uring_cmd *ucmd, struct drw_batch 
 static int uring_start_batch(struct io_uring_cmd *ucmd, u64 flags, u64 ranges, u32 nr, bool nowait,
 			     bool polled)
 {
+	struct drw_binding *b = uring_binding(ucmd);
 	struct drw_batch *batch;
 	int ret;
 
-	batch = drw_batch_create(uring_binding(ucmd), uring_writes(ucmd), flags, ranges, nr,
-				 nowait);
+	if (polled && !drw_paths_have_poll(&b->paths))
+		return -EOPNOTSUPP;
+	batch = drw_batch_create(b, uring_writes(ucmd), flags, ranges, nr, nowait);
 	if (IS_ERR(batch))
 		return PTR_ERR(batch);
 	if (nowait) {
