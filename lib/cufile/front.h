@@ -90,7 +90,7 @@ void report_bounced(const struct front_file *file, bool write, uint64_t bytes,
 void report_refused(const struct front_file *file, const struct front_reason *why);
 /* A line on standard error, unless the program has put a file there that it has registered. */
 void __attribute__((format(printf, 1, 2))) report_say(const char *fmt, ...);
-/* Reads the environment; once. */
+/* Reads the environment and takes a record to count in; once, after front.direct_only is set. */
 void report_open(void);
 
 /* ---- files.c ------------------------------------------------------------------------------ */
