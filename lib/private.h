@@ -182,6 +182,11 @@ int dmabuf_rw_clear_but_size(void *sized, uint32_t min);
 
 /* Another opening of the same file, through /proc. -1 with errno. */
 int dmabuf_rw_reopen(int fd, int flags);
+/*
+ * The same, but made when it is first asked for and kept at *@at, which is -1 until then, and may
+ * have another negative number for the caller's reasons. What is at *@at, or -1 with errno.
+ */
+int dmabuf_rw_reopen_once(_Atomic int *at, int fd, int flags);
 
 /*
  * @fd, or a duplicate that is above the three standard descriptors in its place: a program

@@ -18,7 +18,8 @@
  * Nothing stale is to be seen at any moment: the blocks stay unwritten until the zeros are there,
  * and that is the file system's own promise.
  *
- * Thread-safety: struct dmabuf_rw_zeros does not change, but for what is atomic.
+ * Thread-safety: struct dmabuf_rw_zeros does not change, but for what is atomic. Openings of the file
+ * are kept, since to close one gives up the process's record locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -124,28 +125,10 @@ static int write_zeros(int fd, uint64_t off, uint64_t len, uint64_t *written)
 	return 0;
 }
 
-/*
- * The file, opened anew with @flags when that is first asked for, at *@at; kept, since to close it
- * gives up the process's record locks. -1 with errno.
- */
-static int opening(const struct dmabuf_rw_zeros *z, _Atomic int *at, int flags)
-{
-	int fd = atomic_load(at), none = -1;
-
-	if (fd >= 0)
-		return fd;
-	fd = dmabuf_rw_reopen(z->fd, flags);
-	if (fd < 0 || atomic_compare_exchange_strong(at, &none, fd))
-		return fd;
-	/* Another thread was first. */
-	close(fd);
-	return none;
-}
-
 /* Whole blocks, past the page cache. */
 static int write_blocks(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t len, uint64_t *written)
 {
-	int fd = opening(z, &z->direct, O_WRONLY | O_DIRECT);
+	int fd = dmabuf_rw_reopen_once(&z->direct, z->fd, O_WRONLY | O_DIRECT);
 
 	return fd < 0 ? -errno : write_zeros(fd, off, len, written);
 }
@@ -210,7 +193,7 @@ int64_t dmabuf_rw_zeros_put(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t le
 
 	if (off % z->block || atomic_load(&z->in_vain) >= MOST_IN_VAIN)
 		return 0;
-	fd = opening(z, &z->plain, O_WRONLY);
+	fd = dmabuf_rw_reopen_once(&z->plain, z->fd, O_WRONLY);
 	if (fd >= 0) {
 		n = put(z, fd, off, MIN(len, MOST_AT_ONCE), p);
 	} else {

@@ -5,11 +5,10 @@
  *
  * The program finds the library however it looks: LD_LIBRARY_PATH is for those that open it by its
  * name or are linked with it; LD_PRELOAD puts it before one that they open by a full path, and into
- * the list of what is mapped. The library writes its report into a file of ours, process by
- * process, which is shown when the program has ended.
+ * the list of what is mapped. The library counts in memory that is ours, process by process, which
+ * is told when the program has ended (run_account.h).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 
 #include "options.h"
 #include "outlook.h"
+#include "run_account.h"
 
 #ifndef CUFILE_DIR
 #define CUFILE_DIR "/usr/local/lib/dmabuf-rw"
@@ -34,10 +34,11 @@
 struct plan {
 	bool direct_only;
 	bool quiet;
-	const char *report_path;	/* null: show the report */
+	const char *report_path;	/* null: standard error */
 	const char *given_library;	/* null: as installed */
 	char library[PATH_MAX];
-	char own_report[32];
+	FILE *out;			/* where processes are told of */
+	struct run_account account;
 	char **program;
 };
 
@@ -106,28 +107,31 @@ static int put_first(const char *name, const char *first)
 	return ret;
 }
 
-static int set_environment(struct report *report, struct plan *plan)
+static int open_report(struct report *report, struct plan *plan)
 {
-	const char *to = plan->report_path;
-	char dir[PATH_MAX];
-	int fd;
+	/* Emptied here, and appended to, as processes that tell by themselves do. */
+	FILE *f = plan->report_path ? fopen(plan->report_path, "we") : NULL;
 
-	if (!to) {
-		snprintf(plan->own_report, sizeof(plan->own_report), "/tmp/dmabuf-rw-run-XXXXXX");
-		fd = mkostemp(plan->own_report, O_CLOEXEC);
-		to = plan->own_report;
-	} else {
-		/* The program may have another directory. */
-		fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		to = fd < 0 ? to : realpath(to, dir);
-	}
-	if (fd < 0 || !to) {
-		report_fail(report, "%s: %s", plan->report_path ? plan->report_path :
-			    plan->own_report, strerror(errno));
+	if (f)
+		fclose(f);
+	plan->out = plan->report_path ? f ? fopen(plan->report_path, "ae") : NULL : stderr;
+	if (plan->out)
+		return STATUS_OK;
+	report_fail(report, "%s: %s", plan->report_path, strerror(errno));
+	return STATUS_FAILED;
+}
+
+static int set_environment(struct report *report, const struct plan *plan)
+{
+	char dir[PATH_MAX];
+
+	/* The program may have another directory. */
+	if (plan->report_path && !realpath(plan->report_path, dir)) {
+		report_fail(report, "%s: %s", plan->report_path, strerror(errno));
 		return STATUS_FAILED;
 	}
-	close(fd);
-	if (setenv("DMABUF_RW_CUFILE_REPORT", to, 1) ||
+	if (setenv("DMABUF_RW_CUFILE_REPORT", plan->report_path ? dir : "-", 1) ||
+	    setenv(ACCOUNT_VARIABLE, plan->account.path, 1) ||
 	    (plan->direct_only && setenv("DMABUF_RW_CUFILE_DIRECT_ONLY", "1", 1)))
 		goto no_memory;
 	strcpy(dir, plan->library);
@@ -137,6 +141,22 @@ static int set_environment(struct report *report, struct plan *plan)
 no_memory:
 	report_fail(report, "%s", strerror(ENOMEM));
 	return STATUS_FAILED;
+}
+
+/* STATUS_OK, or the status for what was reported. */
+static int prepare(struct report *report, struct plan *plan)
+{
+	int status = find_library(report, plan);
+
+	if (!status)
+		status = open_report(report, plan);
+	if (status)
+		return status;
+	if (run_account_open(&plan->account)) {
+		report_fail(report, "memory to count in: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	return set_environment(report, plan);
 }
 
 /* What will go direct, and why other things will not; or that nothing can. */
@@ -222,42 +242,23 @@ static int run_program(struct report *report, const struct plan *plan)
 	return wait_for_it();
 }
 
-static void show_report(const struct plan *plan)
-{
-	char line[1024];
-	FILE *f;
-
-	f = fopen(plan->own_report, "re");
-	if (f && fgets(line, sizeof(line), f)) {
-		do {
-			say_as_is(stderr, line);
-		} while (fgets(line, sizeof(line), f));
-	} else {
-		say(stderr, "dmabuf-rw: no process of the program has ended after using cuFile");
-	}
-	if (f)
-		fclose(f);
-}
-
 static int run_run(const struct command *command, struct report *report, int argc, char **argv)
 {
-	struct plan plan = { 0 };
+	struct plan plan = { .account = { .fd = -1 } };
 	int status = parse(command, report, &plan, argc, argv);
 
 	if (status >= 0)
 		return status;
-	status = find_library(report, &plan);
-	if (!status)
-		status = set_environment(report, &plan);
+	status = prepare(report, &plan);
 	if (!status) {
 		if (!plan.quiet)
 			say_what_to_expect();
 		status = run_program(report, &plan);
-		if (plan.own_report[0])
-			show_report(&plan);
+		run_account_tell(&plan.account, plan.out);
 	}
-	if (plan.own_report[0])
-		unlink(plan.own_report);
+	run_account_close(&plan.account);
+	if (plan.out && plan.out != stderr && fclose(plan.out))
+		report_fail(report, "%s: %s", plan.report_path, strerror(errno));
 	return status;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* gpus.c - see gpus.h. Values are those of the public CUDA driver API reference. */
+/*
+ * gpus.c - see gpus.h. Values are those of the public CUDA driver API reference; properties of
+ * nodes those of the kernel's drivers/gpu/drm/amd/amdkfd/kfd_topology.c.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +15,7 @@
 #include <unistd.h>
 
 #include "gpus.h"
+#include "sysfs.h"
 #include "tool.h"
 
 #define DRIVER		"libcuda.so.1"
@@ -151,4 +155,62 @@ void gpus_finish(struct gpus_question *q, int timeout_ms, struct gpus *gpus)
 	}
 	if (q->fd >= 0)
 		close(q->fd);
+}
+
+/* ---- ROCm's ------------------------------------------------------------------------------- */
+
+#define NODES "/sys/class/kfd/kfd/topology/nodes"
+
+/* False: it is a processor, or must not be read. */
+static bool read_node(const char *root, const char *node, struct gpu *g)
+{
+	unsigned long long value, compute_units = 0, place = 0, domain = 0, version = 0;
+	char path[320], line[128], key[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), NODES "/%s/properties", node);
+	f = sysfs_open(root, path);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %llu", key, &value) != 2)
+			continue;
+		if (!strcmp(key, "simd_count"))
+			compute_units = value;
+		else if (!strcmp(key, "location_id"))
+			place = value;
+		else if (!strcmp(key, "domain"))
+			domain = value;
+		else if (!strcmp(key, "gfx_target_version"))
+			version = value;
+	}
+	if (f)
+		fclose(f);
+	*g = (struct gpu){ .rocm = true, .dma_buf = true };
+	snprintf(g->pci, sizeof(g->pci), "%04x:%02x:%02x.%u", (unsigned int)domain & 0xffffffff,
+		 (unsigned int)(place >> 8) & 0xff, (unsigned int)(place >> 3) & 0x1f,
+		 (unsigned int)place & 7);
+	/* A partition has its number there. */
+	if (!sysfs_exists(root, "/sys/bus/pci/devices/%s", g->pci))
+		g->pci[strlen(g->pci) - 1] = '0';
+	/* 90402 is gfx942, 90010 gfx90a. */
+	snprintf(g->name, sizeof(g->name), "gfx%llu%llx%llx", version / 10000, version / 100 % 100,
+		 version % 100);
+	return compute_units;
+}
+
+void gpus_of_rocm(const char *root, struct gpus *gpus)
+{
+	char **names = sysfs_names(root, NODES);
+	unsigned int i, j;
+
+	gpus->nr = 0;
+	for (i = 0; names && names[i] && gpus->nr < GPUS_MAX; i++) {
+		struct gpu *g = &gpus->gpus[gpus->nr];
+
+		if (!read_node(root, names[i], g))
+			continue;
+		for (j = 0; j < gpus->nr && strcmp(gpus->gpus[j].pci, g->pci); j++)
+			;
+		gpus->nr += j == gpus->nr;
+	}
+	sysfs_names_free(names);
 }

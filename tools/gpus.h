@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gpus.h - the GPUs that the CUDA driver tells of, as a program that is started now will see them.
+ * gpus.h - the GPUs that the CUDA driver tells of, as a program that is started now will see them,
+ * and those of ROCm that the kernel tells of.
  *
- * Asking initializes the driver, which takes its time, may leave threads, and can fail in ways of
- * its own; so a child process asks, which makes no context and touches no GPU's memory, and is
- * not waited for when it does not answer in time.
+ * Asking CUDA initializes the driver, which takes its time, may leave threads, and can fail in ways
+ * of its own; so a child process asks, which makes no context and touches no GPU's memory, and is
+ * not waited for when it does not answer in time. ROCm's are in sysfs, which needs no runtime.
  */
 #ifndef TOOLS_GPUS_H
 #define TOOLS_GPUS_H
@@ -15,6 +16,7 @@
 #define GPUS_MAX	32
 
 struct gpu {
+	bool rocm;
 	char pci[24];		/* "0000:18:00.0"; "": the driver does not tell */
 	char name[64];
 	bool dma_buf;		/* its memory can be exported at all */
@@ -23,7 +25,7 @@ struct gpu {
 struct gpus {
 	unsigned int nr;
 	struct gpu gpus[GPUS_MAX];
-	char why_none[96];	/* if there are none */
+	char why_none[96];	/* if there are none; of CUDA's */
 };
 
 /* Somebody who asks, up to gpus_finish(). */
@@ -35,5 +37,11 @@ struct gpus_question {
 void gpus_ask(struct gpus_question *question);
 /* Waits for the answer, for @timeout_ms at most. */
 void gpus_finish(struct gpus_question *question, int timeout_ms, struct gpus *gpus);
+/*
+ * Those of ROCm: each PCI function that the kernel's driver (amdkfd) lists, once, however it is
+ * partitioned, and whatever the program's environment hides. None where this user, or this
+ * container, may not use them.
+ */
+void gpus_of_rocm(const char *root, struct gpus *gpus);
 
 #endif

@@ -190,7 +190,7 @@ struct prospect {
 };
 
 static struct prospect prospect_of(const struct outlook *o, const struct drive *d,
-				   const struct pci_chain *gpu)
+				   const struct pci_chain *gpu, bool rocm)
 {
 	struct prospect p = { .turn = TURN_SWITCH };
 	struct pci_chain chain;
@@ -208,14 +208,15 @@ static struct prospect prospect_of(const struct outlook *o, const struct drive *
 			continue;
 		iommu = pci_iommu_mode(o->check->root, d->paths[i].pci);
 		p.turn = turn;
-		p.text = check_prospect(iommu, turn);
+		/* amdgpu asks the kernel for the route, whether or not the IOMMU translates. */
+		p.text = check_prospect(rocm ? "" : iommu, turn);
 		free(iommu);
 	}
 	return p;
 }
 
 /* The drives that go direct at all, those with the same prospect together. */
-static char *tell_routes(const struct outlook *o, const struct pci_chain *gpu)
+static char *tell_routes(const struct outlook *o, const struct pci_chain *gpu, bool rocm)
 {
 	struct prospect all[MAX_DISKS];
 	char *text = strdup(""), *longer;
@@ -223,7 +224,7 @@ static char *tell_routes(const struct outlook *o, const struct pci_chain *gpu)
 
 	for (i = 0; i < o->nr_disks; i++)
 		all[i] = o->disks[i].state == FACT_NO ? (struct prospect){ 0 } :
-			 prospect_of(o, &o->disks[i].drive, gpu);
+			 prospect_of(o, &o->disks[i].drive, gpu, rocm);
 	for (i = 0; i < o->nr_disks; i++) {
 		struct prospect p = all[i];
 		bool first = true;
@@ -248,38 +249,47 @@ static char *tell_routes(const struct outlook *o, const struct pci_chain *gpu)
 	return text;
 }
 
-static void tell_gpu(const struct outlook *o, unsigned int nr, const struct gpu *g)
+static void tell_gpu(const struct outlook *o, const char *what, const struct gpu *g)
 {
 	struct pci_chain chain;
 	char *routes;
 
 	if (!g->dma_buf) {
-		say(o->out, "dmabuf-rw: GPU %u, %s at %s: not direct: its driver exports no "
-		    "dma-bufs; NVIDIA's open kernel modules do (modinfo -F license nvidia says "
-		    "'Dual MIT/GPL')", nr, g->name, g->pci);
+		say(o->out, "dmabuf-rw: %s at %s: not direct: its driver exports no dma-bufs; "
+		    "NVIDIA's open kernel modules do (modinfo -F license nvidia says 'Dual "
+		    "MIT/GPL')", what, g->pci);
 		return;
 	}
 	if (!g->pci[0] || !pci_chain_read(o->check->root, g->pci, &chain)) {
-		say(o->out, "dmabuf-rw: GPU %u, %s at %s: not known: sysfs does not tell where it "
-		    "is", nr, g->name, g->pci[0] ? g->pci : "an unknown place");
+		say(o->out, "dmabuf-rw: %s at %s: not known: sysfs does not tell where it is", what,
+		    g->pci[0] ? g->pci : "an unknown place");
 		return;
 	}
-	routes = tell_routes(o, &chain);
-	say(o->out, "dmabuf-rw: GPU %u, %s at %s: %s", nr, g->name, g->pci,
+	routes = tell_routes(o, &chain, g->rocm);
+	say(o->out, "dmabuf-rw: %s at %s: %s", what, g->pci,
 	    routes && *routes ? routes : "no drive to go direct with");
 	free(routes);
 }
 
 static void look_at_gpus(struct outlook *o, struct gpus_question *question)
 {
-	struct gpus gpus;
+	struct gpus cuda, rocm;
 	unsigned int i;
+	char what[96];
 
-	gpus_finish(question, GPUS_MS, &gpus);
-	for (i = 0; i < gpus.nr; i++)
-		tell_gpu(o, i, &gpus.gpus[i]);
-	if (!gpus.nr)
-		say(o->out, "dmabuf-rw: no GPU: %s", gpus.why_none);
+	gpus_finish(question, GPUS_MS, &cuda);
+	for (i = 0; i < cuda.nr; i++) {
+		snprintf(what, sizeof(what), "GPU %u, %s", i, cuda.gpus[i].name);
+		tell_gpu(o, what, &cuda.gpus[i]);
+	}
+	gpus_of_rocm(o->check->root, &rocm);
+	for (i = 0; i < rocm.nr; i++) {
+		snprintf(what, sizeof(what), "GPU of ROCm, %s", rocm.gpus[i].name);
+		tell_gpu(o, what, &rocm.gpus[i]);
+	}
+	if (!cuda.nr && !rocm.nr)
+		say(o->out, "dmabuf-rw: no GPU: %s, and amdkfd, the kernel's ROCm driver, shows "
+		    "none", cuda.why_none);
 }
 
 void outlook_tell(struct check *check, FILE *out, struct gpus_question *question)

@@ -22,7 +22,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -292,54 +291,32 @@ bool file_is_same(const struct front_file *file, uint64_t *bytes)
 
 /* ---- reading and writing ---------------------------------------------------------------- */
 
-/* The file once more, with the modes of the program's descriptor but for O_DIRECT. Or -errno. */
-static int open_anew(const struct front_file *file, bool direct)
-{
-	int mode = fcntl(file->fd, F_GETFL), fd, above;
-	char path[32];
-
-	if (mode < 0)
-		return -errno;
-	mode &= O_ACCMODE | O_SYNC | O_DSYNC;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-	do {
-		fd = open(path, mode | O_CLOEXEC | (direct ? O_DIRECT : 0));
-	} while (fd < 0 && errno == EINTR);
-	if (fd >= 0 && fd <= STDERR_FILENO) {
-		above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		close(fd);
-		fd = above;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 static bool is_lack(int err)
 {
 	return err == EMFILE || err == ENFILE || err == ENOMEM;
 }
 
 /*
- * The file with O_DIRECT or without: the program's own descriptor, or an opening of ours that is
- * made when it is first needed, and is not tried again where it cannot be had. Or -errno.
+ * The file with O_DIRECT or without: the program's own descriptor, or an opening of ours with its
+ * other modes, which is not tried again where it cannot be had. Or -errno.
  */
 static int opening(struct front_file *file, bool direct)
 {
 	_Atomic int *at = direct ? &file->direct_fd : &file->plain_fd;
-	int fd = atomic_load(at), none = -1;
+	int fd = atomic_load(at), mode, none = -1;
 
 	if (file->direct == direct)
 		return file->fd;
 	if (fd == -1) {
-		fd = open_anew(file, direct);
-		if (fd < 0 && is_lack(-fd))
-			return fd;
-		fd = fd < 0 ? -2 : fd;
-		if (!atomic_compare_exchange_strong(at, &none, fd)) {
-			/* Another thread was first. */
-			if (fd >= 0)
-				close(fd);
-			fd = none;
-		}
+		mode = fcntl(file->fd, F_GETFL);
+		if (mode < 0)
+			return -errno;
+		mode &= O_ACCMODE | O_SYNC | O_DSYNC;
+		fd = dmabuf_rw_reopen_once(at, file->fd, mode | (direct ? O_DIRECT : 0));
+		if (fd == -1 && is_lack(errno))
+			return -errno;
+		if (fd == -1 && !atomic_compare_exchange_strong(at, &none, -2))
+			fd = none;	/* another thread was first */
 	}
 	return fd >= 0 ? fd : direct ? -EINVAL : file->fd;
 }

@@ -14,8 +14,9 @@
  *   batch*.c, ring.c, async.c, api.c	functions as programs call them
  *   transfer.c			one transfer
  *   bonds.c, stage.c		its ways
- *   files.c, jobs.c, report.c	handles; threads; what is told to people. files.c asks the base
- *				library's cache.c what is cached; all else is by public functions
+ *   files.c, jobs.c, report.c	handles; threads; what is told to people. files.c uses the base
+ *				library's cache.c, and its way to open a file anew; all else is by
+ *				public functions
  *   state.c			whether the driver is open, and what was set
  *
  * Only files.c asks one above it, to have batches end what they do with a file.
@@ -90,7 +91,7 @@ void report_bounced(const struct front_file *file, bool write, uint64_t bytes,
 void report_refused(const struct front_file *file, const struct front_reason *why);
 /* A line on standard error, unless the program has put a file there that it has registered. */
 void __attribute__((format(printf, 1, 2))) report_say(const char *fmt, ...);
-/* Reads the environment; once. */
+/* Reads the environment and takes a record to count in; once, after front.direct_only is set. */
 void report_open(void);
 
 /* ---- files.c ------------------------------------------------------------------------------ */

@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: MIT
 /*
- * report.c - which way bytes went: counted, said at the first bounce, written down at exit.
+ * report.c - which way bytes went: counted, said at the first bounce, told when the process ends.
+ *
+ * Under dmabuf-rw run the record lies in run's account, which tells it; else, and where the account
+ * cannot be had, the process itself tells it at exit (account.h).
  *
  * Thread-safety: counters are atomic, each right by itself; "lock" guards the table of reasons.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "front.h"
 
-#define MAX_REASONS	16
-
-struct reason {
-	char text[512];
-	uint64_t bytes, transfers;
-};
-
-static _Atomic uint64_t direct[2], bounced[2], host[2];	/* by whether it is a write */
-static _Atomic uint64_t zeros_by_drive, zeros_written, cached_bytes, cached_reads;
+static struct account_record own;
+/* Both are set by report_open(), before the first transfer. */
+static struct account_record *record = &own;
+static struct account *account;			/* null: there is none */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct reason reasons[MAX_REASONS];	/* by @lock */
 static bool said;				/* by @lock */
 static char report_path[4096];
-static pid_t owner;
 
 void report_say(const char *fmt, ...)
 {
@@ -51,12 +50,12 @@ void report_say(const char *fmt, ...)
 
 void report_direct(bool write, uint64_t bytes)
 {
-	atomic_fetch_add_explicit(&direct[write], bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->direct[write], bytes, memory_order_relaxed);
 }
 
 void report_host(bool write, uint64_t bytes)
 {
-	atomic_fetch_add_explicit(&host[write], bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->host[write], bytes, memory_order_relaxed);
 }
 
 /* The library's remedies end with "or allow bouncing", which is done here, or was forbidden. */
@@ -98,19 +97,19 @@ static void format_reason(const struct front_reason *why, char *text, size_t len
 /* True if nothing has been said yet. */
 static bool count_reason(const char *text, uint64_t bytes)
 {
+	struct account_reason *r = record->reasons;
 	bool first;
-	int i;
 
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < MAX_REASONS - 1; i++)
-		if (!reasons[i].text[0] || !strcmp(reasons[i].text, text))
-			break;
+	while (r < &record->reasons[ACCOUNT_REASONS - 1] && r->transfers && strcmp(r->text, text))
+		r++;
 	/* The last one is for all that find no room. */
-	if (i == MAX_REASONS - 1)
+	if (r == &record->reasons[ACCOUNT_REASONS - 1])
 		text = "other reasons";
-	snprintf(reasons[i].text, sizeof(reasons[i].text), "%s", text);
-	reasons[i].bytes += bytes;
-	reasons[i].transfers++;
+	if (!r->transfers)
+		snprintf(r->text, sizeof(r->text), "%s", text);
+	atomic_fetch_add_explicit(&r->bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&r->transfers, 1, memory_order_release);
 	first = !said;
 	said = true;
 	pthread_mutex_unlock(&lock);
@@ -130,9 +129,9 @@ static void name_of(const struct front_file *file, char *name, size_t len)
 void report_bounced(const struct front_file *file, bool write, uint64_t bytes,
 		    const struct front_reason *why)
 {
-	char text[sizeof(reasons[0].text)], name[256];
+	char text[sizeof(own.reasons[0].text)], name[256];
 
-	atomic_fetch_add_explicit(&bounced[write], bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->bounced[write], bytes, memory_order_relaxed);
 	format_reason(why, text, sizeof(text));
 	if (!count_reason(text, bytes))
 		return;
@@ -146,8 +145,8 @@ void report_cached(const struct front_file *file, uint64_t bytes)
 	static atomic_flag is_said = ATOMIC_FLAG_INIT;
 	char name[256];
 
-	atomic_fetch_add_explicit(&cached_bytes, bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&cached_reads, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->cached_bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->cached_reads, 1, memory_order_relaxed);
 	if (atomic_flag_test_and_set(&is_said))
 		return;
 	name_of(file, name, sizeof(name));
@@ -162,8 +161,10 @@ void report_zeros(const struct front_file *file, const struct dmabuf_rw_result *
 
 	if (!(result->zeros_by_drive | result->zeros_written))
 		return;
-	atomic_fetch_add_explicit(&zeros_by_drive, result->zeros_by_drive, memory_order_relaxed);
-	atomic_fetch_add_explicit(&zeros_written, result->zeros_written, memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->zeros_by_drive, result->zeros_by_drive,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&record->zeros_written, result->zeros_written,
+				  memory_order_relaxed);
 	if (atomic_flag_test_and_set(&is_said))
 		return;
 	name_of(file, name, sizeof(name));
@@ -174,7 +175,7 @@ void report_zeros(const struct front_file *file, const struct dmabuf_rw_result *
 
 void report_refused(const struct front_file *file, const struct front_reason *why)
 {
-	char text[sizeof(reasons[0].text)], name[256];
+	char text[sizeof(own.reasons[0].text)], name[256];
 
 	format_reason(why, text, sizeof(text));
 	if (!count_reason(text, 0))
@@ -183,56 +184,122 @@ void report_refused(const struct front_file *file, const struct front_reason *wh
 	report_say("a transfer of %s fails, as it cannot go direct: %s", name, text);
 }
 
-static unsigned long long load(const _Atomic uint64_t *counter)
+/* ---- telling it --------------------------------------------------------------------------- */
+
+/* Control characters (C0, C1 and DEL) become "?": what others write there is for no terminal. */
+static void write_line(void *arg, const char *text)
 {
-	return atomic_load_explicit(counter, memory_order_relaxed);
+	char line[1024];
+	unsigned int i;
+
+	for (i = 0; text[i] && i < sizeof(line) - 1; i++) {
+		unsigned char c = text[i], before = i ? text[i - 1] : 0;
+		bool is_control = c < 0x20 || c == 0x7f || (before == 0xc2 && c < 0xa0);
+
+		line[i] = is_control ? '?' : c;
+	}
+	line[i] = 0;
+	dprintf(*(int *)arg, "%s\n", line);
 }
 
-/* What writes into space that was only reserved have cost the drive. */
-static void write_zeros(int fd)
+/* Whether dmabuf-rw run is there to tell the record, and has not done so yet. */
+static bool leave_it_to_run(void)
 {
-	unsigned long long new = load(&direct[1]) + load(&bounced[1]) + load(&host[1]);
-	unsigned long long as_data = load(&zeros_written);
+	uint32_t runs = RECORD_RUNS;
 
-	if (!as_data && !load(&zeros_by_drive))
-		return;
-	dprintf(fd, "zeros first: %llu bytes by the drive itself, %llu written; %.2f bytes to the "
-		"drive for each that was written\n", load(&zeros_by_drive), as_data,
-		new ? (double)(new + as_data) / new : 0);
+	return account && atomic_compare_exchange_strong(&record->state, &runs, RECORD_ENDED) &&
+	       (!kill(account->run, 0) || errno == EPERM);
 }
 
-static void write_report(void)
+static void tell_at_exit(void)
 {
-	int i, fd = file_is_stderr() ? -1 : STDERR_FILENO;
+	int fd = file_is_stderr() ? -1 : STDERR_FILENO;
 
-	/* A child that has not called exec(2) has the counters of its parent. */
-	if (getpid() != owner)
+	/* A child that has not called exec(2) has its parent's record. */
+	if (getpid() != own.pid || leave_it_to_run())
 		return;
 	if (strcmp(report_path, "-"))
 		fd = open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return;
-	dprintf(fd, "cuFile, process %d (%s)\n"
-		"read: %llu bytes direct, %llu bounced, %llu to host memory\n"
-		"written: %llu bytes direct, %llu bounced, %llu from host memory\n",
-		owner, program_invocation_short_name, load(&direct[0]), load(&bounced[0]),
-		load(&host[0]), load(&direct[1]), load(&bounced[1]), load(&host[1]));
-	if (load(&cached_reads))
-		dprintf(fd, "from the page cache: %llu bytes in %llu transfers\n",
-			load(&cached_bytes), load(&cached_reads));
-	write_zeros(fd);
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < MAX_REASONS && reasons[i].text[0]; i++)
-		dprintf(fd, "%s: %llu bytes in %llu transfers: %s\n",
-			front.direct_only ? "refused" : "bounced",
-			(unsigned long long)reasons[i].bytes,
-			(unsigned long long)reasons[i].transfers, reasons[i].text);
+	account_tell(record, "", write_line, &fd);
 	pthread_mutex_unlock(&lock);
 	if (fd != STDERR_FILENO)
 		close(fd);
 }
 
-void report_open(void)
+/* Null with errno: it cannot be had; or it has another layout. */
+static struct account *map_account(const char *path, int *fd)
+{
+	static const char name[] = "/memfd:" ACCOUNT_NAME;
+	char target[sizeof(name) - 1] = "";
+	struct account *a;
+	struct stat st;
+
+	/* Once run is gone, its number may be that of anybody. */
+	if (readlink(path, target, sizeof(target)) < 0)
+		return NULL;
+	errno = ESTALE;
+	if (memcmp(target, name, sizeof(target)))
+		return NULL;
+	*fd = open(path, O_RDWR | O_CLOEXEC);
+	if (*fd < 0 || fstat(*fd, &st))
+		return NULL;
+	errno = EPROTO;
+	if (st.st_size != sizeof(*a))
+		return NULL;
+	a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (a == MAP_FAILED)
+		return NULL;
+	if (a->magic == ACCOUNT_MAGIC)
+		return a;
+	munmap(a, sizeof(*a));
+	errno = EPROTO;
+	return NULL;
+}
+
+/* A record of the account's, with memory of its own: a write must not fail later. 0 or an errno. */
+static int take_record(struct account *a, int fd)
+{
+	uint32_t i = atomic_fetch_add(&a->used, 1), is_free = RECORD_FREE;
+	struct account_record *r;
+
+	if (i >= ACCOUNT_RECORDS)
+		return ENOSPC;
+	r = &a->records[i];
+	if (fallocate(fd, 0, (char *)r - (char *)a, sizeof(*r)))
+		return errno;
+	memcpy(r->name, own.name, sizeof(r->name));
+	r->pid = own.pid;
+	r->direct_only = own.direct_only;
+	if (!atomic_compare_exchange_strong(&r->state, &is_free, RECORD_RUNS))
+		return ESTALE;
+	record = r;
+	account = a;
+	return 0;
+}
+
+static void join_account(const char *path)
+{
+	struct account *a;
+	int fd = -1, err;
+
+	a = map_account(path, &fd);
+	err = a ? take_record(a, fd) : errno;
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return;
+	if (a)
+		munmap(a, sizeof(*a));
+	report_say("dmabuf-rw run does not count for this process (%s: %s), which tells at its "
+		   "exit what it has done, and not if a signal or _exit() ends it", path,
+		   strerror(err));
+}
+
+/* Absolute, as the program may leave this directory; "": there is none. */
+static void find_path(void)
 {
 	const char *path = getenv("DMABUF_RW_CUFILE_REPORT");
 	char *here = NULL;
@@ -240,14 +307,25 @@ void report_open(void)
 
 	if (!path || !*path)
 		return;
-	/* The program may leave this directory. */
 	if (*path != '/' && strcmp(path, "-"))
 		here = getcwd(NULL, 0);
 	n = snprintf(report_path, sizeof(report_path), "%s%s%s", here ? here : "",
 		     here ? "/" : "", path);
 	free(here);
 	if (n >= (int)sizeof(report_path))
-		return;
-	owner = getpid();
-	atexit(write_report);
+		report_path[0] = 0;
+}
+
+void report_open(void)
+{
+	const char *path = getenv(ACCOUNT_VARIABLE);
+
+	own.pid = getpid();
+	own.direct_only = front.direct_only;
+	snprintf(own.name, sizeof(own.name), "%s", program_invocation_short_name);
+	find_path();
+	if (path && *path)
+		join_account(path);
+	if (account || report_path[0])
+		atexit(tell_at_exit);
 }

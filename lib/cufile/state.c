@@ -102,8 +102,8 @@ static void open_first(void)
 {
 	pthread_atfork(NULL, NULL, in_child);
 	gpu_on_drop(bonds_forget_segment);
-	report_open();
 	front.direct_only = is_set("DMABUF_RW_CUFILE_DIRECT_ONLY");
+	report_open();
 	front.max_bonds = find_max_bonds();
 	front.zeros = find_zeros();
 	front.page_cache = !front.direct_only && is_set("DMABUF_RW_CUFILE_PAGE_CACHE");

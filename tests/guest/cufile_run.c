@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * cufile_run.c - what dmabuf-rw run says at a program's start is so on this machine: each drive and
- * directory that it calls direct is, and those that it does not are refused.
+ * directory that it calls direct is, and those that it does not are refused. And what it says at
+ * its end is what the program's processes have done, however they have ended.
  *
- * The fake CUDA driver has one GPU, where the device with a memory BAR is.
+ * The fake CUDA driver has one GPU, where the device with a memory BAR is. The program whose end
+ * matters is this one, with another first argument: client END FILE.
  */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "fake_cuda.h"
+#define CUFILE_HAS_CUDA_H
+typedef int CUresult;
+#include "cufile.h"
 
 #include "disk.h"
 #include "fs.h"
@@ -119,6 +129,105 @@ static void without_the_module_it_is_one_line(const void *arg)
 	CHECK(!strstr(err, ": direct, by the module"), "%s", err);
 }
 
+/* ---- how processes end ------------------------------------------------------------------- */
+
+#define FILE_BYTES	(4 * MiB)
+#define STATUS		5
+
+/* Reads a MiB and writes 64 KiB; @longer: and 4096 bytes after the file's end. 0: it has. */
+static int work(const char *path, bool longer)
+{
+	CUfileDescr_t descr = { .type = CU_FILE_HANDLE_TYPE_OPAQUE_FD };
+	CUfileHandle_t fh;
+	CUcontext context;
+	CUdeviceptr p;
+	void *at;
+
+	descr.handle.fd = open(path, O_RDWR | O_CLOEXEC);
+	if (cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
+	    cuMemAlloc_v2(&p, MiB) || cuFileHandleRegister(&fh, &descr).err)
+		return 1;
+	at = (void *)(uintptr_t)p;
+	return cuFileRead(fh, at, MiB, 0, 0) != MiB ||
+	       cuFileWrite(fh, at, 64 * KiB, MiB, 0) != 64 * KiB ||
+	       (longer && cuFileWrite(fh, at, 4096, FILE_BYTES, 0) != 4096);
+}
+
+static int client(const char *program, const char *end, const char *path)
+{
+	int i;
+
+	/* Before the parent uses it, so the children may. */
+	for (i = 0; i < 2 && !strcmp(end, "children"); i++)
+		if (!fork())
+			_exit(work(path, false));
+	while (wait(NULL) > 0)
+		;
+	if (work(path, !strcmp(end, "signal")))
+		return 1;
+	if (!strcmp(end, "signal"))
+		kill(getpid(), SIGKILL);
+	if (!strcmp(end, "_exit"))
+		_exit(STATUS);
+	if (!strcmp(end, "exec"))
+		execl("/proc/self/exe", program, "client", "exit", path, NULL);
+	return STATUS;
+}
+
+extern const struct program program;
+
+int main(int argc, char **argv)
+{
+	return argc == 4 && !strcmp(argv[1], "client") ? client(argv[0], argv[2], argv[3]) :
+							  harness_main(&program, argc, argv);
+}
+
+static unsigned int times(const char *text)
+{
+	const char *p = err;
+	unsigned int n;
+
+	for (n = 0; (p = strstr(p, text)); n++)
+		p++;
+	return n;
+}
+
+#define WITHOUT_A_WORD	"(exe), ended by a signal, _exit() or exec(): counted up to then\n"
+#define ITSELF		"(exe)\n"
+#define BYTES(bounced)	"read: 1048576 bytes direct, 0 bounced, 0 to host memory\n"		\
+			"written: 65536 bytes direct, " bounced " bounced, 0 from host memory\n"
+
+static void what_processes_did_is_told_however_they_end(const void *kind)
+{
+	static const struct {
+		const char *end;
+		int status;
+		unsigned int without_a_word, by_exit;
+	} cases[] = {
+		{ "exit", STATUS, 0, 1 }, { "_exit", STATUS, 1, 0 }, { "exec", STATUS, 1, 1 },
+		{ "children", STATUS, 2, 1 },
+	};
+	static const char command[] = TOOL " run --quiet --library /usr/lib/libcufile.so.0 -- "
+				      "/proc/%d/exe client %s %s";
+	struct fs fs;
+
+	require_path("/dev/udmabuf", "make device memory");
+	fs_make(&fs, kind, "priv512", 0, "", "");
+	close(file_make(&fs, "file", FILE_BYTES, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		RUNS(cases[i].status, command, getpid(), cases[i].end, fs_path(&fs, "file"));
+		CHECK(times(WITHOUT_A_WORD BYTES("0")) == cases[i].without_a_word &&
+		      times(ITSELF BYTES("0")) == cases[i].by_exit &&
+		      times("cuFile, process ") == cases[i].without_a_word + cases[i].by_exit,
+		      "%s: %s", cases[i].end, err);
+	}
+	RUNS(128 + SIGKILL, command, getpid(), "signal", fs_path(&fs, "file"));
+	CHECK_EQ(times(WITHOUT_A_WORD BYTES("4096")
+		       "bounced: 4096 bytes in 1 transfers: the write makes the file longer"), 1);
+	CHECK_EQ(times("cuFile, process "), 1);
+	fs_finish(&fs);
+}
+
 static void add(void)
 {
 	fs_program();
@@ -129,6 +238,8 @@ static void add(void)
 	TEST(the_gpu_has_its_route_to_each_drive);
 	TEST(quiet_is_quiet_and_the_rest_takes_no_time);
 	TEST(without_the_module_it_is_one_line);
+	for (int i = 0; i < FS_KINDS; i++)
+		TEST_OF_KIND(i, what_processes_did_is_told_however_they_end);
 }
 
 const struct program program = { "cufile_run", add };

@@ -185,6 +185,25 @@ static void the_first_bounce_is_said_and_all_are_reported(void **state)
 	expect_output("bounced: 8192 bytes in 2 transfers: the write makes the file longer");
 }
 
+/* The way that each byte took, however the process ends. */
+static void a_process_that_is_killed_has_its_account(void **state)
+{
+	static const char run[] = "ASAN_OPTIONS=verify_asan_link_order=0 KILLED=1 " OUT
+		"/dmabuf-rw run --quiet --library " LIBRARY " -- ";
+
+	(void)state;
+	assert_int_equal(WEXITSTATUS(run_case(run, "mixed")), 128 + SIGKILL);
+	expect_output("(exe), ended by a signal, _exit() or exec(): counted up to then\n"
+		      "read: 65536 bytes direct, 0 bounced, 100 to host memory\n"
+		      "written: 0 bytes direct, 8192 bounced, 0 from host memory\n"
+		      "bounced: 8192 bytes in 2 transfers: the write makes the file longer");
+	assert_int_equal(times("cuFile, process"), 1);
+	assert_int_equal(times("went through memory: "), 1);
+	assert_int_equal(WEXITSTATUS(run_case(run, "reserved")), 128 + SIGKILL);
+	expect_output("written: 98304 bytes direct, 0 bounced, 0 from host memory\n"
+		      "zeros first: 0 bytes by the drive itself, 65536 written; 1.67 bytes");
+}
+
 /* A program that leaves the directory that its environment is about. */
 static int case_elsewhere(void)
 {
@@ -707,7 +726,10 @@ static int run_here(const char *name)
 			ret = cases[i].run();
 	gpu_drop_idle();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) ? 2 : ret;
+	ret = system(command) ? 2 : ret;
+	if (getenv("KILLED"))
+		kill(getpid(), SIGKILL);
+	return ret;
 }
 
 int main(int argc, char **argv)
@@ -717,6 +739,7 @@ int main(int argc, char **argv)
 		CUFILE_TEST(what_is_not_served_says_so),
 		CUFILE_TEST(the_header_stands_alone_in_c_and_cpp),
 		CUFILE_TEST(the_first_bounce_is_said_and_all_are_reported),
+		CUFILE_TEST(a_process_that_is_killed_has_its_account),
 		CUFILE_TEST(a_report_goes_where_it_was_meant_to_go),
 		CUFILE_TEST(a_report_goes_to_a_file_by_appending),
 		CUFILE_TEST(bounces_are_errors_where_that_is_asked_for),

@@ -42,7 +42,7 @@ static void the_status_is_that_of_the_program(void **state)
 {
 	(void)state;
 	assert_int_equal(run_all(RUN "-- true"), 0);
-	expect("no process of the program has ended after using cuFile");
+	expect("no process of the program has told that it used cuFile");
 	assert_int_equal(run_all(RUN "-- /no/such/program"), 127);
 	assert_int_equal(run_all(RUN "-- " FILE_), 126);
 	assert_int_equal(run_all(RUN "-- sh -c 'kill -9 $$'"), 128 + 9);
@@ -120,6 +120,109 @@ static void what_to_expect_is_said_first_unless_it_is_not_wanted(void **state)
 	assert_ptr_equal(strstr(output, "program"), output);
 }
 
+/* ---- processes and their ends ------------------------------------------------------------ */
+
+#define LIVES(life) RUN "--quiet -- " CLIENT " name " FILE_ " " life
+#define ENDED ", ended by a signal, _exit() or exec(): counted up to then\n"
+#define READ(bytes) "read: 0 bytes direct, 0 bounced, " bytes " to host memory\n"		\
+	"written: 0 bytes direct, 0 bounced, 0 from host memory\n"
+
+static unsigned int times(const char *text)
+{
+	const char *p = output;
+	unsigned int n;
+
+	for (n = 0; (p = strstr(p, text)); n++)
+		p++;
+	return n;
+}
+
+static void a_process_that_ends_without_a_word_is_told_as_such(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all(LIVES("signal")), 128 + 9);
+	expect("(cufile_client)" ENDED READ("4096"));
+	assert_int_equal(run_all(LIVES("_exit")), 5);
+	expect("(cufile_client)" ENDED READ("4096"));
+	assert_int_equal(times("cuFile, process"), 1);
+	/* Whatever descriptors it has closed. */
+	assert_int_equal(run_all(LIVES("closed")), 128 + 9);
+	expect("(cufile_client)" ENDED READ("8192"));
+}
+
+static void what_a_process_did_before_and_after_exec_is_told_apart(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all(LIVES("exec")), 5);
+	expect("(cufile_client)" ENDED READ("4096") "cuFile, process ");
+	expect("(cufile_client)\n" READ("4096"));
+	assert_int_equal(times("cuFile, process"), 2);
+}
+
+static void each_child_is_told_by_itself(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all(LIVES("children")), 5);
+	assert_int_equal(times("(cufile_client)" ENDED READ("4096")), 3);
+	assert_int_equal(times("(cufile_client)\n" READ("4096")), 1);
+	assert_int_equal(times("cuFile, process"), 4);
+}
+
+static void processes_that_find_no_room_are_told_of(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all("{ " LIVES("many") "; } >/dev/null 2>/tmp/cufile-many; s=$?; "
+				 "grep -c '^cuFile, process' /tmp/cufile-many; "
+				 "grep -v '^[crw]' /tmp/cufile-many; "
+				 "rm /tmp/cufile-many; exit $s"), 5);
+	expect("1024\n");
+	assert_int_equal(times("does not count for this process (/proc/"), 2);
+	expect("dmabuf-rw: and 2 more processes, which were not counted here");
+}
+
+/* Status 77: the test itself has not the right to. */
+static void who_cannot_open_the_account_tells_at_exit_and_says_so(void **state)
+{
+	static const char *const lives[] = { LIVES("nobody"), LIVES("chroot") };
+	size_t i;
+	int status;
+
+	(void)state;
+	for (i = 0; i < COUNT(lives); i++) {
+		status = run_all(lives[i]);
+		if (status == 77)
+			continue;
+		assert_int_equal(status, 5);
+		assert_int_equal(times("does not count for this process (/proc/"), 1);
+		expect("(cufile_client)\n" READ("4096"));
+		assert_int_equal(times("cuFile, process"), 1);
+		expect("no process of the program has told");
+	}
+}
+
+static void who_outlives_the_command_tells_the_whole_at_exit(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all(LIVES("outlives")), 5);
+	expect("(cufile_client), which still runs: counted so far\n" READ("4096"));
+	expect("(cufile_client)\n" READ("8192"));
+	assert_int_equal(times("cuFile, process"), 2);
+	/* The shell that waits for the command ends with it; who writes is the program. */
+	assert_int_equal(run_all(LIVES("kills") " & wait"), 0);
+	expect("(cufile_client)\n" READ("4096"));
+	assert_int_equal(times("cuFile, process"), 1);
+}
+
+static void what_others_write_into_the_account_does_no_harm(void **state)
+{
+	(void)state;
+	assert_int_equal(run_all(LIVES("spoils") " >/tmp/cufile-spoilt 2>&1; s=$?; "
+				 "cd /tmp; echo $(tr -dc '\\033' <cufile-spoilt | wc -c) escapes; "
+				 "grep -c '^cuFile, process 454761243 (.x1b' cufile-spoilt; "
+				 "tail -n 1 cufile-spoilt; rm cufile-spoilt; exit $s"), 5);
+	expect("0 escapes\n1022\ndmabuf-rw: and ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +233,13 @@ int main(void)
 		cmocka_unit_test(options_of_the_program_are_its_own),
 		cmocka_unit_test(the_environment_carries_what_was_asked_for),
 		cmocka_unit_test(what_to_expect_is_said_first_unless_it_is_not_wanted),
+		cmocka_unit_test(a_process_that_ends_without_a_word_is_told_as_such),
+		cmocka_unit_test(what_a_process_did_before_and_after_exec_is_told_apart),
+		cmocka_unit_test(each_child_is_told_by_itself),
+		cmocka_unit_test(processes_that_find_no_room_are_told_of),
+		cmocka_unit_test(who_cannot_open_the_account_tells_at_exit_and_says_so),
+		cmocka_unit_test(who_outlives_the_command_tells_the_whole_at_exit),
+		cmocka_unit_test(what_others_write_into_the_account_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

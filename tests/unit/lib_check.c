@@ -994,7 +994,8 @@ static void a_drive_that_cannot_be_tried_is_not_known(void **state)
 			       "looked at"));
 	assert_non_null(strstr(said, "directory /data (ext4 on nvme0n1): not known: probably "
 			       "direct, as nothing is in the way, but nvme0n1 could not be tried\n"));
-	assert_non_null(strstr(said, "no GPU: the CUDA driver shows none\n"));
+	assert_non_null(strstr(said, "no GPU: the CUDA driver shows none, and amdkfd, "
+			       "the kernel's ROCm driver, shows none\n"));
 }
 
 static void without_the_module_directories_are_not_direct(void **state)
@@ -1028,6 +1029,40 @@ static void a_gpu_below_the_drives_switch_is_direct(void **state)
 			       "host bridge); nvme2n1: direct (both are below one PCIe switch, "));
 }
 
+/* A processor, a GPU, another one in two partitions, and one that must not be read. */
+static void make_rocm_nodes(void)
+{
+	fake_attribute("cpu_cores_count 64\nsimd_count 0\nlocation_id 0\ndomain 0",
+		       "/sys/class/kfd/kfd/topology/nodes/0/properties");
+	fake_attribute("cpu_cores_count 0\nsimd_count 304\ngfx_target_version 90402\n"
+		       "vendor_id 4098\nlocation_id 1024\ndomain 0",
+		       "/sys/class/kfd/kfd/topology/nodes/1/properties");
+	fake_attribute("simd_count 440\ngfx_target_version 90010\nlocation_id 268435528\ndomain 0",
+		       "/sys/class/kfd/kfd/topology/nodes/2/properties");
+	fake_attribute("simd_count 440\ngfx_target_version 90010\nlocation_id 73\ndomain 0",
+		       "/sys/class/kfd/kfd/topology/nodes/3/properties");
+	fake_attribute("0", "/sys/class/kfd/kfd/topology/nodes/4/gpu_id");
+}
+
+static void rocms_gpus_are_told_by_the_route_that_amdgpu_asks_for(void **state)
+{
+	(void)state;
+	make_outlook_machine();
+	turn_at_switch(FAKE_NO_ACS, FAKE_ACS_OFF, ALL);
+	fake_link("/sys/devices/" DRIVE "/iommu_group", "/sys/kernel/iommu_groups/7");
+	fake_attribute("DMA-FQ", "/sys/kernel/iommu_groups/7/type");
+	make_rocm_nodes();
+	look("");
+	assert_non_null(strstr(said, "GPU of ROCm, gfx942 at 0000:04:00.0: nvme0n1: direct if the "
+			       "host bridge is on the kernel's list (p2pdma) (they meet at the "
+			       "host bridge)\n"));
+	assert_non_null(strstr(said, "GPU of ROCm, gfx90a at 0000:00:09.0: nvme0n1: direct if the "
+			       "host bridge is on the kernel's list"));
+	/* Each once, and CUDA is not missed where there is a GPU. */
+	assert_null(strstr(strstr(said, "gfx90a") + 1, "gfx90a"));
+	assert_null(strstr(said, "no GPU"));
+}
+
 static void a_driver_that_does_not_answer_is_not_waited_for(void **state)
 {
 	int64_t begin = clock_ns();
@@ -1037,7 +1072,7 @@ static void a_driver_that_does_not_answer_is_not_waited_for(void **state)
 	assert_int_equal(setenv("FAKE_CUDA_DELAY", "20000", 1), 0);
 	look("0000:00:09.0");
 	assert_int_equal(unsetenv("FAKE_CUDA_DELAY"), 0);
-	assert_non_null(strstr(said, "no GPU: the CUDA driver has not answered in time\n"));
+	assert_non_null(strstr(said, "no GPU: the CUDA driver has not answered in time, "));
 	assert_true(clock_ns() - begin < INT64_C(10000000000));
 }
 
@@ -1087,6 +1122,7 @@ int main(void)
 		TEST(a_drive_that_cannot_be_tried_is_not_known),
 		TEST(without_the_module_directories_are_not_direct),
 		TEST(a_gpu_below_the_drives_switch_is_direct),
+		TEST(rocms_gpus_are_told_by_the_route_that_amdgpu_asks_for),
 		TEST(a_driver_that_does_not_answer_is_not_waited_for),
 	};
 
