@@ -567,7 +567,7 @@ static int case_fork(void)
 	child = fork();
 	if (!child) {
 		if (cuFileRead(fh, at(p), 4096, 0, 0) != -CU_FILE_DRIVER_NOT_INITIALIZED ||
-		    cuFileDriverOpen().err != CU_FILE_DRIVER_NOT_INITIALIZED ||
+		    cuFileDriverOpen().err != CU_FILE_DRIVER_NOT_INITIALIZED || cuFileUseCount() ||
 		    cuFileBufRegister(at(p), 4096, 0).err != CU_FILE_DRIVER_NOT_INITIALIZED)
 			_exit(1);
 		cuFileHandleDeregister(fh);
