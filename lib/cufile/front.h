@@ -162,9 +162,10 @@ struct front_bond *bond_use_last(struct front_file *file, uint64_t p, uint64_t l
 void bond_done(struct front_bond *bond);
 /*
  * Whether it is worth while to try again: @ret says that the process lacks descriptors or memory,
- * and a bond that nobody used has gone.
+ * and a bond that nobody used has gone, or, when none was left, the segments. *@last is false at
+ * first.
  */
-bool bonds_make_room(int64_t ret);
+bool bonds_make_room(int64_t ret, bool *last);
 /* Bonds that are not in use go now, others with their last user. */
 void bonds_forget_file(const struct front_file *file);
 void bonds_forget_segment(struct gpu_segment *segment);
