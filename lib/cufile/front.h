@@ -100,6 +100,7 @@ struct front_file {
 	int fd;			/* the program's */
 	dev_t dev;		/* of the file; tells a descriptor that was closed and used again */
 	ino_t ino;
+	unsigned int generation;	/* of that inode number */
 	bool regular;
 	bool direct;		/* with O_DIRECT */
 	bool may[2];		/* be read, be written: as it is open */
