@@ -20,7 +20,8 @@
 static CUfileIOParams_t ios[ENTRIES];
 static CUfileIOEvents_t events[ENTRIES];
 
-static CUfileIOParams_t io(CUfileHandle_t fh, CUdeviceptr base, off_t buf_off, off_t off, size_t len)
+static CUfileIOParams_t io(CUfileHandle_t fh, CUdeviceptr base, off_t buf_off, off_t off,
+			   size_t len)
 {
 	CUfileIOParams_t p = { .mode = CUFILE_BATCH, .fh = fh, .opcode = CUFILE_READ };
 
@@ -176,7 +177,8 @@ static void report(unsigned int min, unsigned int n, struct timespec *timeout)
 	OK(cuFileBatchIOGetStatus(shared.batch, min, &n, got, timeout));
 	for (i = 0; i < n; i++)
 		shared.wrong += got[i].status != CUFILE_CANCELED &&
-				(got[i].status != CUFILE_COMPLETE || (got[i].ret && got[i].ret != BLOCK));
+				(got[i].status != CUFILE_COMPLETE ||
+				 (got[i].ret && got[i].ret != BLOCK));
 	shared.reported += n;
 }
 
