@@ -195,9 +195,10 @@ bool dmabuf_rw_ring_is_forbidden(int ret)
 
 int dmabuf_rw_reopen(int fd, int flags)
 {
+	/* Of the thread: what is the process's goes when its first thread does. */
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	do {
 		fd = open(path, flags | O_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);

@@ -90,7 +90,7 @@ static int link_as(const struct dmabuf_rw_file *f, const char *name)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", f->fd);
 	return linkat(AT_FDCWD, path, f->target.dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 

@@ -52,7 +52,7 @@ static void open_source(struct source *s, const struct dmabuf_rw_target *t)
 
 	s->fd = -1;
 	s->err = 0;
-	snprintf(s->path, sizeof(s->path), "/proc/self/fd/%d", t->old);
+	snprintf(s->path, sizeof(s->path), "/proc/thread-self/fd/%d", t->old);
 	if (!faccessat(AT_FDCWD, s->path, F_OK, AT_EACCESS))
 		return;
 	s->fd = openat(t->dir, t->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);

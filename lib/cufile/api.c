@@ -121,6 +121,7 @@ CUFILE_API CUfileError_t cuFileBufRegister(const void *base, size_t length, int 
 {
 	struct gpu_memory *memory = NULL;
 	int ret = front_open();
+	bool last = false;
 
 	if (ret)
 		return front_status(ret);
@@ -128,7 +129,7 @@ CUFILE_API CUfileError_t cuFileBufRegister(const void *base, size_t length, int 
 		return front_status(CU_FILE_INVALID_VALUE);
 	do {
 		ret = gpu_memory_create((uintptr_t)base, length, &memory);
-	} while (bonds_make_room(ret));
+	} while (bonds_make_room(ret, &last));
 	if (ret && ret != -ENXIO)
 		return front_status(error_of(ret));
 	ret = insert((uintptr_t)base, &memory);

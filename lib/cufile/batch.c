@@ -336,7 +336,8 @@ CUFILE_API void cuFileBatchIODestroy(CUfileBatchHandle_t handle)
 	struct batch *b = batch_of(handle);
 	unsigned int i;
 
-	if (!b || front_let_go())
+	/* One that is destroyed already has no entries, and is passed over. */
+	if (!b || front_let_go() || !b->nr)
 		return;
 	cancel(b);
 	pthread_mutex_lock(&b->lock);
@@ -344,7 +345,7 @@ CUFILE_API void cuFileBatchIODestroy(CUfileBatchHandle_t handle)
 		wait_locked(b, 0, NULL);
 	for (i = 0; i < b->nr; i++)
 		entry_set_locked(b, &b->entries[i], FREE);
-	b->in_state[FREE] = 0;
+	b->in_state[FREE] = b->nr = 0;
 	pthread_mutex_unlock(&b->lock);
 	pthread_mutex_lock(&all_lock);
 	b->next_free = unused;

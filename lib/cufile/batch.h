@@ -49,7 +49,7 @@ struct batch {
 	struct batch *next_made, *next_free;	/* by the lock of batch.c */
 	pthread_mutex_t lock;
 	pthread_cond_t over;
-	unsigned int nr;		/* entries there are */
+	unsigned int nr;		/* entries there are; 0: destroyed */
 	/* by @lock */
 	struct ring *ring;		/* null: not needed yet, or not to be had */
 	struct group *in_ring;		/* groups that are there */

@@ -167,6 +167,14 @@ static int bind_pair(struct front_bond *b, const struct front_file *file)
 	}
 	if (ret)
 		return ret;
+	/* The program may have closed the descriptor meanwhile, and have another file there. */
+	if (!file_is_same(file, NULL)) {
+		dmabuf_rw_binding_destroy(b->binding);
+		b->binding = NULL;
+		b->refusal.error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_BIND,
+							     .err = EBADF };
+		return -EBADF;
+	}
 	/* What is not known is zero. */
 	dmabuf_rw_binding_info(b->binding, &info);
 	b->read_align = info.read_align ?: 1;
@@ -209,9 +217,17 @@ static bool drop_idle(unsigned int most)
 	return true;
 }
 
-bool bonds_make_room(int64_t ret)
+bool bonds_make_room(int64_t ret, bool *last)
 {
-	return (ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM) && drop_idle(0);
+	if (ret != -EMFILE && ret != -ENFILE && ret != -ENOMEM)
+		return false;
+	if (drop_idle(0))
+		return true;
+	/* Once: what has failed leaves segments itself that nobody uses. */
+	if (*last)
+		return false;
+	*last = true;
+	return gpu_drop_idle();
 }
 
 static struct front_bond *find_locked(uint64_t file, uint64_t segment)

@@ -370,7 +370,7 @@ CUfileError_t cuFileBatchIOGetStatus(CUfileBatchHandle_t batch, unsigned int min
 				     struct timespec *timeout);
 /* Entries that have not begun are reported as CUFILE_CANCELED; others go on. */
 CUfileError_t cuFileBatchIOCancel(CUfileBatchHandle_t batch);
-/* Cancels, and waits for what has begun. */
+/* Cancels, and waits for what has begun. A batch that is destroyed already is passed over. */
 void cuFileBatchIODestroy(CUfileBatchHandle_t batch);
 
 /* ---- streams ------------------------------------------------------------------------------ */

@@ -4,8 +4,8 @@
  *
  * A handle is a number that leads to a slot and says how often the slot has been used, so that one
  * that is not registered any more is told from one that is. The descriptor is the program's, and
- * not duplicated, since programs register as many files as they may have descriptors; its device
- * and inode tell when the program has closed it too early.
+ * not duplicated, since programs register as many files as they may have descriptors; its device,
+ * inode and generation tell when the program has closed it too early.
  *
  * Slots stay until the process ends, so whoever has a handle may look at one without a lock. The
  * slot's word has both how often it was used, odd while a handle leads to it, and the references:
@@ -154,6 +154,23 @@ static void retire(struct slot *slot)
 	pthread_mutex_unlock(&lock);
 }
 
+/* File systems give the number of a file that is gone to the next one. 0: they do not tell. */
+static unsigned int generation_of(int fd, const struct stat *st)
+{
+	unsigned long generation = 0;
+
+	/* Of a block device it would be asked the drive. */
+	if (S_ISREG(st->st_mode) && ioctl(fd, FS_IOC_GETVERSION, &generation))
+		return 0;
+	return generation;
+}
+
+static bool is_file(int fd, const struct stat *st, const struct front_file *file)
+{
+	return st->st_dev == file->dev && st->st_ino == file->ino &&
+	       generation_of(fd, st) == file->generation;
+}
+
 /* 0 or a CUfileOpError. */
 static int judge(int fd, struct stat *st, int *mode)
 {
@@ -176,6 +193,7 @@ static void fill(struct slot *slot, int fd, const struct stat *st, int mode)
 	file->fd = fd;
 	file->dev = st->st_dev;
 	file->ino = st->st_ino;
+	file->generation = generation_of(fd, st);
 	file->regular = S_ISREG(st->st_mode);
 	file->direct = mode & O_DIRECT;
 	file->may[0] = (mode & O_ACCMODE) != O_WRONLY;
@@ -198,9 +216,7 @@ int file_register(int fd, CUfileHandle_t *fh)
 		return ret;
 	pthread_mutex_lock(&lock);
 	if (fd < room_fds && slot_of_fd[fd]) {
-		const struct front_file *old = &slot_of_fd[fd]->file;
-
-		if (old->dev == st.st_dev && old->ino == st.st_ino) {
+		if (is_file(fd, &st, &slot_of_fd[fd]->file)) {
 			ret = CU_FILE_HANDLE_ALREADY_REGISTERED;
 		} else {
 			/* The program has closed that one, and this is another file. */
@@ -281,7 +297,7 @@ bool file_is_same(const struct front_file *file, uint64_t *bytes)
 {
 	struct stat st;
 
-	if (fstat(file->fd, &st) || st.st_dev != file->dev || st.st_ino != file->ino)
+	if (fstat(file->fd, &st) || !is_file(file->fd, &st, file))
 		return false;
 	if (!bytes)
 		return true;
@@ -312,11 +328,21 @@ static int opening(struct front_file *file, bool direct)
 		if (mode < 0)
 			return -errno;
 		mode &= O_ACCMODE | O_SYNC | O_DSYNC;
-		fd = dmabuf_rw_reopen_once(at, file->fd, mode | (direct ? O_DIRECT : 0));
-		if (fd == -1 && is_lack(errno))
+		fd = dmabuf_rw_reopen(file->fd, mode | (direct ? O_DIRECT : 0));
+		if (fd < 0 && is_lack(errno))
 			return -errno;
-		if (fd == -1 && !atomic_compare_exchange_strong(at, &none, -2))
-			fd = none;	/* another thread was first */
+		/* The descriptor was closed and used again before it was opened anew. */
+		if (fd >= 0 && !file_is_same(file, NULL)) {
+			close(fd);
+			return -EBADF;
+		}
+		fd = fd < 0 ? -2 : fd;
+		if (!atomic_compare_exchange_strong(at, &none, fd)) {
+			/* Another thread was first. */
+			if (fd >= 0)
+				close(fd);
+			fd = none;
+		}
 	}
 	return fd >= 0 ? fd : direct ? -EINVAL : file->fd;
 }

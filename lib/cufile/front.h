@@ -101,6 +101,7 @@ struct front_file {
 	int fd;			/* the program's */
 	dev_t dev;		/* of the file; tells a descriptor that was closed and used again */
 	ino_t ino;
+	unsigned int generation;	/* of that inode number */
 	bool regular;
 	bool direct;		/* with O_DIRECT */
 	bool may[2];		/* be read, be written: as it is open */
@@ -163,9 +164,10 @@ struct front_bond *bond_use_last(struct front_file *file, uint64_t p, uint64_t l
 void bond_done(struct front_bond *bond);
 /*
  * Whether it is worth while to try again: @ret says that the process lacks descriptors or memory,
- * and a bond that nobody used has gone.
+ * and a bond that nobody used has gone, or, when none was left, the segments. *@last is false at
+ * first.
  */
-bool bonds_make_room(int64_t ret);
+bool bonds_make_room(int64_t ret, bool *last);
 /* Bonds that are not in use go now, others with their last user. */
 void bonds_forget_file(const struct front_file *file);
 void bonds_forget_segment(struct gpu_segment *segment);

@@ -121,7 +121,7 @@ static void name_of(const struct front_file *file, char *name, size_t len)
 	char link[32];
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", file->fd);
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", file->fd);
 	n = readlink(link, name, len - 1);
 	snprintf(name + (n > 0 ? n : 0), len - (n > 0 ? n : 0), "%s", n > 0 ? "" : "a file");
 }

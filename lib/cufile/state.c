@@ -62,6 +62,7 @@ static void in_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	atomic_store(&state, FORKED);
+	atomic_store(&use_count, 0);
 }
 
 static bool is_set(const char *name)
@@ -162,7 +163,8 @@ CUFILE_API CUfileError_t cuFileDriverOpen(void)
 	return front_status(open_for(true));
 }
 
-CUFILE_API CUfileError_t cuFileDriverClose_v2(void)
+/* Another copy of the library may be in the process: a name may lead there. */
+static CUfileError_t close_driver(void)
 {
 	bool last = false;
 	int ret = front_let_go();
@@ -183,9 +185,14 @@ CUFILE_API CUfileError_t cuFileDriverClose_v2(void)
 	return front_status(ret);
 }
 
+CUFILE_API CUfileError_t cuFileDriverClose_v2(void)
+{
+	return close_driver();
+}
+
 CUFILE_API CUfileError_t cuFileDriverClose(void)
 {
-	return cuFileDriverClose_v2();
+	return close_driver();
 }
 
 CUFILE_API long cuFileUseCount(void)

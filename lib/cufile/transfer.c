@@ -320,6 +320,7 @@ bool transfer_range(const void *base, off_t buf_off, size_t len, off_t off, uint
 
 int64_t transfer(struct front_file *file, bool write, uint64_t p, uint64_t len, uint64_t off)
 {
+	bool last = false;
 	int64_t n = 0;
 
 	if (!file->may[write])
@@ -327,7 +328,7 @@ int64_t transfer(struct front_file *file, bool write, uint64_t p, uint64_t len, 
 	if (len) {
 		do {
 			n = move(file, write, p, len, off);
-		} while (bonds_make_room(n));
+		} while (bonds_make_room(n, &last));
 	}
 	return n;
 }

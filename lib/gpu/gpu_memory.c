@@ -199,9 +199,10 @@ static bool any_idle_locked(void)
 	return false;
 }
 
-void gpu_drop_idle(void)
+bool gpu_drop_idle(void)
 {
 	struct gpu_segment *s;
+	bool any = false;
 
 	do {
 		pthread_mutex_lock(&lock);
@@ -209,7 +210,9 @@ void gpu_drop_idle(void)
 		pthread_mutex_unlock(&lock);
 		if (s)
 			dropped(s);
+		any |= s != NULL;
 	} while (s);
+	return any;
 }
 
 static void *sweep(void *arg)
@@ -320,6 +323,11 @@ static int add_segment(uint64_t p, const struct gpu_owner *owner, struct gpu_seg
 	struct gpu_segment *s;
 	int ret = make_segment(p, owner, &s);
 
+	/* What nobody uses any more may take the room. */
+	if (!ret && s->refusal == GPU_NO_ROOM && gpu_drop_idle()) {
+		gpu_segment_done(s);
+		ret = make_segment(p, owner, &s);
+	}
 	if (!ret && s->refusal != GPU_NO_ROOM) {
 		ret = insert(s);
 		if (ret)

@@ -111,8 +111,8 @@ static inline void gpu_segment_touch(struct gpu_segment *s)
  * still uses the segment looks at @cached after what it adds.
  */
 void gpu_on_drop(void (*fn)(struct gpu_segment *segment));
-/* Has all segments without users leave now. */
-void gpu_drop_idle(void);
+/* Has all segments without users leave now. False: there are none. */
+bool gpu_drop_idle(void);
 
 /* Why it has no dma-buf: sentences without a full stop, as those of an error of the library. */
 const char *gpu_segment_cause(const struct gpu_segment *segment);

@@ -385,7 +385,7 @@ int cuMemGetHandleForAddressRange(void *handle, CUdeviceptr p, size_t bytes, int
 	if (!has_dma_bufs())
 		return NOT_SUPPORTED;
 	if (fake_cuda.export_error)
-		return fake_cuda.export_error;
+		return fake_fail_export();
 	pthread_mutex_lock(&fake_lock);
 	ret = export_locked(handle, p, bytes);
 	fake_cuda.exports += ret == OK;

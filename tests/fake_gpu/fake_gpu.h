@@ -24,7 +24,8 @@ struct fake_gpu {
 	bool memfd;		/* exports are memfds, of whole blocks only */
 	bool no_dma_buf;	/* the device has none */
 	uint64_t grain;		/* exports are multiples of this; 0: pages. CUDA only */
-	int export_error;	/* every export fails */
+	int export_error;	/* every export fails, */
+	unsigned int export_failures;	/* or so many, if not 0 */
 	int copy_error;
 	int wait_error;		/* a stream takes no waits for values. CUDA only */
 	bool capturing;		/* streams record for a graph, which is run twice. CUDA only */

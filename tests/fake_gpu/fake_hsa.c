@@ -300,7 +300,7 @@ int hsa_amd_portable_export_dmabuf(const void *p, size_t bytes, int *fd, uint64_
 	if (ret)
 		return ret;
 	if (fake_hsa.export_error)
-		return fake_hsa.export_error;
+		return fake_fail_export();
 	pthread_mutex_lock(&fake_lock);
 	ret = export_locked((uintptr_t)p, bytes, fd, offset);
 	fake_hsa.exports += ret == OK;

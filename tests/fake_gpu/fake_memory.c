@@ -249,3 +249,12 @@ int fake_export_locked(const struct fake_block *b, uint64_t p, uint64_t bytes, i
 	close(dev);
 	return *fd < 0 ? ENOMEM : 0;
 }
+
+int fake_fail_export(void)
+{
+	int error = fake_gpu->export_error;
+
+	if (fake_gpu->export_failures && !--fake_gpu->export_failures)
+		fake_gpu->export_error = 0;
+	return error;
+}

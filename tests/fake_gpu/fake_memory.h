@@ -54,6 +54,9 @@ bool fake_free(uint64_t p);
 struct fake_alloc *fake_find_locked(uint64_t p);
 unsigned char *fake_at(uint64_t p);
 
+/* The error that the test has set for an export. */
+int fake_fail_export(void);
+
 /*
  * A dma-buf of a range that begins in a block; 0 or an errno, positive: EINVAL: there is no such
  * range; EPERM: the block's memory has no dma-buf there; ENOMEM: there is something lacking.

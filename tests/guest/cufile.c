@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fake_cuda.h"
@@ -368,12 +369,14 @@ static void disks_go_direct_by_batches_and_streams(const void *arg)
 struct submission {
 	CUfileBatchHandle_t batch;
 	CUfileIOParams_t ios[128];
+	pid_t thread;		/* that has submitted */
 };
 
 static void *submit_and_end(void *arg)
 {
 	struct submission *s = arg;
 
+	s->thread = gettid();
 	CHECK_EQ(cuFileBatchIOSubmit(s->batch, 128, s->ios, 0).err, 0);
 	return NULL;
 }
@@ -441,6 +444,124 @@ static void batches_go_on_by_themselves(const void *kind)
 	cuFileBatchIODestroy(s.batch);
 	close(fd);
 	fs_finish(&fs);
+}
+
+/* Submits in a thread that is no more when this returns. How many entries were not over then. */
+static u32 submit_and_be_gone(struct submission *s, CUfileIOEvents_t *events)
+{
+	unsigned int n = 128;
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, submit_and_end, s), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	while (!syscall(SYS_tgkill, getpid(), s->thread, 0))
+		usleep(100);
+	CHECK_EQ(cuFileBatchIOGetStatus(s->batch, 0, &n, events, NULL).err, 0);
+	return 128 - n;
+}
+
+static void expect_events(const CUfileIOEvents_t *events, u64 each)
+{
+	u64 seen[2] = { 0 };
+
+	for (u32 i = 0; i < 128; i++) {
+		u64 e = (uintptr_t)events[i].cookie;
+
+		CHECK_EQ(events[i].status, CUFILE_COMPLETE, "entry %llu", (unsigned long long)e);
+		CHECK_EQ(events[i].ret, each, "entry %llu", (unsigned long long)e);
+		seen[e / 64] |= 1ULL << e % 64;
+	}
+	CHECK(!~seen[0] && !~seen[1], "an entry was reported twice");
+}
+
+static const struct mock_create gone_args = {
+	.flags = MOCK_DYNAMIC, .bytes = 32 * MiB, .nr_pattern = 2,
+	.pattern = { 64 * KiB, 8 * KiB }, .gap = 4096,
+};
+
+/*
+ * What ends later finds no task in whose memory it could store results. @moves: the buffer moves
+ * meanwhile, and what has to wait for its content is with workers of the kernel, which are the
+ * thread's own.
+ */
+static void run_rounds_of_the_gone(struct submission *s, const struct buf *buf, int fd, bool moves)
+{
+	static CUfileIOEvents_t events[128];
+	const u64 block = gone_args.bytes / 128;
+	u32 round, left, all_left = 0;
+	unsigned int n;
+
+	for (round = 0; round < 6; round++) {
+		bool write = round % 3 == 2;
+
+		buf_fill(buf, 0, buf->bytes, 100 + round, 0);
+		for (u32 i = 0; i < 128; i++) {
+			s->ios[i].opcode = write ? CUFILE_WRITE : CUFILE_READ;
+			s->ios[i].cookie = (void *)(uintptr_t)i;
+		}
+		if (moves)
+			OK(mock_invalidate(buf, MOCK_INV_MOVE | MOCK_INV_FORCE,
+					   &(struct mock_invalidate){ .fence_ms = 50 }));
+		left = submit_and_be_gone(s, events);
+		all_left += left;
+		n = left;
+		CHECK_EQ(cuFileBatchIOGetStatus(s->batch, left, &n, events + 128 - left,
+						NULL).err, 0);
+		CHECK_EQ(n, left);
+		expect_events(events, block);
+		if (write) {
+			drop_cache(fd);
+			file_check(fd, 0, buf->bytes, 100 + round);
+			file_fill(fd, 0, buf->bytes, 1);
+			drop_cache(fd);
+		} else {
+			buf_check(buf, 0, buf->bytes, 1, 0);
+		}
+	}
+	note("%u entries ended after their thread", all_left);
+	CHECK(all_left || moves, "no entry has outlived its thread");
+}
+
+static void batches_of_threads_that_are_gone_end_well(const char *kind, bool moves)
+{
+	const u64 block = gone_args.bytes / 128;
+	static struct submission s;
+	CUfileHandle_t fh;
+	CUdeviceptr p;
+	struct buf buf;
+	struct fs fs;
+	int fd;
+
+	start(true);
+	buf_create_mock(&buf, &gone_args);
+	CHECK_EQ(fake_cuda_alloc_of(&p, buf.fd, NULL, buf.bytes), 0);
+	fs_make(&fs, kind, "priv512", 0, "", "");
+	fd = file_make(&fs, "file", buf.bytes, 1);
+	drop_cache(fd);
+	fh = handle_of(fd);
+	/* From now on the two are bound. */
+	CHECK_EQ(cuFileRead(fh, at(p), 4096, 0, 0), 4096);
+	CHECK_EQ(cuFileBatchIOSetUp(&s.batch, 128).err, 0);
+	for (u32 i = 0; i < 128; i++)
+		s.ios[i] = io(fh, CUFILE_READ, p, i * block, i * block, block);
+	run_rounds_of_the_gone(&s, &buf, fd, moves);
+	cuFileBatchIODestroy(s.batch);
+	cuFileHandleDeregister(fh);
+	CHECK_EQ(cuMemFree_v2(p), 0);
+	/* Nothing is kept by what has ended so: neither the buffer nor the file. */
+	mock_wait_clean(&buf);
+	close(fd);
+	fs_finish(&fs);
+}
+
+static void batches_outlive_their_threads(const void *kind)
+{
+	batches_of_threads_that_are_gone_end_well(kind, false);
+}
+
+static void batches_that_wait_for_their_buffer_outlive_their_threads(const void *kind)
+{
+	batches_of_threads_that_are_gone_end_well(kind, true);
 }
 
 /* Device memory that is a PCI BAR: what a GPU's is. */
@@ -520,6 +641,8 @@ static void add(void)
 		TEST_OF_KIND(i, a_bar_is_filled_and_emptied_peer_to_peer);
 		TEST_OF_KIND(i, hundreds_of_files_fill_one_buffer);
 		TEST_OF_KIND(i, batches_go_on_by_themselves);
+		TEST_OF_KIND(i, batches_outlive_their_threads);
+		TEST_OF_KIND(i, batches_that_wait_for_their_buffer_outlive_their_threads);
 	}
 	TEST(disks_go_direct_by_batches_and_streams);
 }

@@ -586,7 +586,7 @@ static int case_fork(void)
 	child = fork();
 	if (!child) {
 		if (cuFileRead(fh, at(p), 4096, 0, 0) != -CU_FILE_DRIVER_NOT_INITIALIZED ||
-		    cuFileDriverOpen().err != CU_FILE_DRIVER_NOT_INITIALIZED ||
+		    cuFileDriverOpen().err != CU_FILE_DRIVER_NOT_INITIALIZED || cuFileUseCount() ||
 		    cuFileBufRegister(at(p), 4096, 0).err != CU_FILE_DRIVER_NOT_INITIALIZED)
 			_exit(1);
 		cuFileHandleDeregister(fh);
@@ -701,6 +701,46 @@ static void programs_may_exit_with_transfers_under_way(void **state)
 	expect_output("bytes direct");
 }
 
+/* The thread that the process began with ends, and others go on. */
+static void *go_on_alone(void *arg)
+{
+	int fd = new_file("a", 64 * KIB, 1, O_RDWR);
+	char command[128];
+	CUfileHandle_t fh;
+	CUdeviceptr p;
+
+	(void)arg;
+	/* What is the process's in /proc is that thread's. */
+	while (!access("/proc/self/fd/1", F_OK))
+		usleep(1000);
+	assert_int_equal(cuCtxSetCurrent(context), 0);
+	p = device_memory(MIB);
+	fh = handle_of(fd);
+	device_fill(p, 9999, 2, 0);
+	printf("written %zd\n", cuFileWrite(fh, at(p), 9999, 64 * KIB, 0));
+	printf("read %zd\n", cuFileRead(fh, at(p), MIB, 0, 0));
+	drop(fh, fd);
+	cuMemFree_v2(p);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	exit(system(command));
+}
+
+static int case_alone(void)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, go_on_alone, NULL), 0);
+	pthread_exit(NULL);
+}
+
+static void threads_go_on_without_the_first_one(void **state)
+{
+	(void)state;
+	assert_int_equal(run_case("ASAN_OPTIONS=detect_leaks=0", "alone"), 0);
+	expect_output("written 9999\n");
+	expect_output("read 75535\n");
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -710,6 +750,7 @@ static const struct {
 	{ "cached", case_cached }, { "threads", case_threads },
 	{ "pool", case_pool }, { "fork", case_fork }, { "full", case_full },
 	{ "descriptors", case_descriptors }, { "stderr", case_stderr }, { "exit", case_exit },
+	{ "alone", case_alone },
 };
 
 /* An assertion that fails in a case ends it by a signal. */
@@ -754,6 +795,7 @@ int main(int argc, char **argv)
 		CUFILE_TEST(a_child_of_fork_gets_a_clear_error),
 		CUFILE_TEST(standard_descriptors_are_left_alone),
 		CUFILE_TEST(programs_may_exit_with_transfers_under_way),
+		CUFILE_TEST(threads_go_on_without_the_first_one),
 	};
 
 	if (argc > 1)

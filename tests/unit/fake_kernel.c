@@ -174,7 +174,7 @@ static unsigned char *map_of(int fd, uint64_t bytes)
 	void *map;
 	int own;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	own = __real_syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
 	assert_true(own >= 0);
 	map = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
@@ -280,7 +280,7 @@ static int give(int fd, bool is_direct)
 
 static int open_locked(const char *path, int flags)
 {
-	if (!strncmp(path, "/proc/self/fd/", 14)) {
+	if (!strncmp(path, "/proc/thread-self/fd/", 21)) {
 		bool is_direct = flags & O_DIRECT;
 
 		if (fake.reopen_errno)

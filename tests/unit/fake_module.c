@@ -191,7 +191,7 @@ static int do_bind(struct dmabuf_rw_bind *bind)
 	}
 	b.kind = BINDING;
 	b.mode = fcntl(bind->file_fd, F_GETFL) & O_ACCMODE;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", bind->file_fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", bind->file_fd);
 	b.file = __real_open(path, b.mode | O_CLOEXEC);
 	if (b.file < 0 || fstat(bind->dmabuf_fd, &st))
 		return -1;

@@ -276,6 +276,22 @@ static void a_lack_of_room_is_not_remembered(void **state)
 	v->free(p);
 }
 
+static void what_lingers_makes_room(void **state)
+{
+	uint64_t p = allocate(MIB), lingering = allocate(MIB);
+	struct gpu_segment *s;
+
+	(void)state;
+	gpu_segment_done(use(lingering));
+	v->fake->export_error = v->lack;
+	v->fake->export_failures = 1;
+	s = use(p);
+	assert_true(s->fd >= 0);
+	gpu_segment_done(s);
+	v->free(p);
+	v->free(lingering);
+}
+
 static void a_lack_of_descriptors_is_told_as_such(void **state)
 {
 	struct rlimit none = { 0, 0 }, usual;
@@ -694,6 +710,7 @@ int main(void)
 		BOTH_TEST(memory_that_is_freed_is_not_kept_for_long),
 		BOTH_TEST(what_cannot_be_exported_says_why),
 		BOTH_TEST(a_lack_of_room_is_not_remembered),
+		BOTH_TEST(what_lingers_makes_room),
 		BOTH_TEST(a_lack_of_descriptors_is_told_as_such),
 		BOTH_TEST(memory_that_comes_and_goes_wakes_nobody),
 		BOTH_TEST(copies_move_bytes_both_ways),
