@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # loaded.sh - what to say of a module that is loaded while its file is replaced or taken away.
 #
 # Nothing is unloaded: whoever has something bound goes on, and an idle module may get its next
