@@ -17,6 +17,9 @@
 #include "transfer/batch.h"
 #include "uaccess.h"
 
+/* A code without the length of its structure, which may grow. */
+#define CODE(cmd) ((cmd) & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT))
+
 static long ioctl_query(void __user *uarg)
 {
 	struct dmabuf_rw_query q;
@@ -103,12 +106,12 @@ static long binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 {
 	void __user *uarg = (void __user *)arg;
 
-	switch (cmd) {
-	case DMABUF_RW_IOC_IO:
+	switch (CODE(cmd)) {
+	case CODE(DMABUF_RW_IOC_IO):
 		return drw_restart(binding_io(file, uarg));
-	case DMABUF_RW_IOC_BATCH:
+	case CODE(DMABUF_RW_IOC_BATCH):
 		return drw_restart(binding_batch(file, uarg));
-	case DMABUF_RW_IOC_INFO:
+	case CODE(DMABUF_RW_IOC_INFO):
 		return drw_restart(drw_info(file->private_data, uarg));
 	default:
 		return -ENOTTY;
@@ -254,10 +257,10 @@ long drw_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *uarg = (void __user *)arg;
 
-	switch (cmd) {
-	case DMABUF_RW_IOC_QUERY:
+	switch (CODE(cmd)) {
+	case CODE(DMABUF_RW_IOC_QUERY):
 		return ioctl_query(uarg);
-	case DMABUF_RW_IOC_BIND:
+	case CODE(DMABUF_RW_IOC_BIND):
 		return drw_restart(ioctl_bind(uarg));
 	default:
 		return -ENOTTY;

@@ -74,4 +74,5 @@ static void __exit drw_exit(void)
 module_init(drw_init);
 module_exit(drw_exit);
 MODULE_LICENSE("GPL");
+MODULE_VERSION(DRW_VERSION);
 MODULE_DESCRIPTION("Read and write NVMe with a dma-buf as the memory side");

@@ -123,7 +123,9 @@ DMABUF_RW_API int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts
 	}
 	if (query.abi_major != DMABUF_RW_ABI_MAJOR) {
 		ret = dmabuf_rw_fail(o.error, DMABUF_RW_CALL_QUERY, EPROTONOSUPPORT,
-				     0, 0);
+				     query.abi_major < DMABUF_RW_ABI_MAJOR ?
+				     DMABUF_RW_REASON_MODULE_OLDER : DMABUF_RW_REASON_MODULE_NEWER,
+				     0);
 		goto close_node;
 	}
 

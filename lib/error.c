@@ -284,6 +284,18 @@ static const struct sentence library_reasons[] = {
 		       "device memory was insisted on, and the kernel's own interface does not "
 		       "tell where a buffer lies",
 		       "load the dmabuf_rw module (modprobe dmabuf_rw), or do not insist"),
+	LIBRARY_REASON(MODULE_OLDER,
+		       "the dmabuf_rw module that is loaded is older than this library, and speaks "
+		       "another major version of the interface",
+		       "load the installed one: once no program uses the old one (dmabuf-rw "
+		       "stat), modprobe -r dmabuf_rw && modprobe dmabuf_rw, or reboot; if that is "
+		       "as old, install the module of the library's release"),
+	LIBRARY_REASON(MODULE_NEWER,
+		       "this library is older than the dmabuf_rw module that is loaded, which "
+		       "speaks another major version of the interface",
+		       "install the library of the module's release, in a container's image, too, "
+		       "and link programs again that have it in them; or load the module of the "
+		       "library's release"),
 };
 
 DMABUF_RW_API const char *dmabuf_rw_error_speaker(const struct dmabuf_rw_error *error)
@@ -401,13 +413,16 @@ static const struct errno_sentence errnos[] = {
 	ERRNO(E2BIG, NONE,
 	      "the program uses a part of the interface that this module or this library "
 	      "does not know",
-	      "install a newer one, or leave the newer option out"),
+	      "install a newer one (dmabuf-rw check says if an old module is still loaded), or "
+	      "leave the newer option out"),
 	ERRNO(EFAULT, NONE,
 	      "a pointer in the request is not readable or writable memory",
 	      "this is a fault of the program: check pieces and structures"),
 	ERRNO(ENOTTY, NONE,
-	      "the descriptor does not know this request",
-	      "use the module's node to bind, and a binding to transfer"),
+	      "the descriptor does not know this request: it is of another kind, or of an older "
+	      "module",
+	      "use the module's node to bind, and a binding to transfer; dmabuf-rw check says if "
+	      "an old module is still loaded"),
 	ERRNO(EINTR, NONE,
 	      "a signal arrived before anything was done",
 	      "ask again"),

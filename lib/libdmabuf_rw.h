@@ -191,6 +191,10 @@ enum dmabuf_rw_library_reason {
 	DMABUF_RW_REASON_KERNEL_SIZE		= 1017,	/* EFBIG: so, for the buffer's size */
 	/* EOPNOTSUPP: only the module can tell that a buffer is device memory */
 	DMABUF_RW_REASON_KERNEL_BLIND		= 1018,
+
+	/* Of opening the module. EPROTONOSUPPORT: its interface is of an older or a newer major */
+	DMABUF_RW_REASON_MODULE_OLDER		= 1019,
+	DMABUF_RW_REASON_MODULE_NEWER		= 1020,
 };
 
 /**
@@ -257,7 +261,8 @@ struct dmabuf_rw_device_opts {
 
 /*
  * Opens the node, and checks the module's interface. -ENOENT, -ENXIO: the module is not loaded;
- * -EACCES: no permission for the node; -EPROTONOSUPPORT: interface of another major version.
+ * -EACCES: no permission for the node; -EPROTONOSUPPORT: its interface is of another major
+ * version, see DMABUF_RW_REASON_MODULE_OLDER.
  */
 int dmabuf_rw_device_open(const struct dmabuf_rw_device_opts *opts,
 			  struct dmabuf_rw_device **device);

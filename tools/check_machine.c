@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd_check.h"
+#include "module.h"
 #include "mounts.h"
 #include "sysfs.h"
 
@@ -49,6 +50,22 @@ static char *node_text(const char *root)
 	return text;
 }
 
+static struct json_object *tell_loaded(struct check *c, const struct dmabuf_rw_query *query)
+{
+	struct module_release release;
+	struct json_object *o;
+
+	module_release_read(c->root, &release);
+	o = fact(&c->facts, "module", release.relation ? FACT_NOTE : FACT_OK, release.remedy,
+		 "loaded, %s%s%s%s%s%sinterface %u.%u", release.name[0] ? "release " : "",
+		 release.name, release.relation ? " (" : "",
+		 release.relation ? release.relation : "", release.relation ? ")" : "",
+		 release.name[0] ? ", " : "", query->abi_major, query->abi_minor);
+	if (release.name[0])
+		json_put_string(o, "release", release.name);
+	return o;
+}
+
 static void check_module(struct check *c)
 {
 	struct dmabuf_rw_query query = { .size = sizeof(query) };
@@ -61,8 +78,7 @@ static void check_module(struct check *c)
 	session_open_device(&c->session, NULL);
 	c->module = c->session.device && !dmabuf_rw_device_query(c->session.device, &query);
 	if (c->module)
-		o = fact(&c->facts, "module", FACT_OK, NULL, "loaded, interface %u.%u",
-			 query.abi_major, query.abi_minor);
+		o = tell_loaded(c, &query);
 	else if (loaded && (error->err == ENOENT || error->err == ENXIO))
 		o = fact(&c->facts, "module", bad, "give this container the node (--device "
 			 DMABUF_RW_DEVICE "), or see that udev runs",

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "module.h"
 #include "options.h"
 #include "route.h"
 
@@ -58,6 +59,22 @@ static char *flag_names(const struct names *names, size_t nr, uint64_t flags)
 }
 
 #define FLAG_NAMES(names, flags) flag_names(names, ARRAY_SIZE(names), flags)
+
+static void show_release(struct report *report, struct json_object *o)
+{
+	struct module_release release;
+
+	module_release_read("", &release);
+	if (!release.name[0])
+		return;
+	json_put_string(o, "release", release.name);
+	if (!release.relation) {
+		print_row(report, "release", "%s", release.name);
+		return;
+	}
+	json_put_string(o, "relation", release.relation);
+	print_row(report, "release", "%s, %s: %s", release.name, release.relation, release.remedy);
+}
 
 static int show_module(struct report *report, struct session *s)
 {
@@ -108,6 +125,7 @@ static int show_module(struct report *report, struct session *s)
 	json_put_string(o, "io_flags", text_or_excuse(io_flags));
 	json_put_string(o, "io_uring", text_or_excuse(uring_ops));
 	print_row(report, "module", "usable, interface %s", text_or_excuse(version));
+	show_release(report, o);
 	print_row(report, "per transfer", "at most %s and %u pieces; flags: %s",
 		  size_format(query.max_bytes, size, sizeof(size)), query.max_pieces,
 		  text_or_excuse(io_flags));

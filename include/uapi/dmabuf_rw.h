@@ -18,7 +18,8 @@
  *   - Every structure passed by pointer, except arrays of pieces and ranges, begins with its
  *     own size, which the caller sets with sizeof(). A kernel that knows a longer structure
  *     takes the missing tail as zero. One that knows a shorter structure refuses a tail that
- *     is not zero (E2BIG), and does not fill in output fields of the tail.
+ *     is not zero (E2BIG), and does not fill in output fields of the tail. So the kernel
+ *     knows a request by its number, and ignores the _IOC_SIZE in its code.
  *   - Reserved fields and unknown flags must be zero (EINVAL), so that they can get a meaning
  *     later.
  *   - An ioctl reads each structure and array once. For io_uring see enum dmabuf_rw_uring_op.
@@ -136,8 +137,11 @@
 /* The device node: misc device, mode 0660, "/dev/dmabuf_rw". */
 #define DMABUF_RW_DEVICE	"/dev/dmabuf_rw"
 
-/* Version of this interface. Within a major version it only grows, and stays compatible. */
-#define DMABUF_RW_ABI_MAJOR	1
+/*
+ * Version of this interface. Within a major version it only grows, and stays compatible. Release
+ * 0.1 had major version 1, with another struct dmabuf_rw_info.
+ */
+#define DMABUF_RW_ABI_MAJOR	2
 #define DMABUF_RW_ABI_MINOR	0
 
 /* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */

@@ -612,6 +612,10 @@ static void longer_structures_are_taken_if_the_tail_is_zero(const void *arg)
 
 	query.query.size = sizeof(query);
 	SYS(ioctl(drw_device(), DMABUF_RW_IOC_QUERY, &query));
+	/* The code that a newer header would have. */
+	query.query = (struct dmabuf_rw_query){ .size = sizeof(query) };
+	SYS(ioctl(drw_device(), _IOWR(DMABUF_RW_IOC_MAGIC, 0, query), &query));
+	CHECK_EQ(query.query.abi_major, DMABUF_RW_ABI_MAJOR);
 	query.tail[5] = 1;
 	CHECK(ioctl(drw_device(), DMABUF_RW_IOC_QUERY, &query) == -1 && errno == E2BIG, "%d",
 	      errno);

@@ -549,7 +549,7 @@ static void a_file_that_goes_direct_has_all_its_facts(void **state)
 	make_plain_machine();
 	check_machine(&check);
 	check_name(&check, file);
-	fact_is("module", "ok", "loaded, interface 1.0");
+	fact_is("module", "ok", "loaded, interface ");
 	fact_is("kernel", "ok", "Linux ");
 	fact_is("file system", "ok", "ext4 on /data");
 	fact_is("drive", "ok", "nvme0n1: QEMU NVMe Ctrl, firmware 1.0, 1 path");
@@ -627,6 +627,68 @@ static void a_node_that_is_missing_is_told_from_a_module_that_is(void **state)
 	fake_attribute("1", "/sys/module/dmabuf_rw/refcnt");
 	check_machine(&check);
 	fact_is("module", "no", "loaded, but its node is not here");
+}
+
+/* After an upgrade the old one stays until nobody uses it. */
+static void a_module_of_another_release_is_a_note(void **state)
+{
+	static const struct {
+		const char *release, *state, *text, *remedy;
+	} cases[] = {
+		{ "0.1.99", "note", "loaded, release 0.1.99 (older than this command), interface ",
+		  "modprobe -r dmabuf_rw && modprobe dmabuf_rw" },
+		{ "99.0.0", "note", "loaded, release 99.0.0 (newer than this command), interface ",
+		  "install the command and the library of the module's release" },
+		{ NULL, "ok", ", interface ", "" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		fake_attribute(cases[i].release ? cases[i].release : dmabuf_rw_version(),
+			       "/sys/module/dmabuf_rw/version");
+		facts_begin(&check.facts, &report);
+		session_close(&check.session);
+		session_init(&check.session);
+		check_machine(&check);
+		fact_is("module", cases[i].state, cases[i].text);
+		assert_non_null(strstr(member("module", "remedy"), cases[i].remedy));
+		assert_true(check.module);
+	}
+}
+
+/* By check and by info. */
+static void a_module_of_another_interface_is_a_no_with_what_to_do(void **state)
+{
+	static const struct {
+		uint16_t major;
+		const char *cause, *remedy;
+	} cases[] = {
+		{ DMABUF_RW_ABI_MAJOR - 1, "that is loaded is older than this library",
+		  "modprobe -r dmabuf_rw && modprobe dmabuf_rw" },
+		{ DMABUF_RW_ABI_MAJOR + 1, "this library is older than the dmabuf_rw module",
+		  "install the library of the module's release" },
+	};
+	char *argv[] = { "info", NULL };
+	const char *text;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		module.abi_major = cases[i].major;
+		json_object_put(report.root);
+		report_begin(&report);
+		report.json = true;
+		facts_begin(&check.facts, &report);
+		check_machine(&check);
+		fact_is("module", "no", cases[i].cause);
+		assert_non_null(strstr(member("module", "remedy"), cases[i].remedy));
+		assert_false(check.module);
+		assert_int_equal(cmd_info.run(&cmd_info, &report, 1, argv), STATUS_FAILED);
+		text = json_object_to_json_string(report.root);
+		assert_non_null(strstr(text, cases[i].cause));
+		assert_non_null(strstr(text, cases[i].remedy));
+	}
 }
 
 static void leases_that_nothing_lists_are_said_not_to_be_seen(void **state)
@@ -1099,6 +1161,8 @@ int main(void)
 		TEST(where_drive_and_buffer_are_is_told_to_who_cannot_bind),
 		TEST(without_module_and_kernels_way_the_answer_is_no),
 		TEST(a_node_that_is_missing_is_told_from_a_module_that_is),
+		TEST(a_module_of_another_release_is_a_note),
+		TEST(a_module_of_another_interface_is_a_no_with_what_to_do),
 		TEST(leases_that_nothing_lists_are_said_not_to_be_seen),
 		TEST(leases_outside_a_container_are_said_not_to_be_seen),
 		TEST(where_all_leases_are_seen_nothing_is_said),

@@ -41,6 +41,8 @@ static void opening_takes_the_default_node_or_the_one_named(void **state)
 	assert_int_equal(fake.fds, 0);
 }
 
+#define SAME DMABUF_RW_ABI_MAJOR
+
 static void a_failed_open_says_why_and_leaks_nothing(void **state)
 {
 	static const struct {
@@ -48,11 +50,15 @@ static void a_failed_open_says_why_and_leaks_nothing(void **state)
 		uint16_t major;
 		int err;
 		enum dmabuf_rw_call call;
+		uint32_t reason;
 	} cases[] = {
-		{ ENOENT, 0, 1, ENOENT, DMABUF_RW_CALL_OPEN },
-		{ EACCES, 0, 1, EACCES, DMABUF_RW_CALL_OPEN },
-		{ 0, ENOTTY, 1, ENOTTY, DMABUF_RW_CALL_QUERY },
-		{ 0, 0, 2, EPROTONOSUPPORT, DMABUF_RW_CALL_QUERY },
+		{ ENOENT, 0, SAME, ENOENT, DMABUF_RW_CALL_OPEN, 0 },
+		{ EACCES, 0, SAME, EACCES, DMABUF_RW_CALL_OPEN, 0 },
+		{ 0, ENOTTY, SAME, ENOTTY, DMABUF_RW_CALL_QUERY, 0 },
+		{ 0, 0, SAME - 1, EPROTONOSUPPORT, DMABUF_RW_CALL_QUERY,
+		  DMABUF_RW_REASON_MODULE_OLDER },
+		{ 0, 0, SAME + 1, EPROTONOSUPPORT, DMABUF_RW_CALL_QUERY,
+		  DMABUF_RW_REASON_MODULE_NEWER },
 	};
 	struct dmabuf_rw_device *device = (void *)1;
 	struct dmabuf_rw_error error;
@@ -67,6 +73,7 @@ static void a_failed_open_says_why_and_leaks_nothing(void **state)
 		assert_int_equal(dmabuf_rw_device_open(&opts, &device), -cases[i].err);
 		assert_int_equal(error.err, cases[i].err);
 		assert_int_equal(error.call, cases[i].call);
+		assert_int_equal(error.reason, cases[i].reason);
 		assert_int_equal(fake.fds, 0);
 		assert_ptr_equal(device, (void *)1);
 	}

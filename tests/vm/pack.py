@@ -42,6 +42,9 @@ MODULES = ("vfio-pci", "vfio_iommu_type1", "dm-mod", "loop", "md-mod", "raid0", 
            "overlay", "nvme-loop", "nvme-tcp", "nvmet-tcp", "nfsd", "nfsv4", "null_blk",
            "brd", "scsi_debug", "vfat", "nls_cp437", "nls_ascii")
 
+# What runs when the module's package is upgraded or removed, for the test of that.
+PACKAGING = ("loaded.sh", "debian/dmabuf-rw-dkms.postinst", "debian/dmabuf-rw-dkms.prerm")
+
 
 def libraries(binary):
     """Paths of the shared libraries that a program needs, dynamic linker included."""
@@ -216,6 +219,9 @@ def top(kernel, files, settings):
             packer.program(f"{built.EXAMPLES}/{name}", f"usr/lib/dmabuf-rw/{name}")
     if os.path.exists(built.CONFORMANCE):
         packer.program(built.CONFORMANCE, "usr/bin/cufile-conformance")
+    for name in PACKAGING:
+        packer.archive.copy(f"usr/lib/dmabuf-rw/{os.path.basename(name)}",
+                            f"{kernels.TOP}/packaging/{name}")
     packer.archive.copy("init", f"{HERE}/guest/init")
     packer.archive.copy("usr/bin/host", f"{HERE}/guest/host")
     for where, source in files.items():
