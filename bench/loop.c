@@ -34,7 +34,7 @@
 /* Of polled lanes: calls of a run, and seconds that it rests before each. */
 #define POLLS		60
 #define MIN_REST	0.003
-#define MAX_REST	0.015
+#define MAX_REST	0.05
 
 struct run {
 	struct lane *lane;
