@@ -63,6 +63,8 @@ void cpu_init(void);
 void cpu_exit(void);
 void cpu_begin(struct cpu_mark *mark);
 void cpu_end(const struct cpu_mark *begin, struct cpu_use *use);
+/* Sleeps, which is in no number of instructions. Returns the time after it. */
+double cpu_rest(double seconds);
 double clock_seconds(void);
 
 /* ---- symbols.c ------------------------------------------------------------------------ */
@@ -176,6 +178,7 @@ struct lane {
 	struct dmabuf_rw_binding *binding;	/* DIRECT, BATCH, CALL, KERNEL, LIBRARY */
 	int floor_fd;				/* FLOOR */
 	u64 skew;				/* bytes that reads are off block boundaries */
+	bool poll;				/* the ring has IOPOLL */
 	struct io_uring ring;
 	u8 *stage;				/* FIXED, BOUNCE, PREAD: registered buffer 0 */
 	bool filled;				/* FIXED: as in struct target */
@@ -225,6 +228,7 @@ void lane_close(struct lane *lane);
 
 struct sample {
 	u64 ios;
+	u64 polls;		/* how often a polled lane needs to ask the driver */
 	struct cpu_use use;
 };
 

@@ -89,6 +89,18 @@ void cpu_end(const struct cpu_mark *begin, struct cpu_use *use)
 	use->seconds -= marks;
 }
 
+double cpu_rest(double seconds)
+{
+	const struct timespec ts = { .tv_nsec = seconds * 1e9 };
+	double end;
+
+	MARK(MARK_PAUSE);
+	nanosleep(&ts, NULL);
+	end = clock_seconds();
+	MARK(MARK_RESUME);
+	return end;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;

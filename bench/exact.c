@@ -91,6 +91,18 @@ static void overlapping(void)
 	report("blocks_may_overlap", 2 * (PER_LOOP + 1) * LOOPS);
 }
 
+static void paused(void)
+{
+	MARK(MARK_BEGIN);
+	loop(LOOPS);
+	MARK(MARK_PAUSE);
+	loop(LOOPS);
+	MARK(MARK_RESUME);
+	loop(LOOPS);
+	MARK(MARK_END);
+	report("nothing_is_counted_while_it_pauses", 2 * PER_LOOP * LOOPS);
+}
+
 /* Code that changes and changes back at one address. */
 static void translated_again(void)
 {
@@ -120,6 +132,7 @@ int main(void)
 {
 	two_cpus();
 	overlapping();
+	paused();
 	translated_again();
 	return 0;
 }

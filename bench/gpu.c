@@ -49,7 +49,7 @@ static CUfileHandle_t handle;
 static CUdeviceptr memory;
 static int memory_fd;
 static CUcontext context;
-static pthread_barrier_t begin_barrier, end_barrier;
+static pthread_barrier_t ready_barrier, begin_barrier, end_barrier;
 
 static void *address(void)
 {
@@ -128,6 +128,7 @@ static void *work(void *arg)
 		die("cuCtxSetCurrent");
 	/* What is made with the first call is no part of the thousandth. */
 	u->call->run(u);
+	pthread_barrier_wait(&ready_barrier);
 	pthread_barrier_wait(&begin_barrier);
 	for (i = 0; i < u->calls; i++)
 		u->call->run(u);
@@ -146,7 +147,8 @@ static void measure(const char *subject, const struct call *call, unsigned int t
 	struct user users[THREADS] = { 0 };
 	unsigned int i;
 
-	if (pthread_barrier_init(&begin_barrier, NULL, threads + 1) ||
+	if (pthread_barrier_init(&ready_barrier, NULL, threads + 1) ||
+	    pthread_barrier_init(&begin_barrier, NULL, threads + 1) ||
 	    pthread_barrier_init(&end_barrier, NULL, threads + 1))
 		die("no barrier");
 	if (call->registered && cuFileBufRegister(address(), MEMORY, 0).err)
@@ -157,6 +159,8 @@ static void measure(const char *subject, const struct call *call, unsigned int t
 		if (pthread_create(&users[i].thread, NULL, work, &users[i]))
 			die("no thread");
 	}
+	/* However long the first calls take, they are over; then all go to sleep. */
+	pthread_barrier_wait(&ready_barrier);
 	usleep(50000);
 	MARK(MARK_BEGIN);
 	pthread_barrier_wait(&begin_barrier);
@@ -164,6 +168,7 @@ static void measure(const char *subject, const struct call *call, unsigned int t
 	MARK(MARK_END);
 	for (i = 0; i < threads; i++)
 		pthread_join(users[i].thread, NULL);
+	pthread_barrier_destroy(&ready_barrier);
 	pthread_barrier_destroy(&begin_barrier);
 	pthread_barrier_destroy(&end_barrier);
 	if (call->registered && cuFileBufDeregister(address()).err)

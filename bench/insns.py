@@ -26,7 +26,7 @@ _NAMES = [(part, re.compile(pattern)) for part, pattern in (
     ("io_uring", r"(__|__x64_sys_|__do_sys_|__se_sys_)?io_(?!schedule)|tctx_|ctx_flush|req_"
                  r"|kiocb_done"),
     ("NVMe", r"(__)?nvme_"),
-    ("block", r"_*(blk|bio|bdev|blkdev|sbitmap|elv|dd|rq_qos|wbt|submit_bio|bvec|bt)_"
+    ("block", r"_*(blk|(iocb_)?bio|bdev|blkdev|sbitmap|elv|dd|rq_qos|wbt|submit_bio|bvec|bt)_"
               r"|_*submit_bio|update_io_ticks|part_in_flight|I_BDEV|ll_\w*merge_fn"),
     ("files", r"_*(mtree|mas|ext4|jbd2|iomap|vfs|generic_(file|write|update)|kiocb|file|filemap"
               r"|inode|mnt|atime|touch_atime|invalidate_inode|fscrypt|xas|sb|rw_verify_area"
@@ -73,6 +73,10 @@ class Symbols:
         self._addresses = sorted(found)
         self._functions = [found[a] for a in self._addresses]
 
+    def addresses(self, name):
+        """Of the functions with that name."""
+        return {a for a, f in zip(self._addresses, self._functions) if f[0] == name}
+
     def function(self, address):
         if not address >> 63:
             return PROGRAM
@@ -104,6 +108,21 @@ def windows(path, symbols):
             else:
                 for function, n in blocks[words[0]]:
                     functions[function] += n * int(words[1])
+
+
+def calls(path, symbols, name):
+    """{window: how often functions with that name were called}: a call begins a block."""
+    found, wanted, begins = collections.Counter(), symbols.addresses(name), set()
+    with open(path) as f:
+        for line in f:
+            words = line.split()
+            if words[0] == "block" and int(words[2], 16) in wanted:
+                begins.add(words[1])
+            elif words[0] == "window":
+                number = int(words[1])
+            elif words[0] in begins:
+                found[number] += int(words[1])
+    return found
 
 
 def parts(functions):

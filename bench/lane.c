@@ -220,7 +220,7 @@ bool lane_takes(const struct lane *lane, const struct cell *cell)
 		return false;
 	if (lane->kind == LANE_FLOOR && cell->block > 4 * KiB)
 		return false;
-	if (cell->depth < lane_batch(lane))
+	if (cell->depth < lane_batch(lane) || (lane->poll && cell->depth == 1))
 		return false;
 	if (cell->write && (lane->skew || lane->area->read_only))
 		return false;

@@ -11,6 +11,12 @@
  * slot takes the next of them, so that all together go through the area from its beginning
  * to its end.
  *
+ * On a ring with IOPOLL the thread that waits polls all the time, and how often depends on how
+ * fast the host emulates the drive. So there each call submits half of the slots and wants the
+ * half that the call before has submitted, and before each call the thread rests until the drive
+ * has done them. The rest is not counted. A run has POLLS calls. The host's side counts how
+ * often the driver was asked, which should be as often as such a run needs.
+ *
  * Checks: each result has its full length; the binding's counters (direct) or the block
  * layer's (others, but the bare command has none) have grown by just what was done; and,
  * up to CHECK_BYTES of it, the data: memory after reading, the disk after writing. Memory
@@ -25,6 +31,10 @@
 
 #define CHECK_BYTES	(2 * MiB)
 #define TAG_SPOILT	0xffffffffU
+/* Of polled lanes: calls of a run, and seconds that it rests before each. */
+#define POLLS		60
+#define MIN_REST	0.003
+#define MAX_REST	0.05
 
 struct run {
 	struct lane *lane;
@@ -33,6 +43,7 @@ struct run {
 	u64 blocks;
 	u64 random;
 	u64 ios;
+	u64 polls;		/* calls that wait, on a ring with IOPOLL */
 	u64 at[MAX_DEPTH];	/* block that the slot is at, or was last */
 	struct dmabuf_rw_range ranges[MAX_DEPTH];	/* BATCH */
 	bool bounce_in, bounce_out;
@@ -170,6 +181,44 @@ static void turn(struct run *r, double seconds)
 			n++;
 		}
 		io_uring_cq_advance(ring, n);
+	}
+}
+
+static void turn_polled(struct run *r)
+{
+	static double rest = MIN_REST;
+	struct io_uring *ring = &r->lane->ring;
+	u32 entries = r->cell->depth / lane_batch(r->lane), idle[MAX_DEPTH];
+	u32 nr_idle = 0, inflight = 0, wanted, i;
+
+	while (nr_idle < entries) {
+		idle[nr_idle] = nr_idle;
+		nr_idle++;
+	}
+	while (r->polls < POLLS || inflight) {
+		unsigned int n = 0, head;
+		struct io_uring_cqe *cqe;
+		double began;
+		int ret;
+
+		wanted = inflight;
+		for (i = 0; i < entries / 2 && nr_idle && r->polls < POLLS; i++, inflight++)
+			submit(r, idle[--nr_idle]);
+		began = cpu_rest(rest);
+		ret = io_uring_submit_and_wait(ring, wanted);
+		if (ret < 0 && ret != -EINTR)
+			die("%s: io_uring_enter: %s", r->lane->name, strerror(-ret));
+		io_uring_for_each_cqe(ring, head, cqe) {
+			complete(r, cqe);
+			idle[nr_idle++] = cqe->user_data;
+			n++;
+		}
+		io_uring_cq_advance(ring, n);
+		inflight -= n;
+		r->polls++;
+		/* It was on the way for so long that it has waited, perhaps. */
+		if (clock_seconds() - began > rest && rest < MAX_REST)
+			rest *= 1.5;
 	}
 }
 
@@ -328,6 +377,8 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 	cpu_begin(&begin);
 	if (lane_calls(lane))
 		turn_calls(&r, seconds);
+	else if (lane->poll)
+		turn_polled(&r);
 	else
 		turn(&r, seconds);
 	cpu_end(&begin, &sample->use);
@@ -350,4 +401,6 @@ void lane_run(struct lane *lane, const struct cell *cell, double seconds,
 		check_memory(&r, name);
 
 	sample->ios = r.ios;
+	/* The first call, which waits for nothing, asks the driver once for each entry. */
+	sample->polls = lane->poll ? r.polls - 1 + cell->depth / lane_batch(lane) / 2 : 0;
 }

@@ -160,9 +160,11 @@ static void measure_cell(const struct cell *cell, struct lane *lanes, unsigned i
 			lane_run(lane, cell, seconds, &sample);
 			printf("{\"record\": \"run\", \"cell\": \"%s\", \"lane\": \"%s\", "
 			       "\"round\": %u, \"window\": %u, \"ios\": %llu, "
+			       "\"polls\": %llu, "
 			       "\"sleeps\": %lu, \"seconds\": %.6f, \"busy\": %.6f}\n", name,
 			       lane->name, round, sample.use.window,
-			       (unsigned long long)sample.ios, sample.use.sleeps,
+			       (unsigned long long)sample.ios,
+			       (unsigned long long)sample.polls, sample.use.sleeps,
 			       sample.use.seconds, sample.use.busy);
 		}
 	fflush(stdout);
@@ -307,6 +309,7 @@ static void open_lane(struct lane *lane, const struct plan *p, struct dmabuf_rw_
 	}
 	lane_make(lane, p->kind);
 	lane->skew = p->skew;
+	lane->poll = p->poll;
 }
 
 static bool wanted(const struct plan *p)

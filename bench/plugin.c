@@ -3,12 +3,13 @@
  * plugin.c - a plugin of QEMU that counts the guest's instructions between two marks.
  *
  * The program in the guest executes the marks (mark.h). The first opens a window, the second
- * closes it and writes what all virtual CPUs have executed in between.
+ * closes it and writes what all virtual CPUs have executed in between. Two more pause the window
+ * and resume it.
  *
  * QEMU translates code in blocks and enters a block at its first instruction only. Each block
  * has a counter for each virtual CPU, which the translated code itself increments, all the
- * time; a window is a difference. So counting costs an addition a block, and nothing is lost
- * between virtual CPUs.
+ * time; a window is a sum of differences. So counting costs an addition a block, and nothing is
+ * lost between virtual CPUs.
  *
  * A block is known by its address and the lengths of its instructions. The same code that is
  * translated again gets the counter that it had; blocks that overlap, or other code at the
@@ -17,7 +18,7 @@
  *
  * What is not exact: a block that a fault ends early counts whole, a string instruction
  * counts as one whatever it moves, and the blocks with the marks in them count as a part of
- * the window that ends with them.
+ * what ends with them.
  *
  * Output, to the file that the option "out" names:
  *
@@ -55,7 +56,8 @@ struct batch {
 	unsigned int nr;
 	struct block *block[BATCH_BLOCKS];
 	bool told[BATCH_BLOCKS];	/* the file has its line */
-	u64 begin[BATCH_BLOCKS];	/* the counters when the window opened */
+	/* Of the window; while it counts, less what the counters were when it began to. */
+	u64 sums[BATCH_BLOCKS];
 };
 
 /* Protects everything below but the counters, and the output. */
@@ -63,7 +65,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block *hash[HASH_SIZE];
 static struct batch *first, *last;
 static unsigned int windows;
-static bool open;
+static bool open, counting;
 static FILE *out;
 
 static void *allocate(size_t size)
@@ -75,19 +77,27 @@ static void *allocate(size_t size)
 	return mem;
 }
 
-/* The sum of each counter of a batch over the virtual CPUs. */
-static void read_counters(const struct batch *batch, u64 sums[BATCH_BLOCKS])
+/* Add @times what each counter of a batch is, over the virtual CPUs, to its sum. */
+static void add_counters(struct batch *batch, u64 times)
 {
 	int cpu, cpus = qemu_plugin_num_vcpus();
 	unsigned int i;
 
-	memset(sums, 0, BATCH_BLOCKS * sizeof(*sums));
 	for (cpu = 0; cpu < cpus; cpu++) {
 		const u64 *counters = qemu_plugin_scoreboard_find(batch->score, cpu);
 
 		for (i = 0; i < batch->nr; i++)
-			sums[i] += __atomic_load_n(&counters[i], __ATOMIC_RELAXED);
+			batch->sums[i] += times * __atomic_load_n(&counters[i], __ATOMIC_RELAXED);
 	}
+}
+
+static void set_counting(bool on)
+{
+	struct batch *batch;
+
+	for (batch = first; batch && on != counting; batch = batch->next)
+		add_counters(batch, on ? -1 : 1);
+	counting = on;
 }
 
 static void window_begin(unsigned int cpu, void *data)
@@ -96,26 +106,40 @@ static void window_begin(unsigned int cpu, void *data)
 
 	pthread_mutex_lock(&lock);
 	for (batch = first; batch; batch = batch->next)
-		read_counters(batch, batch->begin);
+		memset(batch->sums, 0, sizeof(batch->sums));
+	counting = false;
+	set_counting(true);
 	open = true;
+	pthread_mutex_unlock(&lock);
+}
+
+static void window_pause(unsigned int cpu, void *data)
+{
+	pthread_mutex_lock(&lock);
+	set_counting(false);
+	pthread_mutex_unlock(&lock);
+}
+
+static void window_resume(unsigned int cpu, void *data)
+{
+	pthread_mutex_lock(&lock);
+	set_counting(open);
 	pthread_mutex_unlock(&lock);
 }
 
 static void write_batch(struct batch *batch, unsigned int number)
 {
-	u64 end[BATCH_BLOCKS];
 	unsigned int i;
 
-	read_counters(batch, end);
 	for (i = 0; i < batch->nr; i++, number++) {
 		struct block *block = batch->block[i];
 
-		if (end[i] == batch->begin[i])
+		if (!batch->sums[i])
 			continue;
 		if (!batch->told[i])
 			fprintf(out, "block %u %lx %s\n", number, block->address, block->lengths);
 		batch->told[i] = true;
-		fprintf(out, "%u %lu\n", number, end[i] - batch->begin[i]);
+		fprintf(out, "%u %lu\n", number, batch->sums[i]);
 	}
 }
 
@@ -125,6 +149,7 @@ static void window_end(unsigned int cpu, void *data)
 	struct batch *batch;
 
 	pthread_mutex_lock(&lock);
+	set_counting(false);
 	if (open) {
 		fprintf(out, "window %u\n", windows++);
 		for (batch = first; batch; number += batch->nr, batch = batch->next)
@@ -175,17 +200,19 @@ static struct block *find_block(u64 address, const char *lengths)
 static void watch_for_mark(struct qemu_plugin_insn *insn)
 {
 	static const unsigned char prefix[] = { MARK_PREFIX };
-	unsigned char code[MARK_BYTES];
+	static void (*const marks[])(unsigned int cpu, void *data) = {
+		[MARK_BEGIN] = window_begin, [MARK_END] = window_end,
+		[MARK_PAUSE] = window_pause, [MARK_RESUME] = window_resume,
+	};
+	unsigned char code[MARK_BYTES], mark;
 
 	if (qemu_plugin_insn_size(insn) != MARK_BYTES ||
 	    qemu_plugin_insn_data(insn, code, MARK_BYTES) != MARK_BYTES ||
 	    memcmp(code, prefix, sizeof(prefix)))
 		return;
-	if (code[MARK_BYTES - 1] == MARK_BEGIN)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, window_begin,
-						       QEMU_PLUGIN_CB_NO_REGS, NULL);
-	else if (code[MARK_BYTES - 1] == MARK_END)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, window_end,
+	mark = code[MARK_BYTES - 1];
+	if (mark < sizeof(marks) / sizeof(marks[0]) && marks[mark])
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, marks[mark],
 						       QEMU_PLUGIN_CB_NO_REGS, NULL);
 }
 

@@ -62,7 +62,7 @@ struct worker {
 	u64 blocks;
 };
 
-static pthread_barrier_t begin_barrier, end_barrier;
+static pthread_barrier_t ready_barrier, begin_barrier, end_barrier;
 
 void die(const char *format, ...)
 {
@@ -300,6 +300,7 @@ static void *work(void *data)
 	if (io_uring_queue_init_params(2 * DEPTH, &w->ring, &params) ||
 	    io_uring_register_files(&w->ring, &fd, 1))
 		die("no ring");
+	pthread_barrier_wait(&ready_barrier);
 	pthread_barrier_wait(&begin_barrier);
 	turn(w);
 	pthread_barrier_wait(&end_barrier);
@@ -326,7 +327,8 @@ static void measure(const char *subject, const char *name, const struct place *p
 	struct worker workers[MAX_CPUS] = { 0 };
 	unsigned int i, online = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (pthread_barrier_init(&begin_barrier, NULL, cpus + 1) ||
+	if (pthread_barrier_init(&ready_barrier, NULL, cpus + 1) ||
+	    pthread_barrier_init(&begin_barrier, NULL, cpus + 1) ||
 	    pthread_barrier_init(&end_barrier, NULL, cpus + 1))
 		die("no barrier");
 	for (i = 0; i < cpus; i++) {
@@ -338,8 +340,9 @@ static void measure(const char *subject, const char *name, const struct place *p
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			die("no thread");
 	}
-	/* Rings are ready some time before. */
-	usleep(100000);
+	/* However long it takes, all rings are there; then all go to sleep. */
+	pthread_barrier_wait(&ready_barrier);
+	usleep(50000);
 	MARK(MARK_BEGIN);
 	pthread_barrier_wait(&begin_barrier);
 	pthread_barrier_wait(&end_barrier);

@@ -34,7 +34,9 @@ def cases(records, windows):
         parts = insns.parts(functions)
         numbers = {"instructions": sum(parts.values()) / record["count"],
                    "module": parts[insns.OWN] / record["count"],
-                   "program": parts["program"] / record["count"]}
+                   "program": parts["program"] / record["count"],
+                   "kernel": parts[insns.REST] / record["count"]}
+        numbers["work"] = numbers["instructions"] - numbers["kernel"]
         if "seconds" in record:
             numbers["seconds"] = record["seconds"]
         rounds[record["subject"]][record["case"]].append(numbers)
