@@ -18,7 +18,7 @@
 #include "uaccess.h"
 
 /* A code without the length of its structure, which may grow. */
-#define CODE(cmd) ((cmd) & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT))
+#define IOCTL_CODE(cmd) ((cmd) & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT))
 
 static long ioctl_query(void __user *uarg)
 {
@@ -106,12 +106,12 @@ static long binding_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 {
 	void __user *uarg = (void __user *)arg;
 
-	switch (CODE(cmd)) {
-	case CODE(DMABUF_RW_IOC_IO):
+	switch (IOCTL_CODE(cmd)) {
+	case IOCTL_CODE(DMABUF_RW_IOC_IO):
 		return drw_restart(binding_io(file, uarg));
-	case CODE(DMABUF_RW_IOC_BATCH):
+	case IOCTL_CODE(DMABUF_RW_IOC_BATCH):
 		return drw_restart(binding_batch(file, uarg));
-	case CODE(DMABUF_RW_IOC_INFO):
+	case IOCTL_CODE(DMABUF_RW_IOC_INFO):
 		return drw_restart(drw_info(file->private_data, uarg));
 	default:
 		return -ENOTTY;
@@ -257,10 +257,10 @@ long drw_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *uarg = (void __user *)arg;
 
-	switch (CODE(cmd)) {
-	case CODE(DMABUF_RW_IOC_QUERY):
+	switch (IOCTL_CODE(cmd)) {
+	case IOCTL_CODE(DMABUF_RW_IOC_QUERY):
 		return ioctl_query(uarg);
-	case CODE(DMABUF_RW_IOC_BIND):
+	case IOCTL_CODE(DMABUF_RW_IOC_BIND):
 		return drw_restart(ioctl_bind(uarg));
 	default:
 		return -ENOTTY;

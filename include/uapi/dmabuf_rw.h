@@ -137,11 +137,8 @@
 /* The device node: misc device, mode 0660, "/dev/dmabuf_rw". */
 #define DMABUF_RW_DEVICE	"/dev/dmabuf_rw"
 
-/*
- * Version of this interface. Within a major version it only grows, and stays compatible. Release
- * 0.1 had major version 1, with another struct dmabuf_rw_info.
- */
-#define DMABUF_RW_ABI_MAJOR	2
+/* Version of this interface. Within a major version it only grows, and stays compatible. */
+#define DMABUF_RW_ABI_MAJOR	1
 #define DMABUF_RW_ABI_MINOR	0
 
 /* Pieces in one vectored transfer; equals UIO_MAXIOV (include/uapi/linux/uio.h). */
