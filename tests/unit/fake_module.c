@@ -349,7 +349,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		if (request != DMABUF_RW_IOC_QUERY)
 			return fail(ENOTTY);
 		query = arg;
-		query->abi_major = module.abi_major ? module.abi_major : DMABUF_RW_ABI_MAJOR;
+		query->abi_major = DMABUF_RW_ABI_MAJOR + module.abi_ahead;
 		query->max_pieces = DMABUF_RW_MAX_PIECES;
 		query->max_batch = DMABUF_RW_MAX_BATCH;
 		query->max_bytes = DMABUF_RW_MAX_BYTES;

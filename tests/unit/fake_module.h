@@ -17,7 +17,7 @@
 struct fake_module {
 	/* set by the test */
 	bool absent;		/* no node */
-	uint16_t abi_major;	/* 0: the header's */
+	int abi_ahead;		/* of the header, in major versions */
 	bool in_ram;		/* buffers are no device memory */
 	bool exporters;		/* /dev/udmabuf and a heap are there */
 	unsigned int refuse;	/* entries of rings that the kernel does not take */
