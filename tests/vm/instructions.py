@@ -56,12 +56,14 @@ ENVIRONMENT = {"BENCH_CELLS": f"@({'|'.join(RUN)})", "BENCH_LANES": f"@({'|'.joi
 SCALE = {"SCALE_EXTENTS": 32768, "SCALE_BIND_MB": 128, "SCALE_CALLS": 1500, "SCALE_FILES": 16}
 SCALE_LIMITS = {"to bind one more file": 1.1, "extents of a buffer": 1.1, "extents of a file": 1.2,
                 "CPUs": 1.1, "calls": 1.4, "calls of 16 threads": 1.4, "batches of 128": 1.2}
-# And this module's own part, which repeats but for what is done once a tick.
+# And this module's own part, which repeats but for what is done once a tick: by this factor, or by
+# as many instructions, which a search takes.
 SCALE_OWN = 1.15
-# By how much libcufile's part of the program may exceed the library's: whether a batch is over
-# before it is waited for changes a batch by less than 200, one of 128. All threads have made their
-# first call, which takes more, when the window begins.
-SCALE_PROGRAM = {"calls": 650, "calls of 16 threads": 650, "batches of 128": 100}
+SCALE_OWN_MORE = 75
+# The program's part with libcufile, a tenth above what is reached. Whether a batch is over before
+# it is waited for changes it by less than 200, one of 128. All threads have made their first call,
+# which takes more, when the window begins.
+SCALE_PROGRAM = {"calls": 1170, "calls of 16 threads": 1170, "batches of 128": 280}
 PROGRAMS = ("measure", "scale", "binds", "exact")
 LIMIT = 300
 
@@ -182,13 +184,13 @@ class Instructions(boot.Machine):
             for case in list(of)[1:]:
                 all_, own_ = (scale.ratio(of, case, key) for key in ("work", "module"))
                 name = f"{subject}.{case}".replace(", ", ".").replace(" ", "_")
-                good = all_ <= limit and own_ <= SCALE_OWN
+                more = of[case]["module"] - next(iter(of.values()))["module"]
+                good = all_ <= limit and (own_ <= SCALE_OWN or more <= SCALE_OWN_MORE)
                 said = f"{all_:.2f} of one, {limit} allowed; of it this module's {own_:.2f}, " \
-                       f"{SCALE_OWN} allowed"
+                       f"{SCALE_OWN} or {SCALE_OWN_MORE} instructions more allowed"
                 if subject in SCALE_PROGRAM:
-                    more = of[case]["program"] - next(iter(of.values()))["program"]
-                    good = good and more <= SCALE_PROGRAM[subject]
-                    said += f"; {more:.0f} instructions more in the program, " \
+                    good = good and of[case]["program"] <= SCALE_PROGRAM[subject]
+                    said += f"; {of[case]['program']:.0f} instructions in the program, " \
                             f"{SCALE_PROGRAM[subject]} allowed"
                 self._add(judge.Result(f"{self.name}/{name}_cost_little",
                                        "ok" if good else "not ok", said))
