@@ -220,10 +220,12 @@ static int bind(const struct dmabuf_rw_bind *arg, struct drw_refusal *refusal)
 	b->stats = alloc_percpu_gfp(struct drw_stats, GFP_KERNEL_ACCOUNT);
 	if (!b->stats)
 		goto err_free;
-	ret = drw_paths_open(b, refusal) ?: drw_totals_add(b);
+	ret = drw_paths_open(b, refusal);
 	if (ret)
 		goto err_free;
-	ret = bind_publish(b);
+	/* Perhaps that of a path that could not be opened beside another. */
+	*refusal = (struct drw_refusal) { };
+	ret = drw_totals_add(b) ?: bind_publish(b);
 	if (ret >= 0)
 		return ret;
 err_free:

@@ -21,25 +21,23 @@ static void map_io_drained(struct percpu_ref *ref)
 	complete(&container_of(ref, struct drw_map, io_ref)->drained);
 }
 
-/* Poll once for every transfer on poll queues. */
+/* Poll about once for every transfer on poll queues. Those that end leave the list meanwhile. */
 static void map_poll(struct drw_map *map)
 {
-	struct drw_polled *p, *first = NULL;
+	struct drw_polled *p;
+	size_t left;
 
-	for (;;) {
+	scoped_guard(spinlock_irqsave, &map->polled_lock)
+		left = list_count_nodes(&map->polled);
+	for (; left; left--) {
 		scoped_guard(spinlock_irqsave, &map->polled_lock) {
 			p = list_first_entry_or_null(&map->polled, struct drw_polled, node);
-			if (!p || p == first || !p->ops->get(p))
+			if (!p || !p->ops->get(p))
 				return;
 			list_move_tail(&p->node, &map->polled);
 		}
-		/*
-		 * The first one may end and its memory be reused by another transfer. Then this
-		 * round is a little longer or shorter, and the next one makes up for it.
-		 */
-		if (!first)
-			first = p;
 		p->ops->poll_put(p);
+		cond_resched();
 	}
 }
 
@@ -117,10 +115,16 @@ static int map_build_extents(struct drw_map *map, struct sg_table *sgt,
 	return 0;
 }
 
+/* Did a signal end the exporter's wait? */
+static bool map_is_interrupted(int error)
+{
+	return error == -EINTR || error == -ERESTARTSYS;
+}
+
 /* The exporter refused to map: choose an errno. */
 static int map_refused_locked(struct drw_map *map, int error, struct drw_refusal *refusal)
 {
-	if (error == -EINTR || error == -ERESTARTSYS)
+	if (map_is_interrupted(error))
 		return -EINTR;
 	/* It was mapped before, so its contents are gone, even if it can be mapped later. */
 	if (error == -ENODEV && map->mapped_once) {
@@ -235,6 +239,9 @@ static int map_attach(struct drw_map *map, struct drw_refusal *refusal)
 	/* From here on the invalidate callback may run; it does nothing while unmapped. */
 	attach = dma_buf_dynamic_attach(map->dmabuf, map->ctrl->dev, &map_attach_ops, map);
 	if (IS_ERR(attach)) {
+		ret = -EINTR;
+		if (map_is_interrupted(PTR_ERR(attach)))
+			goto unlock;
 		refusal->detail = -PTR_ERR(attach);
 		ret = drw_refuse(refusal, DMABUF_RW_REASON_ATTACH, -EREMOTEIO);
 		goto unlock;

@@ -642,6 +642,53 @@ static void reads_beside_a_writer_that_never_stops_get_on(const void *arg)
 	fs_finish(&fs);
 }
 
+/* ---- a neighbour that reads new parts of the file --------------------------------------- */
+
+#define COLD_BYTES	(32 * MiB)
+#define COLD_STEP	(128 * KiB)	/* what one look-up finds at least */
+#define FORCED_WRITES	20
+
+/* Each read looks up blocks; a change of the file's mode makes all of them unknown again. */
+static void *read_new_parts(void *arg)
+{
+	int own = OK(drw_bind(buf.fd, fd));
+
+	while (!__atomic_load_n(&neighbour_stops, __ATOMIC_ACQUIRE)) {
+		SYS(fchmod(fd, 0600));
+		for (u64 pos = COLD_STEP; pos < COLD_BYTES; pos += COLD_STEP)
+			CHECK_EQ(drw_read(own, pos, MiB, 4096), 4096);
+		finished++;
+	}
+	close(own);
+	return NULL;
+}
+
+static void forced_writes_beside_reads_of_new_parts_get_on(const void *arg)
+{
+	u64 start, us, most = 0;
+	pthread_t thread;
+
+	open_all(arg);
+	fd = file_make(&fs, "f", COLD_BYTES, TAG);
+	binding = OK(drw_bind(buf.fd, fd));
+	pthread_create(&thread, NULL, read_new_parts, NULL);
+	for (int i = 0; i < FORCED_WRITES; i++) {
+		buf_fill(&buf, 0, 4096, 50 + i, 0);
+		start = now_us();
+		CHECK_EQ(drw_io(binding, DMABUF_RW_OP_WRITE, 0, 0, 4096, DMABUF_RW_IO_FUA), 4096);
+		us = now_us() - start;
+		most = MAX(most, us);
+		file_check(fd, 0, 4096, 50 + i);
+	}
+	__atomic_store_n(&neighbour_stops, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	note("the longest of %d took %llu us; the file was read %llu times", FORCED_WRITES,
+	     (unsigned long long)most, (unsigned long long)finished);
+	close(binding);
+	close(fd);
+	fs_finish(&fs);
+}
+
 /* ---- its size, its mappings, its extents ------------------------------------------------ */
 
 static void transfers_end_where_the_file_ends_now(const void *arg)
@@ -1115,6 +1162,7 @@ static void add(void)
 		TEST_OF_KIND(i, whatever_others_do_works_under_load);
 		TEST_OF_KIND(i, who_opens_or_truncates_gets_a_turn_under_load);
 		TEST_OF_KIND(i, reads_beside_a_writer_that_never_stops_get_on);
+		TEST_OF_KIND(i, forced_writes_beside_reads_of_new_parts_get_on);
 		TEST_OF_KIND(i, transfers_end_where_the_file_ends_now);
 		TEST_OF_KIND(i, stores_to_its_mappings_are_seen);
 		TEST_OF_KIND(i, defragmenters_do_their_work);
