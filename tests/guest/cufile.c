@@ -629,6 +629,37 @@ static void hundreds_of_files_fill_one_buffer(const void *kind)
 	fs_finish(&fs);
 }
 
+/* File systems give the number of a file that is gone to the next one. */
+static void a_file_that_has_the_number_of_another_is_not_taken_for_it(const void *kind)
+{
+	struct stat first, second;
+	CUfileHandle_t fh, fresh;
+	int fd, other;
+	CUdeviceptr p;
+	struct fs fs;
+
+	start(true);
+	fs_make(&fs, kind, "priv512", 0, "", "");
+	p = memory(64 * KiB);
+	fd = file_make(&fs, "first", 64 * KiB, 1);
+	fh = handle_of(fd);
+	SYS(fstat(fd, &first));
+	close(fd);
+	SYS(unlink(fs_path(&fs, "first")));
+	other = file_make(&fs, "second", 64 * KiB, 2);
+	SYS(fstat(other, &second));
+	if (other != fd || first.st_ino != second.st_ino)
+		skip("the file has got another number");
+	CHECK_EQ(cuFileRead(fh, at(p), 64 * KiB, 0, 0), -1);
+	CHECK_EQ(errno, EBADF);
+	fresh = handle_of(other);
+	CHECK_EQ(cuFileRead(fresh, at(p), 64 * KiB, 0, 0), 64 * KiB);
+	check(p, 64 * KiB, 2, 0);
+	cuFileHandleDeregister(fresh);
+	close(other);
+	fs_finish(&fs);
+}
+
 static void add(void)
 {
 	fs_program();
@@ -641,6 +672,7 @@ static void add(void)
 		TEST_OF_KIND(i, a_bar_is_filled_and_emptied_peer_to_peer);
 		TEST_OF_KIND(i, hundreds_of_files_fill_one_buffer);
 		TEST_OF_KIND(i, batches_go_on_by_themselves);
+		TEST_OF_KIND(i, a_file_that_has_the_number_of_another_is_not_taken_for_it);
 		TEST_OF_KIND(i, batches_outlive_their_threads);
 		TEST_OF_KIND(i, batches_that_wait_for_their_buffer_outlive_their_threads);
 	}
