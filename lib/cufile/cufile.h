@@ -2,56 +2,59 @@
 /*
  * cufile.h - the cuFile interface, as libcufile.so.0 of dmabuf-rw serves it.
  *
- * Programs that were built with another header of this name run on the library as they are: names,
- * values and layouts are those of the public interface. What the library does not serve answers
- * CU_FILE_PLATFORM_NOT_SUPPORTED; each such function is marked so below.
+ * Programs built with another header of this name run unchanged: names, values and layouts are
+ * those of the public interface. Functions that the library does not serve return
+ * CU_FILE_PLATFORM_NOT_SUPPORTED; they are at the end.
  *
- * What differs
- *   - Any file and any memory is taken. What the drive cannot do by its own DMA goes through
- *     memory: counted, and said once on standard error, with the reason and the remedy. With
- *     DMABUF_RW_CUFILE_DIRECT_ONLY=1 in the environment it is an error.
- *   - Writes into space of a file that was only reserved, or into a hole, go direct: whole blocks
- *     of the file system that they fill get zeros first, by the drive itself where kernel, file
- *     system and drive can, else by writing them. Both are counted, and said once.
- *   - Descriptors need no O_DIRECT. Offsets and lengths need no alignment. O_SYNC and O_DSYNC are
- *     kept, whichever way the bytes go.
- *   - Buffers need not be registered. Device memory stays allocated, also when the program has
- *     freed it, until it is deregistered; without registration until half a second after its last
- *     use.
- *   - The driver is opened by the first function that needs it, within milliseconds. Closing it
- *     leaves handles and buffers as they are, since another library of the process may use them.
+ * Differences
+ *   - Any file and any memory is accepted. Bytes that the drive cannot move by its own DMA go
+ *     through memory. They are counted, and reported once on standard error, with the reason and
+ *     the remedy. With DMABUF_RW_CUFILE_DIRECT_ONLY=1 in the environment they are an error.
+ *   - Writes into reserved space or holes of a file go direct: the whole file system blocks that
+ *     they fill get zeros first, by the drive itself where kernel, file system and drive can, else
+ *     as written data. Both are counted, and reported once.
+ *   - Descriptors need no O_DIRECT. Offsets and lengths need no alignment. O_SYNC and O_DSYNC
+ *     apply, whichever way the bytes go.
+ *   - Buffers need no registration. Device memory stays allocated until it is deregistered, or
+ *     without registration until half a second after its last use, even if the program frees it
+ *     before.
+ *   - The first function that needs the driver opens it, within milliseconds. Closing it leaves
+ *     handles and buffers alone, since another library of the process may use them.
  *   - A child of fork(2) whose parent has opened the driver gets CU_FILE_DRIVER_NOT_INITIALIZED.
- *     Functions without a result do nothing there.
- *   - The limits that the setters set are kept and reported, and have no effect.
- *   - When transfers of a batch end, a call of the thread that has submitted them which is never
- *     restarted, epoll_wait(2) above all, may give EINTR without a signal.
- *   - Messages go to standard error, unless a handle of descriptor 2 is registered.
+ *     Functions without a result do nothing there. The child keeps copies of the descriptors of
+ *     its parent's dma-bufs and bindings: device memory that was in use at the fork stays
+ *     allocated until the child calls execve(2) or exits, even if the parent deregisters and frees
+ *     it.
+ *   - The limits that the setters set are stored and reported, but have no effect.
+ *   - When transfers of a batch end, a system call that is never restarted, such as
+ *     epoll_wait(2), may give EINTR without a signal in the thread that submitted them.
+ *   - Messages go to standard error, unless descriptor 2 is registered as a handle.
  *
  * Environment, read when the driver is opened for the first time
- *   DMABUF_RW_CUFILE_DIRECT_ONLY=1	what cannot go direct fails
+ *   DMABUF_RW_CUFILE_DIRECT_ONLY=1	transfers that cannot go direct fail
  *   DMABUF_RW_CUFILE_REPORT=FILE	at exit, appends to FILE which way the bytes went; "-":
  *					standard error
- *   DMABUF_RW_CUFILE_ZEROS=drive	zeros first only where the drive puts them there; 0: never,
- *					so that such writes go through memory
- *   DMABUF_RW_CUFILE_PAGE_CACHE=1	reads of ranges that the page cache holds whole are copied
- *					from there; not with DIRECT_ONLY. Without it, as usual,
+ *   DMABUF_RW_CUFILE_ZEROS=drive	zeros first only if the drive puts them there; 0: never,
+ *					so such writes go through memory
+ *   DMABUF_RW_CUFILE_PAGE_CACHE=1	reads of ranges that the page cache holds entirely are
+ *					copied from there; not with DIRECT_ONLY. By default
  *					reads come from the drive
- *   DMABUF_RW_CUFILE_BINDINGS=N	pairs of file and allocation that are kept ready, see below
+ *   DMABUF_RW_CUFILE_BINDINGS=N	pairs of file and allocation to keep bound, see below
  *
- * A pair of file and allocation is bound when it is first used, and kept for the next time: the N
- * that were used last. N is a 32nd of the descriptors that the process may have, from 8 to 256,
- * since each takes up to eight. Up to 64 batches take one descriptor each, for good.
+ * The first use of a pair of file and allocation binds it. The N most recently used pairs stay
+ * bound. N is 1/32 of the process's limit of descriptors, from 8 to 256, since each pair uses up to
+ * eight. Up to 64 batches use one descriptor each, for good.
  *
- * Errors. A function that returns CUfileError_t has the error in @err, and in @cu_err what the
- * CUDA driver said where @err is CU_FILE_CUDA_DRIVER_ERROR. On failure nothing is stored through
- * the caller's pointers. Besides those that are named at a function:
+ * Errors. A function that returns CUfileError_t has the error in @err; if that is
+ * CU_FILE_CUDA_DRIVER_ERROR, @cu_err is the CUDA driver's. A failed function stores nothing through
+ * the caller's pointers. Besides the errors listed at each function:
  *   CU_FILE_DRIVER_NOT_INITIALIZED	a child of fork(2), see above
- *   CU_FILE_INVALID_VALUE		a null pointer, or a flag that is not known
- *   CU_FILE_INTERNAL_ERROR		there is no memory, or no descriptor
+ *   CU_FILE_INVALID_VALUE		a null pointer, or an unknown flag
+ *   CU_FILE_INTERNAL_ERROR		no memory, or no descriptor
  *
- * Thread-safety: all functions may be called by any number of threads, but destroying a batch must
- * not overlap any other use of it. None may be called in a signal handler or in a function that a
- * stream calls (cuLaunchHostFunc), and no thread be cancelled (pthread_cancel) in one.
+ * Thread-safety: any number of threads may call all functions, but destroying a batch must not
+ * overlap any other use of it. No function may be called in a signal handler or in a function that
+ * a stream calls (cuLaunchHostFunc), and no thread may be cancelled (pthread_cancel) in one.
  */
 #ifndef DMABUF_RW_CUFILE_H
 #define DMABUF_RW_CUFILE_H
@@ -165,7 +168,7 @@ static inline const char *cufileop_status_error(CUfileOpError status)
 /* ---- the driver --------------------------------------------------------------------------- */
 
 typedef enum CUfileDriverStatusFlags {
-	CU_FILE_LUSTRE_SUPPORTED	= 0,	/* numbers of bits */
+	CU_FILE_LUSTRE_SUPPORTED	= 0,	/* bit numbers */
 	CU_FILE_WEKAFS_SUPPORTED	= 1,
 	CU_FILE_NFS_SUPPORTED		= 2,
 	CU_FILE_GPFS_SUPPORTED		= 3,
@@ -175,12 +178,12 @@ typedef enum CUfileDriverStatusFlags {
 } CUfileDriverStatusFlags_t;
 
 typedef enum CUfileDriverControlFlags {
-	CU_FILE_USE_POLL_MODE		= 0,	/* numbers of bits */
+	CU_FILE_USE_POLL_MODE		= 0,	/* bit numbers */
 	CU_FILE_ALLOW_COMPAT_MODE	= 1,	/* bouncing is allowed */
 } CUfileDriverControlFlags_t;
 
 typedef enum CUfileFeatureFlags {
-	CU_FILE_DYN_ROUTING_SUPPORTED	= 0,	/* numbers of bits */
+	CU_FILE_DYN_ROUTING_SUPPORTED	= 0,	/* bit numbers */
 	CU_FILE_BATCH_IO_SUPPORTED	= 1,
 	CU_FILE_STREAMS_SUPPORTED	= 2,
 	CU_FILE_PARALLEL_IO_SUPPORTED	= 3,
@@ -203,18 +206,21 @@ typedef struct CUfileDrvProps {
 	unsigned int max_batch_io_timeout_msecs;
 } CUfileDrvProps_t;
 
-/* major * 1000 + minor * 10 of the interface that is served. */
+/* major * 1000 + minor * 10 of the served interface. */
 CUfileError_t cuFileGetVersion(int *version);
-/* Counted; opening that a function needs counts as one when the driver was closed. */
+/* Opens are counted. If the driver is closed, a function that needs it counts one too. */
 CUfileError_t cuFileDriverOpen(void);
-/* Undoes one of those. CU_FILE_DRIVER_NOT_INITIALIZED: it is not open. The two do the same. */
+/* Undo one open. CU_FILE_DRIVER_NOT_INITIALIZED: the driver is not open. Both do the same. */
 CUfileError_t cuFileDriverClose(void);
 CUfileError_t cuFileDriverClose_v2(void);
 #define cuFileDriverClose cuFileDriverClose_v2
-/* How often it is open; 0: not. */
+/* The number of opens; 0: the driver is not open. */
 long cuFileUseCount(void);
 CUfileError_t cuFileDriverGetProperties(CUfileDrvProps_t *props);
-/* The threshold and the sizes are KiB. CU_FILE_DRIVER_UNSUPPORTED_LIMIT: 0, or 4 TiB or more. */
+/*
+ * All values are KiB. The threshold may be any value; the sizes may not be 0, or 4 TiB or more
+ * (CU_FILE_DRIVER_UNSUPPORTED_LIMIT).
+ */
 CUfileError_t cuFileDriverSetPollMode(bool poll, size_t poll_threshold_size);
 CUfileError_t cuFileDriverSetMaxDirectIOSize(size_t max_direct_io_size);
 CUfileError_t cuFileDriverSetMaxCacheSize(size_t max_cache_size);
@@ -243,11 +249,11 @@ typedef struct CUfileDescr_t {
 typedef void *CUfileHandle_t;
 
 /*
- * The descriptor stays the caller's, who keeps it open until the handle is deregistered: of one
- * that was closed, or closed and used again for another file, transfers reach the file that was
- * registered, or fail with EBADF. The file may be renamed or unlinked. Where the library has to
- * open the file anew, record locks of fcntl(2) that the process has on it are gone when the handle
- * is deregistered, or its pair with some memory makes room for another, as with every close(2).
+ * The descriptor stays the caller's, who keeps it open until the handle is deregistered. If it is
+ * closed earlier, and perhaps opened for another file, transfers reach the registered file or fail
+ * with EBADF. The file may be renamed or unlinked. If the library has to open the file anew, the
+ * process loses its fcntl(2) record locks on it, as with every close(2), when the handle is
+ * deregistered or one of its pairs makes room for another.
  *   CU_FILE_INVALID_VALUE		the descriptor is not open
  *   CU_FILE_IO_NOT_SUPPORTED		a type other than CU_FILE_HANDLE_TYPE_OPAQUE_FD
  *   CU_FILE_INVALID_FILE_TYPE		neither a regular file nor a block device
@@ -256,8 +262,8 @@ typedef void *CUfileHandle_t;
  */
 CUfileError_t cuFileHandleRegister(CUfileHandle_t *fh, CUfileDescr_t *descr);
 /*
- * Waits for the handle's transfers that are under way, batches' among them. Those that a stream has
- * not reached fail. A handle that is not registered is passed over.
+ * Waits for the handle's transfers under way, including those of batches. Transfers that a stream
+ * has not reached fail. Ignores a handle that is not registered.
  */
 void cuFileHandleDeregister(CUfileHandle_t fh);
 
@@ -265,9 +271,9 @@ void cuFileHandleDeregister(CUfileHandle_t fh);
 #define CU_FILE_RDMA_RELAXED_ORDERING	2
 
 /*
- * Of the device's or the host's memory, @length bytes. @flags: CU_FILE_RDMA_*, which are about
- * network storage, and without effect. Ranges may overlap. Memory operations of CUDA on it are
- * synchronous from then on (CU_POINTER_ATTRIBUTE_SYNC_MEMOPS).
+ * Registers @length bytes of device or host memory. @flags: CU_FILE_RDMA_*, which are for network
+ * storage and have no effect. Ranges may overlap. From then on CUDA's memory operations on the
+ * range are synchronous (CU_POINTER_ATTRIBUTE_SYNC_MEMOPS).
  *   CU_FILE_MEMORY_ALREADY_REGISTERED	a range begins at @base, and its memory was not freed
  *   CU_FILE_CUDA_POINTER_INVALID	the driver knows the pointer, but no allocation there
  *   CU_FILE_CUDA_POINTER_RANGE_ERROR	the device's memory ends before the range does
@@ -277,21 +283,21 @@ CUfileError_t cuFileBufRegister(const void *base, size_t length, int flags);
 CUfileError_t cuFileBufDeregister(const void *base);
 
 /*
- * Between the file at @file_offset and the memory at @base + @buf_offset; all in bytes. Writing
- * makes the file longer where it must. Writes that meet within a page of the file (4096 bytes) must
- * not run at the same time, as with O_DIRECT. Return the bytes that were moved; fewer than @size:
- * the file ends, or there was an error after them. Where none was moved: 0 at the file's end;
+ * Move bytes between the file at @file_offset and the memory at @base + @buf_offset; all in bytes.
+ * Writing extends the file if needed. Two writes to the same page of the file (4096 bytes) must not
+ * run at the same time, as with O_DIRECT. Return the number of bytes moved; fewer than @size: the
+ * file ends, or there was an error after them. If none was moved: 0 at the file's end;
  *   the negated CUfileOpError
  *	CU_FILE_HANDLE_NOT_REGISTERED
  *	CU_FILE_INVALID_VALUE		@base is null, an offset is negative, or a sum overflows
  *	CU_FILE_CUDA_POINTER_INVALID, CU_FILE_CUDA_POINTER_RANGE_ERROR	as above
  *   -1 with errno
- *	EBADF		the file is not open for that, or the descriptor is not the file's any more
- *	EIO		a copy of CUDA's has failed
+ *	EBADF		the file is not open for that, or the descriptor now is another file's
+ *	EIO		a copy by CUDA failed
  *	EOPNOTSUPP, EDOM, ENXIO and others	with DMABUF_RW_CUFILE_DIRECT_ONLY: it cannot go
- *			direct, and why is said on standard error
- *	ENOMEM, EMFILE, ENFILE		something is lacking
- *   and what pread(2) or pwrite(2) give, or the module (dmabuf_rw.h).
+ *			direct; the reason is on standard error
+ *	ENOMEM, EMFILE, ENFILE		no memory or no descriptor
+ *   and the errors of pread(2) or pwrite(2), or of the module (dmabuf_rw.h).
  */
 ssize_t cuFileRead(CUfileHandle_t fh, void *base, size_t size, off_t file_offset,
 		   off_t buf_offset);
@@ -344,33 +350,32 @@ typedef struct CUfileIOEvents {
 typedef void *CUfileBatchHandle_t;
 
 /*
- * @nr: entries that may be submitted and not be reported yet, from 1 to max_batch_io_size; else
+ * @nr: entries that may be submitted and not reported yet, from 1 to max_batch_io_size; else
  * CU_FILE_INVALID_VALUE.
  */
 CUfileError_t cuFileBatchIOSetUp(CUfileBatchHandle_t *batch, unsigned int nr);
 /*
- * All of the entries or none is taken; @params is the caller's again. They run in any order, and
- * need nobody who waits; but where the drive has done a part of one, the rest may be done no sooner
- * than somebody asks for results, or ends the batch or the handle. An entry that cannot be done is
- * taken all the same, and reported as CUFILE_INVALID (what it asks for makes no sense) or
- * CUFILE_FAILED. @flags: zero.
- *   CU_FILE_BATCH_FULL		not so many entries are free
- *   CU_FILE_INVALID_VALUE	@nr is 0; or an entry's mode or opcode is none
+ * Takes all entries or none; @params is the caller's again. The entries run in any order, and
+ * without a waiter. But if the drive has moved only a part of one, the rest may wait until the
+ * program asks for results, or ends the batch or the handle. An entry that cannot run is taken too,
+ * and reported as CUFILE_INVALID (its request makes no sense) or CUFILE_FAILED. @flags: zero.
+ *   CU_FILE_BATCH_FULL		fewer than @nr entries are free
+ *   CU_FILE_INVALID_VALUE	@nr is 0; or an entry's mode or opcode is unknown
  */
 CUfileError_t cuFileBatchIOSubmit(CUfileBatchHandle_t batch, unsigned int nr,
 				  CUfileIOParams_t *params, unsigned int flags);
 /*
- * Waits until @min_nr entries have ended, or as many as there are, or @timeout, which is relative,
- * is over; null: for ever. Reports up to *@nr, each once, and sets *@nr. An entry that is reported
- * uses neither its memory nor its handle any more. CU_FILE_INVALID_VALUE: @min_nr is more than
- * *@nr, or @timeout is malformed.
+ * Waits until @min_nr entries have ended, or all if there are fewer, or until the relative @timeout
+ * is over; null: for ever. Reports up to *@nr entries, each once, and sets *@nr. A reported entry
+ * no longer uses its memory or its handle. CU_FILE_INVALID_VALUE: @min_nr is more than *@nr, or
+ * @timeout is malformed.
  */
 CUfileError_t cuFileBatchIOGetStatus(CUfileBatchHandle_t batch, unsigned int min_nr,
 				     unsigned int *nr, CUfileIOEvents_t *events,
 				     struct timespec *timeout);
-/* Entries that have not begun are reported as CUFILE_CANCELED; others go on. */
+/* Entries that have not begun are reported as CUFILE_CANCELED; the others go on. */
 CUfileError_t cuFileBatchIOCancel(CUfileBatchHandle_t batch);
-/* Cancels, and waits for what has begun. A batch that is destroyed already is passed over. */
+/* Cancels, and waits for entries that have begun. Ignores a batch that is already destroyed. */
 void cuFileBatchIODestroy(CUfileBatchHandle_t batch);
 
 /* ---- streams ------------------------------------------------------------------------------ */
@@ -381,21 +386,22 @@ void cuFileBatchIODestroy(CUfileBatchHandle_t batch);
 #define CU_FILE_STREAM_PAGE_ALIGNED_INPUTS	8
 
 /*
- * As cuFileRead() and cuFileWrite(), in the stream's order. What the pointers lead to is read when
- * the stream is there, and stays until it has gone on; *@bytes is set before that: bytes, or
- * negative as in a batch. After an error nothing of it is used any more, but bytes may have been
- * moved. A context must be current, and live until the stream has gone on.
+ * Like cuFileRead() and cuFileWrite(), in the stream's order. The values behind the pointers are
+ * read when the stream reaches the call, and must stay until it has passed. *@bytes is set before
+ * the stream goes on: bytes, or negative as in a batch. After an error the call uses nothing of the
+ * caller's any more, but bytes may have been moved. A context must be current, and live until the
+ * stream has gone on.
  *   CU_FILE_HANDLE_NOT_REGISTERED
  *   CU_FILE_ASYNC_NOT_SUPPORTED	the CUDA driver is too old, or not there
- *   CU_FILE_CUDA_DRIVER_ERROR		it does not take the call, see @cu_err, which is 900
+ *   CU_FILE_CUDA_DRIVER_ERROR		the driver refuses the call, see @cu_err: 900
  *					(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) if the stream is
- *					captured into a graph
+ *					being captured into a graph
  */
 CUfileError_t cuFileReadAsync(CUfileHandle_t fh, void *base, size_t *size, off_t *file_offset,
 			      off_t *buf_offset, ssize_t *bytes, CUstream stream);
 CUfileError_t cuFileWriteAsync(CUfileHandle_t fh, void *base, size_t *size, off_t *file_offset,
 			       off_t *buf_offset, ssize_t *bytes, CUstream stream);
-/* Allowed, and without effect. @flags: CU_FILE_STREAM_*. */
+/* Accepted, without effect. @flags: CU_FILE_STREAM_*. */
 CUfileError_t cuFileStreamRegister(CUstream stream, unsigned int flags);
 CUfileError_t cuFileStreamDeregister(CUstream stream);
 

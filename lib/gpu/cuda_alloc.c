@@ -14,7 +14,7 @@ static int fail(struct gpu_failure *failure, int err, int error)
 	return -err;
 }
 
-/* In the device's primary context, which stays. */
+/* In the device's primary context, which is never released. */
 static int allocate_in(const struct cuda_driver *cuda, cuda_context context, uint64_t bytes,
 		       uint64_t *p)
 {
@@ -66,7 +66,7 @@ static void release(uint64_t p)
 	cuda->ctx_pop_current(&before);
 }
 
-/* The driver has upper case, and sysfs lower. */
+/* The driver writes upper case, sysfs lower case. */
 static bool pci_name(unsigned int gpu, char name[GPU_PCI_NAME])
 {
 	const struct cuda_driver *cuda = cuda_driver();

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * cuda_copy.c - copies to and from device memory by the CUDA driver, for what cannot go direct.
+ * cuda_copy.c - copies to and from device memory by the CUDA driver, for bytes that cannot go
+ * direct.
  *
- * The threads that copy are the library's, or the caller's with whatever context is current
- * there, so each copy makes the segment's context current and puts back what was. It runs on a
- * stream of its own that does not wait for the program's, and is waited for: a synchronous copy
- * from pageable memory may return before the data is at its place.
+ * A copy runs in a thread of the library or of the caller, with any context current. So it makes
+ * the segment's context current and restores the previous one. It uses and waits for a stream of
+ * its own, which does not wait for the program's: a synchronous copy from pageable memory may
+ * return before the data has arrived.
  *
- * Streams that are not in use wait in a list, by context, for the next copy. Those of a context
- * that the program has destroyed are gone with it, and only leave the list.
+ * Unused streams are kept in a list, by context, for the next copy. If the program destroys a
+ * context, its streams end with it, and only leave the list.
  *
- * Thread-safety: "lock" guards the list.
+ * Thread-safety: "lock" protects the list.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -49,7 +50,7 @@ static struct stream *take_unused(cuda_context context, unsigned long long id)
 	return s;
 }
 
-/* The context is current. Null: there is no memory. */
+/* The context is current. Null: no memory, or no stream. */
 static struct stream *take_stream(const struct cuda_driver *cuda, cuda_context context)
 {
 	unsigned long long id = cuda_context_id(cuda, context);
@@ -97,7 +98,7 @@ int cuda_copy(const struct gpu_segment *segment, uint64_t p, void *to, const voi
 	if (!err)
 		err = cuda->stream_synchronize(s->stream);
 	if (err) {
-		/* Whatever is wrong with it, the next copy begins with another one. */
+			/* The stream may be broken: the next copy makes another one. */
 		cuda->stream_destroy(s->stream);
 		free(s);
 	} else {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda_copy.h - CUDA's copies and flushes, as gpu_driver.h has them; not installed. */
+/* cuda_copy.h - CUDA's copies and flushes, for gpu_driver.h; not installed. */
 #ifndef CUDA_COPY_H
 #define CUDA_COPY_H
 

@@ -6,7 +6,7 @@
 #define NEEDED(field, symbol)	{ offsetof(struct cuda_driver, field), symbol, true }
 #define OPTIONAL(field, symbol)	{ offsetof(struct cuda_driver, field), symbol, false }
 
-/* The numbers at names are the driver's, for newer forms of a function. */
+/* The suffixes _v2 are the driver's, for newer forms of a function. */
 static const struct gpu_symbol functions[] = {
 	NEEDED(mem_get_address_range, "cuMemGetAddressRange_v2"),
 	NEEDED(pointer_get_attribute, "cuPointerGetAttribute"),
@@ -32,7 +32,7 @@ static const struct gpu_symbol functions[] = {
 	OPTIONAL(get_error_name, "cuGetErrorName"),
 	/* From CUDA 12.0 on. */
 	OPTIONAL(ctx_get_id, "cuCtxGetId"),
-	/* To allocate with. */
+		/* For allocating. */
 	OPTIONAL(init, "cuInit"),
 	OPTIONAL(device_get_count, "cuDeviceGetCount"),
 	OPTIONAL(device_get_pci_bus_id, "cuDeviceGetPCIBusId"),

@@ -2,9 +2,9 @@
 /*
  * cuda_driver.h - the part of the CUDA driver API that the library calls; not installed.
  *
- * Our own declarations, so that nothing of CUDA is needed to build. A function that the driver
- * does not have is null. The library never loads the driver: a process has device pointers only if
- * something else in it has loaded libcuda.so.1, and cuda_driver() finds it from then on.
+ * These declarations are our own, so building needs nothing of CUDA. A function that the driver
+ * lacks is null. Only the command loads the driver; libcufile does not: a process has device
+ * pointers only if it has loaded libcuda.so.1 itself, and cuda_driver() finds it from then on.
  *
  * Values are those of the public driver API reference.
  */
@@ -31,10 +31,10 @@ enum cuda_result {
 };
 
 enum cuda_pointer_attribute {
-	CUDA_POINTER_CONTEXT	= 1,	/* cuda_context; null for memory of pools and VMM */
+	CUDA_POINTER_CONTEXT	= 1,	/* cuda_context; null for memory from pools and VMM */
 	CUDA_POINTER_TYPE	= 2,	/* enum cuda_memory_type, unsigned int */
 	CUDA_POINTER_SYNC_MEMOPS = 6,	/* unsigned int */
-	CUDA_POINTER_BUFFER_ID	= 7,	/* unsigned long long, never used twice in a process */
+	CUDA_POINTER_BUFFER_ID	= 7,	/* unsigned long long, unique in the process */
 	CUDA_POINTER_IS_MANAGED	= 8,	/* unsigned int */
 	CUDA_POINTER_DEVICE	= 9,	/* int */
 };
@@ -49,11 +49,11 @@ enum cuda_memory_type {
 enum cuda_device_attribute {
 	CUDA_DEVICE_FLUSH_OPTIONS	= 117,	/* CUDA_FLUSH_OPTION_HOST */
 	CUDA_DEVICE_WRITES_ORDERING	= 118,	/* CUDA_ORDERING_* */
-	CUDA_DEVICE_DMA_BUF		= 124,	/* whether there are dma-bufs at all */
+	CUDA_DEVICE_DMA_BUF		= 124,	/* whether it can export dma-bufs */
 };
 
 #define CUDA_FLUSH_OPTION_HOST		1
-#define CUDA_ORDERING_OWNER	100	/* kernels of the owning device see writes by themselves */
+#define CUDA_ORDERING_OWNER	100	/* the owning device's kernels need no flush */
 #define CUDA_FLUSH_CURRENT_CONTEXT	0
 #define CUDA_FLUSH_TO_OWNER		100
 #define CUDA_HANDLE_DMA_BUF_FD		1
@@ -78,7 +78,7 @@ struct cuda_driver {
 	int (*stream_create)(cuda_stream *stream, unsigned int flags);
 	int (*stream_destroy)(cuda_stream stream);
 	int (*stream_synchronize)(cuda_stream stream);
-	/* From here on a driver may lack them. */
+	/* Optional from here on. */
 	int (*flush_gpudirect_rdma_writes)(int target, int scope);
 	int (*launch_host_func)(cuda_stream stream, cuda_host_fn fn, void *arg);
 	int (*stream_is_capturing)(cuda_stream stream, int *status);
@@ -95,9 +95,9 @@ struct cuda_driver {
 	int (*mem_free)(cuda_ptr p);
 };
 
-/* Null: this process has no CUDA driver, or one without what is needed. Cheap. */
+/* Null: this process has no CUDA driver, or one that lacks needed functions. Cheap. */
 const struct cuda_driver *cuda_driver(void);
-/* The same, but loads the driver. For the command, which no program is around. */
+/* The same, but loads the driver. For the command. */
 const struct cuda_driver *cuda_driver_load(void);
 
 /*
@@ -106,7 +106,7 @@ const struct cuda_driver *cuda_driver_load(void);
  */
 unsigned long long cuda_context_id(const struct cuda_driver *driver, cuda_context context);
 
-/* "CUDA_ERROR_INVALID_VALUE"; "a CUDA error" where the driver cannot say. */
+/* "CUDA_ERROR_INVALID_VALUE"; "a CUDA error" if the driver has no name. */
 const char *cuda_error_name(int result);
 
 #endif /* CUDA_DRIVER_H */

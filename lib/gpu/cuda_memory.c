@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cuda_memory.c - CUDA's allocations: what they are, and their dma-bufs. cuda_copy.c copies. */
+/* cuda_memory.c - CUDA's allocations and their dma-bufs. cuda_copy.c copies. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -20,9 +20,9 @@ static bool is_lack(int error)
 }
 
 /*
- * What the driver takes: whole pages of the host; where it wants more, those of the device. The
- * range grows to whole pages: an allocation shares its pages with nobody but others of this
- * process, and transfers stay within the allocation. 0, or -errno where descriptors are lacking.
+ * The driver exports whole pages of the host or, if it wants more, of the device. The range grows
+ * to whole pages: an allocation shares pages only with others of this process, and transfers stay
+ * inside the allocation. 0, or -errno if descriptors are lacking.
  */
 static int export_segment(const struct cuda_driver *cuda, struct gpu_segment *s)
 {
@@ -56,7 +56,7 @@ static cuda_context context_of(const struct cuda_driver *cuda, uint64_t p, int d
 
 	if (!cuda->pointer_get_attribute(&context, CUDA_POINTER_CONTEXT, p) && context)
 		return context;
-	/* Memory of pools and of virtual ranges belongs to a device only. */
+	/* Memory of pools and of virtual ranges belongs to a device, not to a context. */
 	if (cuda->device_primary_ctx_retain(&context, device))
 		return NULL;
 	return context;
@@ -83,7 +83,7 @@ static int fill_in_context(const struct cuda_driver *cuda, uint64_t p, struct gp
 	s->base = base;
 	s->bytes = bytes;
 	cuda->pointer_get_attribute(&managed, CUDA_POINTER_IS_MANAGED, p);
-	/* The driver may refuse it, for memory of pools; then the program sees to the order. */
+	/* The driver may refuse this for memory of pools; the program then orders its operations. */
 	cuda->pointer_set_attribute(&on, CUDA_POINTER_SYNC_MEMOPS, p);
 	if (!cuda->mem_get_handle_for_address_range)
 		s->refusal = GPU_OLD_DRIVER;

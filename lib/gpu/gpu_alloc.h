@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gpu_alloc.h - memory of a GPU for the command, which has no program around it; not installed.
+ * gpu_alloc.h - GPU memory for the command, which has no program around it; not installed.
  *
- * These load the vendor's library, which nothing else here does. Of libcufile they are no part.
+ * Only these functions load the vendor's library. They are no part of libcufile.
  */
 #ifndef GPU_ALLOC_H
 #define GPU_ALLOC_H
@@ -13,21 +13,21 @@
 #define GPU_PCI_NAME	16	/* "dddd:bb:dd.f" */
 
 struct gpu_failure {
-	const char *said;	/* the driver's name of its error; null: it has said nothing */
-	unsigned int gpus;	/* that there are */
+	const char *said;	/* the driver's name of its error; null: it gave none */
+	unsigned int gpus;	/* number of GPUs */
 };
 
 struct gpu_allocator {
 	/*
-	 * On the GPU of that number, as the vendor counts them. 0, or with @failure filled
-	 *   -ELIBACC	the library is not there, or has not the functions
+	 * On GPU number @gpu, as the vendor counts them. 0, or with @failure filled
+	 *   -ELIBACC	the library is missing, or lacks the functions
 	 *   -EIO	the driver cannot be used
 	 *   -ENODEV	there is no such GPU
 	 *   -ENOMEM	it has no such memory left
 	 */
 	int (*allocate)(unsigned int gpu, uint64_t bytes, uint64_t *p, struct gpu_failure *failure);
 	void (*release)(uint64_t p);
-	/* Of a GPU that has given memory. False: not known. */
+	/* Of a GPU that has allocated memory. False: not known. */
 	bool (*pci_name)(unsigned int gpu, char name[GPU_PCI_NAME]);
 };
 

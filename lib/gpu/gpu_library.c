@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * gpu_library.c - finds a vendor's library that is in the process already, or loads it.
+ * gpu_library.c - finds a vendor's library that the process has already loaded, or loads it.
  *
- * Thread-safety: each thread that finds no table fills one of its own; the first to be done
- * publishes it, and it does not change afterwards. "lock" is not held while the loader is asked:
- * the loader has a lock of its own, and runs constructors, which may come here, with that held. The
- * library stays loaded, by the reference that dlopen() has taken.
+ * Thread-safety: each thread that finds no table fills one of its own; the first to finish
+ * publishes it, and it does not change afterwards. The loader is not called under "lock": it has a
+ * lock of its own, under which it runs constructors, and these may call functions of this file. The
+ * library stays loaded through the reference of dlopen().
  *
- * A library that was not there is looked for again only when the process has loaded something
- * since, as that is asked for each transfer of a process that has another vendor's.
+ * A process that uses one vendor looks for the other's library in each transfer. So a missing
+ * library is looked for again only after the process has loaded another object.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -41,7 +41,7 @@ static int take_loads(struct dl_phdr_info *info, size_t size, void *loads)
 	return 1;
 }
 
-/* How many objects the process has ever loaded; never 0. */
+/* Number of objects that the process has ever loaded; never 0. */
 static unsigned long long count_loads(void)
 {
 	unsigned long long loads = 1;

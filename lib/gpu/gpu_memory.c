@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * gpu_memory.c - exports device memory as dma-bufs, and knows what has been exported.
+ * gpu_memory.c - exports device memory as dma-bufs, and caches the exports.
  *
- * The cache is an array of segments that do not overlap, in the order of their addresses. A
- * segment that is found there is right only if the driver still says the same identity of it:
- * a stale one leaves the cache, and lives on until its last reference goes.
+ * The cache is an array of segments that do not overlap, sorted by address. A cached segment is
+ * valid only while the driver gives the same identity for it. A stale one leaves the cache, and
+ * lives until its last reference is dropped.
  *
- * Locks: "lock" guards the cache and all counts, and is held for array operations only.
- * "export_lock" makes exports one after the other, so that two threads that meet an allocation
- * for the first time do not both export it; it is taken before "lock".
+ * Locks: "lock" protects the cache and all counts, and is held for array operations only.
+ * "export_lock" serializes exports, so that two threads do not both export an allocation that is
+ * new to them; it is taken before "lock".
  *
- * The sweeper is a thread that drops segments without users when they have been idle for
- * GPU_LINGER_MS. It exists from the first export on, and sleeps while there is nothing to drop.
+ * The sweeper is a thread that drops segments that have had no users for GPU_LINGER_MS. It starts
+ * with the first export, and sleeps while there is nothing to drop.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static pthread_mutex_t export_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
-static struct gpu_segment **cache;	/* by @lock, as all below */
+static struct gpu_segment **cache;	/* protected by @lock, like all below */
 static size_t nr_cached, room;
 static bool has_sweeper, sweeper_sleeps;
 static uint64_t last_number;
@@ -68,7 +68,7 @@ const char *gpu_segment_detail(const struct gpu_segment *segment)
 	return segment->error ? segment->driver->error_name(segment->error) : NULL;
 }
 
-/* ---- references, all by @lock --------------------------------------------------------- */
+/* ---- references, protected by @lock --------------------------------------------------- */
 
 static void free_segment(struct gpu_segment *s)
 {
@@ -131,7 +131,7 @@ static size_t find_locked(uint64_t p)
 	return low;
 }
 
-/* The cache's reference goes to the caller, who gives it to dropped() without the lock. */
+/* Moves the cache's reference to the caller, who calls dropped() without the lock. */
 static struct gpu_segment *remove_locked(size_t i)
 {
 	struct gpu_segment *s = cache[i];
@@ -149,7 +149,7 @@ static void dropped(struct gpu_segment *s)
 	gpu_segment_put(s);
 }
 
-/* The segment at @p with that identity, used; null if there is none. Stale ones leave. */
+/* The segment at @p with that identity, with a user; null if there is none. Drops a stale one. */
 static struct gpu_segment *use_cached(uint64_t p, const struct gpu_owner *owner)
 {
 	struct gpu_segment *s = NULL, *stale = NULL;
@@ -172,7 +172,7 @@ static struct gpu_segment *use_cached(uint64_t p, const struct gpu_owner *owner)
 	return s;
 }
 
-/* Of segments without users: the longest idle one if it has been so for @ms; else null. */
+/* The first segment that has had no users for @ms; null if there is none. */
 static struct gpu_segment *take_idle_locked(uint64_t ms)
 {
 	uint64_t now = now_ms();
@@ -238,7 +238,7 @@ static void *sweep(void *arg)
 	return NULL;
 }
 
-/* Puts @s into the cache. What overlaps it there has been freed by the program. 0 or -ENOMEM. */
+/* Puts @s into the cache. The program has freed segments that overlap it there. 0 or -ENOMEM. */
 static int insert(struct gpu_segment *s)
 {
 	struct gpu_segment **grown, *stale;
@@ -268,7 +268,7 @@ static int insert(struct gpu_segment *s)
 	s->number = ++last_number;
 	s->cached = true;
 	s->refs++;
-	/* Without it, segments go only when the cache is asked to drop them. */
+	/* Without a sweeper, segments are dropped only by gpu_drop_idle(). */
 	if (!has_sweeper)
 		has_sweeper = !start_own_thread(sweep);
 	pthread_mutex_unlock(&lock);
@@ -279,7 +279,7 @@ static int insert(struct gpu_segment *s)
 
 int gpu_segment_keep_fd(struct gpu_segment *s, int fd)
 {
-	/* A program that has closed a standard descriptor would write into it. */
+		/* Above the standard descriptors: a program that closed one might write to it. */
 	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	return s->fd < 0 ? -errno : 0;
 }
@@ -295,9 +295,7 @@ int gpu_segment_refuse(struct gpu_segment *s, enum gpu_refusal refusal)
 	return 0;
 }
 
-/*
- * With the caller as its one user, and not in the cache. Errors as gpu_segment_use().
- */
+/* The caller is the only user; not in the cache. Errors as gpu_segment_use(). */
 static int make_segment(uint64_t p, const struct gpu_owner *owner, struct gpu_segment **segment)
 {
 	struct gpu_segment *s = calloc(1, sizeof(*s));
@@ -317,13 +315,13 @@ static int make_segment(uint64_t p, const struct gpu_owner *owner, struct gpu_se
 	return ret;
 }
 
-/* Makes the segment, used, and caches it but where it says nothing of the next time. */
+/* Makes the segment, with a user, and caches it unless its refusal is temporary. */
 static int add_segment(uint64_t p, const struct gpu_owner *owner, struct gpu_segment **segment)
 {
 	struct gpu_segment *s;
 	int ret = make_segment(p, owner, &s);
 
-	/* What nobody uses any more may take the room. */
+	/* Unused exports may take up the room. */
 	if (!ret && s->refusal == GPU_NO_ROOM && gpu_drop_idle()) {
 		gpu_segment_done(s);
 		ret = make_segment(p, owner, &s);
@@ -350,7 +348,7 @@ int gpu_owner_of(uint64_t p, struct gpu_owner *owner)
 	return ret;
 }
 
-/* Of a segment that is cached the driver is asked for one thing, as that is each transfer's. */
+/* For a cached segment the driver is asked only once, as each transfer comes here. */
 int gpu_segment_use_of(uint64_t p, const struct gpu_owner *owner, struct gpu_segment **segment)
 {
 	int ret;
@@ -377,7 +375,7 @@ int gpu_segment_use(uint64_t p, struct gpu_segment **segment)
 	return ret ? ret : gpu_segment_use_of(p, &owner, segment);
 }
 
-/* ---- what the drivers do by themselves ------------------------------------------------- */
+/* ---- driver calls ---------------------------------------------------------------------- */
 
 int gpu_copy_to(const struct gpu_segment *segment, uint64_t p, const void *host, size_t len)
 {
@@ -399,7 +397,7 @@ int gpu_flush(const struct gpu_segment *segment)
 struct gpu_memory {
 	uint64_t p, len;
 	size_t nr;
-	struct gpu_segment *segments[];	/* used by this; in order, without gaps */
+	struct gpu_segment *segments[];	/* a user of each; in order, without gaps */
 };
 
 int gpu_memory_create(uint64_t p, uint64_t len, struct gpu_memory **memory)
@@ -450,7 +448,7 @@ bool gpu_memory_is_gone(const struct gpu_memory *memory)
 {
 	size_t i;
 
-	/* What has users leaves the cache for no other reason. */
+	/* A segment with users leaves the cache only when it is stale. */
 	for (i = 0; i < memory->nr; i++)
 		if (!memory->segments[i]->cached && memory->segments[i]->refusal != GPU_NO_ROOM)
 			return true;

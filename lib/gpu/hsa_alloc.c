@@ -9,8 +9,8 @@
 struct search {
 	const struct hsa_driver *hsa;
 	unsigned int wanted, gpus;
-	struct hsa_agent agent;	/* the wanted one; 0: there is none */
-	struct hsa_pool pool;	/* the same */
+	struct hsa_agent agent;	/* the wanted one; 0: not found */
+	struct hsa_pool pool;	/* likewise */
 };
 
 static int look_at_agent(struct hsa_agent agent, void *arg)
@@ -26,7 +26,7 @@ static int look_at_agent(struct hsa_agent agent, void *arg)
 	return HSA_OK;
 }
 
-/* What is shared with others would not be exported. */
+/* Shared pools cannot be exported. */
 static int look_at_pool(struct hsa_pool pool, void *arg)
 {
 	struct search *search = arg;

@@ -17,7 +17,7 @@ static const struct gpu_symbol functions[] = {
 	OPTIONAL(close_dmabuf, "hsa_amd_portable_close_dmabuf"),
 	OPTIONAL(on_free, "hsa_amd_register_deallocation_callback"),
 	OPTIONAL(status_string, "hsa_status_string"),
-	/* To allocate with. */
+		/* For allocating. */
 	OPTIONAL(iterate_agents, "hsa_iterate_agents"),
 	OPTIONAL(iterate_pools, "hsa_amd_agent_iterate_memory_pools"),
 	OPTIONAL(pool_get_info, "hsa_amd_memory_pool_get_info"),

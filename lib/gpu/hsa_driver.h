@@ -3,9 +3,9 @@
  * hsa_driver.h - the part of ROCm's runtime, libhsa-runtime64.so.1, that the library calls; not
  * installed.
  *
- * Our own declarations, so that nothing of ROCm is needed to build. A function that the runtime
- * does not have is null. The library never loads the runtime: a process has device pointers only if
- * something else in it, HIP's runtime mostly, has loaded it.
+ * These declarations are our own, so building needs nothing of ROCm. A function that the runtime
+ * lacks is null. Only the command loads the runtime; libcufile does not: a process has device
+ * pointers only if something in it, mostly HIP's runtime, has loaded it.
  *
  * Values are those of the public interface: the HSA specification 1.2, and AMD's extensions as ROCm
  * documents them.
@@ -26,7 +26,7 @@ struct hsa_pool {
 
 enum hsa_status {
 	HSA_OK			= 0,
-	HSA_BREAK		= 1,	/* of a callback: there are no more to be called */
+	HSA_BREAK		= 1,	/* from a callback: stop the iteration */
 	HSA_OUT_OF_RESOURCES	= 0x1008,
 	HSA_NOT_INITIALIZED	= 0x100b,
 };
@@ -44,7 +44,7 @@ enum hsa_agent_info {
 
 #define HSA_DEVICE_GPU		1
 
-/* Registers of the device's host data path; null: there is nothing to be flushed. */
+/* Registers of the device's host data path; null: nothing to flush. */
 struct hsa_hdp_flush {
 	volatile uint32_t *memory, *registers;
 };
@@ -59,17 +59,17 @@ enum hsa_pool_info {
 #define HSA_POOL_COARSE		4
 
 enum hsa_pointer_type {
-	HSA_POINTER_UNKNOWN	= 0,	/* nobody's, or the system's */
+	HSA_POINTER_UNKNOWN	= 0,	/* not allocated, or system memory */
 	HSA_POINTER_ALLOCATED	= 1,
 	HSA_POINTER_LOCKED	= 2,	/* memory of the host, pinned */
 	HSA_POINTER_GRAPHICS	= 3,	/* imported from another API */
 	HSA_POINTER_IPC		= 4,	/* of another process */
 	HSA_POINTER_RESERVED	= 5,	/* addresses without memory */
-	HSA_POINTER_VIRTUAL	= 6,	/* memory that is mapped into such */
+	HSA_POINTER_VIRTUAL	= 6,	/* memory mapped into reserved addresses */
 };
 
 struct hsa_pointer_info {
-	uint32_t bytes;		/* of this; in and out */
+	uint32_t bytes;		/* size of this structure; in and out */
 	int type;
 	void *base;		/* for devices */
 	void *host_base;
@@ -86,7 +86,7 @@ struct hsa_driver {
 	int (*pointer_info)(const void *p, struct hsa_pointer_info *info,
 			    void *(*alloc)(size_t bytes), uint32_t *nr, struct hsa_agent **agents);
 	int (*memory_copy)(void *to, const void *from, size_t bytes);
-	/* From here on a runtime may lack them. */
+	/* Optional from here on. */
 	int (*export_dmabuf)(const void *p, size_t bytes, int *fd, uint64_t *offset);
 	int (*close_dmabuf)(int fd);
 	int (*on_free)(void *p, void (*fn)(void *p, void *arg), void *arg);
@@ -99,12 +99,12 @@ struct hsa_driver {
 	int (*pool_free)(void *p);
 };
 
-/* Null: this process has no ROCm runtime, or one without what is needed. Cheap. */
+/* Null: this process has no ROCm runtime, or one that lacks needed functions. Cheap. */
 const struct hsa_driver *hsa_driver(void);
-/* The same, but loads the runtime. For the command, which no program is around. */
+/* The same, but loads the runtime. For the command. */
 const struct hsa_driver *hsa_driver_load(void);
 
-/* What the runtime says of it; "an HSA error" where it says nothing. */
+/* The runtime's text for @status; "an HSA error" if it has none. */
 const char *hsa_error_name(int status);
 
 #endif /* HSA_DRIVER_H */

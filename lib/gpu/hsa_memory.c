@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * hsa_memory.c - ROCm's allocations: what they are, their dma-bufs, and copies.
+ * hsa_memory.c - ROCm's allocations, their dma-bufs, and copies.
  *
  * The runtime has no number that tells an allocation from a later one at the same address. So each
- * allocation that is met gets a number of ours, and the runtime is asked to say when it is freed,
- * which it does before the address can be given out again; the number is forgotten then. Where
- * the runtime does not promise to say it, the memory is not exported, and has another number each
- * time.
+ * allocation gets a number of ours. The runtime reports when it is freed, before the address can be
+ * used again, and we forget the number. If the runtime cannot promise that report, the memory is
+ * not exported, and gets another number each time.
  *
- * An allocation may be a part of a larger one of the runtime's own, which the dma-buf is of: then
- * it begins somewhere in it, and the runtime says where.
+ * An allocation may be a part of a larger one of the runtime's own. The dma-buf is then the larger
+ * one's, and the runtime gives the allocation's offset in it.
  *
- * Nothing is asked of a runtime that the program has not initialized: it answers so, and has no
- * memory. Once it has, we hold a reference of our own, so that the runtime does not end while we
- * use it.
+ * A runtime that the program has not initialized answers so, and has no memory. Once it is
+ * initialized, we hold a reference, so that it does not shut down while we use it.
  *
- * Locks: "lock" guards the numbers. It is taken within calls of the runtime's, and so not held
- * while the runtime is called. "naming" has one thread at a time name allocations; it is taken
- * before "lock", and the runtime may be called with it.
+ * Locks: "lock" protects the numbers. It is taken in callbacks of the runtime, so it is not held
+ * while the runtime is called. "naming" lets one thread at a time number allocations; it is taken
+ * before "lock", and the runtime may be called under it.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -38,7 +36,7 @@ struct known {
 
 static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct known *chains[NR_CHAINS];	/* by the base, and by @lock, as the next */
+static struct known *chains[NR_CHAINS];	/* by base; protected by @lock, like the next */
 static uint64_t last_identity;
 
 static struct known **chain_of(uint64_t base)
@@ -60,7 +58,7 @@ static bool find_identity(uint64_t base, uint64_t bytes, uint64_t *identity)
 	return k;
 }
 
-/* The runtime calls it before the addresses are free. */
+/* Called by the runtime before the addresses can be used again. */
 static void forget(void *p, void *arg)
 {
 	struct known *k = arg, **at;
@@ -84,7 +82,7 @@ static uint64_t new_identity(void)
 	return identity;
 }
 
-/* It is in the list before the runtime can say that the memory is freed. */
+/* The number is in the list before the runtime can report that the memory is freed. */
 static void name_allocation(const struct hsa_driver *hsa, uint64_t base, uint64_t bytes,
 			    uint64_t identity)
 {
@@ -130,7 +128,7 @@ static int ask(const struct hsa_driver *hsa, uint64_t p, struct hsa_pointer_info
 		return -ENXIO;
 	case HSA_POINTER_RESERVED:
 	case HSA_POINTER_VIRTUAL:
-		/* Of the latter the runtime does not say where it begins. */
+		/* The runtime does not report where virtual memory begins. */
 		return -EFAULT;
 	case HSA_POINTER_ALLOCATED:
 		if (!is_gpu(hsa, info->owner))
@@ -162,7 +160,7 @@ static int identify(uint64_t p, uint64_t *identity)
 	return 0;
 }
 
-/* identify() has found out all that there is. */
+/* identify() has checked everything. */
 static int check(uint64_t p)
 {
 	(void)p;
@@ -176,7 +174,7 @@ static bool has_dma_bufs(const struct hsa_driver *hsa)
 	return !hsa->system_get_info(HSA_SYSTEM_DMA_BUF, &has) && has;
 }
 
-/* Written to, it has what came over the bus reach memory; null: nothing waits there. */
+/* Writing to it flushes to memory what came over the bus; null: nothing to flush. */
 static volatile uint32_t *flush_register(const struct hsa_driver *hsa, void *context)
 {
 	struct hsa_agent agent = { .handle = (uintptr_t)context };
@@ -185,7 +183,7 @@ static volatile uint32_t *flush_register(const struct hsa_driver *hsa, void *con
 	return hsa->agent_get_info(agent, HSA_AGENT_HDP_FLUSH, &hdp) ? NULL : hdp.memory;
 }
 
-/* @fd is the runtime's, with the allocation at @offset. */
+/* The runtime owns @fd, which has the allocation at @offset. */
 static int keep_dmabuf(const struct hsa_driver *hsa, struct gpu_segment *s, int fd,
 		       uint64_t offset)
 {
@@ -229,7 +227,7 @@ static int fill(uint64_t p, struct gpu_segment *s)
 	s->base = (uintptr_t)info.base;
 	s->bytes = info.len;
 	s->context = (void *)(uintptr_t)info.owner.handle;
-	/* Some versions of the runtime fall when they are asked for memory not their own. */
+	/* Some versions of the runtime crash when they export memory that is not their own. */
 	if (info.type != HSA_POINTER_ALLOCATED)
 		s->refusal = GPU_REFUSED;
 	else if (!hsa->export_dmabuf)

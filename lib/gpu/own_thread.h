@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 /*
- * Starts a thread that nobody joins. It runs no signal handler of the program's, but for faults of
- * what it does itself. 0 or an errno, positive.
+ * Starts a detached thread that blocks all signals except faults of its own, so it runs no other
+ * handlers of the program. 0 or an errno, positive.
  */
 static inline int start_own_thread(void *(*fn)(void *arg))
 {
