@@ -27,7 +27,7 @@ static unsigned long long load(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* What writes into space that was only reserved have cost the drive. */
+/* The cost to the drive of writes into space that was only reserved. */
 static void tell_zeros(const struct telling *t, const struct account_record *r)
 {
 	unsigned long long new = load(&r->direct[1]) + load(&r->bounced[1]) + load(&r->host[1]);

@@ -5,7 +5,7 @@
  * A registered buffer keeps its segments exported until it is deregistered; transfers find them by
  * address like all others.
  *
- * Locks: "lock" guards the list of buffers.
+ * Locks: "lock" protects the list of buffers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@
 
 struct buffer {
 	uintptr_t base;
-	struct gpu_memory *memory;	/* null: of the host */
+	struct gpu_memory *memory;	/* null: host memory */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct buffer *buffers;		/* by @lock; in the order of @base */
+static struct buffer *buffers;		/* protected by @lock; sorted by @base */
 static size_t nr_buffers, room;
 
 CUFILE_API CUfileError_t cuFileHandleRegister(CUfileHandle_t *fh, CUfileDescr_t *descr)
@@ -40,7 +40,7 @@ CUFILE_API void cuFileHandleDeregister(CUfileHandle_t fh)
 		file_deregister(fh);
 }
 
-/* Index of the first buffer that does not begin before @base. */
+/* Index of the first buffer that begins at or after @base. */
 static size_t find_locked(uintptr_t base)
 {
 	size_t low = 0, high = nr_buffers;
@@ -75,7 +75,7 @@ static bool grow_locked(void)
 	return true;
 }
 
-/* 0 or a CUfileOpError. The memory becomes the list's; *@memory is what the caller destroys. */
+/* 0 or a CUfileOpError. The list takes the memory; the caller destroys *@memory afterwards. */
 static int insert(uintptr_t base, struct gpu_memory **memory)
 {
 	struct gpu_memory *old = NULL;
@@ -86,7 +86,7 @@ static int insert(uintptr_t base, struct gpu_memory **memory)
 	i = find_locked(base);
 	if (is_there_locked(i, base)) {
 		old = buffers[i].memory;
-		/* Unless the program has freed what it had registered. */
+		/* Unless the program has freed the registered memory. */
 		if (!old || !gpu_memory_is_gone(old))
 			ret = CU_FILE_MEMORY_ALREADY_REGISTERED;
 	} else if (grow_locked()) {
@@ -103,7 +103,7 @@ static int insert(uintptr_t base, struct gpu_memory **memory)
 	return ret;
 }
 
-/* 0 or a CUfileOpError, of what gpu_memory_create() says. */
+/* 0 or a CUfileOpError, for a result of gpu_memory_create(). */
 static int error_of(int ret)
 {
 	switch (ret) {

@@ -2,19 +2,19 @@
 /*
  * async.c - transfers in the order of a stream.
  *
- * A function that a stream calls may not use CUDA, which copies and flushes do. So the stream
- * calls one that only hands a job to a thread of ours, and then waits for a word of host memory,
- * which the job sets when the transfer is over. No stream waits for another one's job.
+ * A function that a stream calls may not use CUDA, but copies and flushes do. So the stream calls
+ * a function that only hands a job to a thread of ours, and then waits for a word of host memory,
+ * which the job sets when the transfer has ended. No stream waits for another stream's job.
  *
- * Words are never reset: each has a number that grows by one each time it is used, and a stream
- * waits for its number or a later one. So a word may be used again as soon as it was set, whether
- * or not the stream has looked. There are as many as there were transfers in streams at a time.
+ * Words are never reset. Each use of a word increments its number, and the stream waits for that
+ * number or a later one. So a word may be used again once it is set, whether or not the stream has
+ * seen it. There are as many words as there were transfers in streams at a time.
  *
- * If a stream takes the function but not the wait, the program gets an error, and the transfer must
- * not be done any more, or be over, by then. A stream that has failed never calls the function, so
- * the handle is looked up when it does: nothing of the program's waits for such a stream.
+ * If a stream accepts the function but not the wait, the program gets an error; by then the
+ * transfer must have ended, or must never begin. A stream that has failed never calls the function.
+ * So the function looks up the handle, and nothing of the program's waits for such a stream.
  *
- * Locks: "lock" guards the words that are free; it is not held while CUDA is called.
+ * Locks: "lock" protects the free words; it is not held while CUDA is called.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,17 +23,17 @@
 #include "front.h"
 #include "gpu/cuda_driver.h"
 
-#define NR_WORDS 1024	/* that are made at a time */
+#define NR_WORDS 1024	/* made at a time */
 
 struct word {
-	struct word *next;	/* while it is free */
+	struct word *next;	/* while free */
 	struct words *of;
-	uint32_t *at;		/* in host memory that the device sees */
+	uint32_t *at;		/* in host memory mapped by the device */
 	cuda_ptr device_at;
-	uint32_t number;	/* that it is set to next */
+	uint32_t number;	/* its next value */
 };
 
-/* Those of a context, with which the device's view of them ends; but not the memory. */
+/* The words of a context. The device's mapping ends with the context, the memory does not. */
 struct words {
 	struct words *next;
 	unsigned long long context_id;
@@ -50,7 +50,7 @@ struct async {
 	struct word *word;
 	bool write;
 	char *base;
-	/* The program's, read and set in the stream's order. */
+	/* The program's variables, read and set in the stream's order. */
 	const size_t *size;
 	const off_t *file_off, *buf_off;
 	ssize_t *bytes;
@@ -76,7 +76,7 @@ static struct words *find_words_locked(unsigned long long context_id)
 	return of;
 }
 
-/* For good, in the current context. 0 or an error of the driver's. */
+/* In the current context; never freed. 0 or a driver error. */
 static int make_words(const struct cuda_driver *cuda, struct words *of)
 {
 	struct word *words = calloc(NR_WORDS, sizeof(*words));
@@ -112,7 +112,7 @@ static int make_words(const struct cuda_driver *cuda, struct words *of)
 	return 0;
 }
 
-/* One of the current context. 0 or an error of the driver's. */
+/* A word of the current context. 0 or a driver error. */
 static int take_word(const struct cuda_driver *cuda, struct word **word)
 {
 	unsigned long long id;
@@ -156,7 +156,7 @@ static void put_async(struct async *a)
 		free(a);
 }
 
-/* Nothing of the program's is touched any more, and the stream goes on. */
+/* Lets the stream go on. Nothing touches the program's variables afterwards. */
 static void end_async(struct async *a)
 {
 	atomic_store(&a->state, OVER);
@@ -173,7 +173,7 @@ static void run_async(struct front_job *job)
 	end_async(a);
 }
 
-/* Called by the driver, which may not be called from here. */
+/* Called by the driver; must not call the driver. */
 static void stream_is_there(void *arg)
 {
 	struct async *a = arg;
@@ -187,7 +187,7 @@ static void stream_is_there(void *arg)
 	}
 }
 
-/* Returns when the transfer will not begin any more, or is over. */
+/* Returns when the transfer has ended, or will never begin. */
 static void give_up(struct async *a)
 {
 	int in_stream = IN_STREAM;
@@ -212,7 +212,7 @@ static CUfileError_t cuda_status(int err)
 	return status;
 }
 
-/* A transfer is done once, and what a graph has captured each time that it is launched. */
+/* A transfer runs once, but a captured graph runs at each launch. */
 static int check_stream(const struct cuda_driver *cuda, cuda_stream stream)
 {
 	int capturing, err = cuda->stream_is_capturing(stream, &capturing);
@@ -220,7 +220,7 @@ static int check_stream(const struct cuda_driver *cuda, cuda_stream stream)
 	return err ? err : capturing ? CUDA_CAPTURE_UNSUPPORTED : 0;
 }
 
-/* Hands @a over. 0, or an error of the driver's, and nothing more will be done. */
+/* Hands @a over. 0, or a driver error; nothing more is then done. */
 static int enqueue(const struct cuda_driver *cuda, struct async *a, cuda_stream stream)
 {
 	uint32_t number = 0;
@@ -230,7 +230,7 @@ static int enqueue(const struct cuda_driver *cuda, struct async *a, cuda_stream 
 	if (!err)
 		err = take_word(cuda, &a->word);
 	if (!err) {
-		/* When the stream has it, the word may soon be another one's. */
+		/* Once the stream has the word, another transfer may soon take it. */
 		number = a->word->number;
 		at = a->word->device_at;
 		err = cuda->launch_host_func(stream, stream_is_there, a);

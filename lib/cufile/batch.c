@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * batch.c - batches as programs see them: states of entries, waiting, cancelling. batch.h has how
- * they are done.
+ * batch.c - batches as programs see them: states of entries, waiting, cancelling. batch.h describes
+ * how they run.
  *
- * Waiting. One thread, the waiter, is in the kernel while there are groups in the ring; all others
- * sleep until it, or a job, has ended enough entries. Only the waiter takes groups from the ring
- * while there is one, so whatever comes back wakes it. When it leaves, a sleeper takes its place.
+ * Waiting. While groups are in the ring, one thread, the waiter, waits in the kernel; all others
+ * sleep until it, or a job, has ended enough entries. While there is a waiter, only it takes groups
+ * from the ring, so every group that ends wakes it. When it leaves, a sleeper takes its place.
  *
- * Whoever deregisters a file may be the only one who ever looks at a batch again, so it waits as
- * others do. For that, batches are not freed: it may look at one that is destroyed meanwhile.
+ * A thread that deregisters a file may be the last to look at a batch, so it waits like the others.
+ * For that batches are not freed: the batch may be destroyed meanwhile.
  *
- * Locks: "all_lock" guards the lists of batches, and is held for nothing else.
+ * Locks: "all_lock" protects only the lists of batches.
  */
 #include <errno.h>
 #include <limits.h>
@@ -107,7 +107,7 @@ void batch_wake_locked(struct batch *b)
 {
 	if (b->in_state[OVER] < b->wanted && under_way_locked(b))
 		return;
-	/* Those that want more say so again. */
+	/* Threads that want more set it again. */
 	b->wanted = UINT_MAX;
 	if (b->has_waiter)
 		ring_wake(b->ring);
@@ -121,7 +121,7 @@ void batch_hand_over_locked(struct batch *b)
 		pthread_cond_broadcast(&b->over);
 }
 
-/* False: it has passed. */
+/* False: the time has passed. */
 static bool time_until(const struct timespec *until, struct timespec *left)
 {
 	clock_gettime(CLOCK_MONOTONIC, left);
@@ -135,8 +135,8 @@ static bool time_until(const struct timespec *until, struct timespec *left)
 }
 
 /*
- * Waits until @wanted entries are over, perhaps not as long; or until @until, if not null. False:
- * that has passed.
+ * Waits until @wanted entries are over, or perhaps less; or until @until, if not null. False: that
+ * time has passed.
  */
 static bool wait_locked(struct batch *b, unsigned int wanted, const struct timespec *until)
 {
@@ -176,7 +176,7 @@ static void deadline_of(const struct timespec *timeout, struct timespec *until)
 	}
 }
 
-/* Up to @nr of those that are over. Returns how many. */
+/* Reports up to @nr finished entries. Returns how many. */
 static unsigned int report_locked(struct batch *b, CUfileIOEvents_t *events, unsigned int nr)
 {
 	unsigned int i, stored = 0;
@@ -208,7 +208,7 @@ CUFILE_API CUfileError_t cuFileBatchIOGetStatus(CUfileBatchHandle_t handle, unsi
 	    (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
 			 timeout->tv_nsec >= NS_PER_S)))
 		return front_status(CU_FILE_INVALID_VALUE);
-	/* Decades are for ever, and no time that can be added to another. */
+	/* Decades count as for ever, and cannot overflow a sum. */
 	if (timeout && timeout->tv_sec > INT32_MAX)
 		timeout = NULL;
 	if (timeout)
@@ -252,7 +252,7 @@ void batches_end_file(const struct front_file *file)
 
 /* ---- submitting, and ending --------------------------------------------------------------- */
 
-/* What is wrong with the call, not with what an entry is about. */
+/* Whether the call is malformed; entries that cannot run are no error of the call. */
 static bool is_malformed(const CUfileIOParams_t *params, unsigned int nr)
 {
 	unsigned int i;
@@ -264,7 +264,7 @@ static bool is_malformed(const CUfileIOParams_t *params, unsigned int nr)
 	return false;
 }
 
-/* Takes entries that are free, as many as asked for. 0 or a CUfileOpError. */
+/* Takes @nr free entries. 0 or a CUfileOpError. */
 static int take_entries(struct batch *b, struct entry **taken, unsigned int nr)
 {
 	struct entry *e = b->entries;
@@ -336,7 +336,7 @@ CUFILE_API void cuFileBatchIODestroy(CUfileBatchHandle_t handle)
 	struct batch *b = batch_of(handle);
 	unsigned int i;
 
-	/* One that is destroyed already has no entries, and is passed over. */
+	/* A destroyed batch has no entries, and is ignored. */
 	if (!b || front_let_go() || !b->nr)
 		return;
 	cancel(b);

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * batch_run.c - groups of a batch: made of entries, and done by the ring or as jobs. batch.h says
- * which way is whose.
+ * batch_run.c - makes groups of a batch's entries, and runs them by the ring or as jobs, as batch.h
+ * describes.
  *
- * Entries of a group end together, with one wake-up at most. What it cannot do goes one by one.
+ * Entries of a group end together, with one wake-up at most. The others end one by one.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "batch.h"
 
-/* A large submission is several groups, side by side, and the first results come early. */
+/* A large submission becomes several parallel groups, so that first results come early. */
 #define GROUP_BYTES	(4U << 20)
 
-/* No result: the module has not looked at the range, or could not say what became of it. */
+/* No result: the module has not started the range, or could not report it. */
 #define UNASKED		INT64_MIN
 
-/* ---- what is left of entries --------------------------------------------------------------- */
+/* ---- unfinished entries -------------------------------------------------------------------- */
 
-/* Does what is left of an entry when @done bytes have been moved. */
+/* Moves the rest of an entry after @done bytes. */
 static int64_t run_rest(const struct group *g, const struct entry *e, uint64_t done)
 {
 	int64_t n = transfer(g->file, g->write, e->p + done, e->len - done, e->off + done);
@@ -27,7 +27,7 @@ static int64_t run_rest(const struct group *g, const struct entry *e, uint64_t d
 }
 
 /*
- * Whether there is more to be done or said, which the entry alone will: the file ends, or has
+ * Whether the entry must go on alone to move its rest or to find its error: the file ends, or has
  * become shorter, the thread was stopped, memory is short, or the range cannot go direct, perhaps
  * because its memory was moved.
  */
@@ -39,10 +39,10 @@ static bool is_unfinished(const struct entry *e, int64_t n)
 	       n == -EXDEV || n == -ENOMEM;
 }
 
-/* All of the group's entries are over, and it is not used any more. */
+/* All entries of the group are over; nothing uses the group any more. */
 static void drop_group(struct group *g)
 {
-	/* Whoever sees that all is over finds nothing in use. */
+	/* Before the entries end: a thread that sees them over finds nothing in use. */
 	if (g->segment)
 		gpu_segment_done(g->segment);
 	file_put(g->file);
@@ -71,9 +71,9 @@ static void run_rests(struct front_job *job)
 /* ---- in the ring --------------------------------------------------------------------------- */
 
 /*
- * Counts what the module has moved, and lets go of the bond. Entries that are not over are the
- * first of the group then, as many as is returned; others are behind them. *@error: a flush has
- * failed, which is the result of all.
+ * Counts the bytes that the module has moved, and drops the bond. Moves the unfinished entries to
+ * the front of the group, and returns their number. *@error: a flush failed, and is the result of
+ * all entries.
  */
 static unsigned int settle(struct group *g, int *error)
 {
@@ -101,7 +101,7 @@ static unsigned int settle(struct group *g, int *error)
 	return nr;
 }
 
-/* Ends what is over of a group that has come back, and has a job do what is not. */
+/* Ends the finished entries of a group that has come back, and makes the others a job. */
 static void end_group(struct group *g)
 {
 	struct batch *b = g->batch;
@@ -124,7 +124,7 @@ static void end_group(struct group *g)
 	}
 	g->nr = left;
 	g->job.run = run_rests;
-	/* If no thread can be had, the caller's does it. */
+	/* Without a thread, run it here. */
 	if (job_submit(&g->job))
 		run_rests(&g->job);
 }
@@ -138,7 +138,7 @@ static void leave_ring_locked(struct batch *b, struct group *g)
 	*at = g->next;
 }
 
-/* The module could not say it of each range: whoever had submitted them is no more. */
+/* The module could not store each result, as the submitter's memory is gone: all bytes moved. */
 static void all_moved(struct group *g)
 {
 	unsigned int i;
@@ -180,7 +180,7 @@ static void tell_of_bounces(const struct group *g, const struct front_bond *bond
 	struct front_reason why;
 	unsigned int i;
 
-	/* The first that is not aligned, if there is one. */
+	/* The first unaligned range, if there is one. */
 	for (i = 0; i < nr; i++)
 		if (!transfer_is_aligned(bond, g->write, ranges[i].file_off, ranges[i].buf_off,
 					 ranges[i].len)) {
@@ -191,13 +191,13 @@ static void tell_of_bounces(const struct group *g, const struct front_bond *bond
 	report_bounced(g->file, g->write, bytes, &why);
 }
 
-/* The same where the library has done it, which bounces where it may, and looks for the end. */
+/* For a job: the library has already bounced where allowed, and looked for the file's end. */
 static bool is_unfinished_job(const struct group *g, const struct entry *e, int64_t n)
 {
 	return is_unfinished(e, n) && (n < 0 || g->write || front.direct_only);
 }
 
-/* Of the group's ranges the results. 0 or what a flush gave, which is then the result of all. */
+/* Stores each range's result. 0, or the errno of a flush, which then is the result of all. */
 static int run_ranges(const struct group *g, struct front_bond *bond,
 		      struct dmabuf_rw_range *ranges, unsigned int nr)
 {
@@ -247,7 +247,7 @@ static void run_together(struct group *g, unsigned int nr, int64_t *results)
 	if (!kept)
 		return;
 	if (bond_use(g->file, g->segment, &bond, NULL)) {
-		/* Alone, it says why. */
+		/* Run alone, each reports why. */
 		for (i = 0; i < kept; i++)
 			results[which[i]] = run_rest(g, g->entries[which[i]], 0);
 		return;
@@ -262,7 +262,7 @@ static void run_together(struct group *g, unsigned int nr, int64_t *results)
 	}
 }
 
-/* Those that are still the group's; others have been cancelled, and are perhaps in use again. */
+/* Keeps the group's own entries; others were cancelled, and may be in use again. */
 static unsigned int begin_entries(struct group *g)
 {
 	unsigned int i, nr = 0;
@@ -312,17 +312,14 @@ static void start_job(struct group *g)
 		g->entries[i]->group = g;
 	}
 	pthread_mutex_unlock(&b->lock);
-	/* If no thread can be had, the caller's does it. */
+	/* Without a thread, run it here. */
 	if (job_submit(&g->job))
 		run_group(&g->job);
 }
 
 /* ---- beginning ----------------------------------------------------------------------------- */
 
-/*
- * Fills the ranges, and takes the bond, of a group that can go by the ring. False: it cannot, as
- * far as is known here.
- */
+/* Fills the ranges and takes the bond of a group for the ring. False: it must be a job. */
 static bool prepare(struct group *g)
 {
 	uint64_t file_bits = 0, buf_bits = 0, end = 0, inside;
@@ -330,7 +327,7 @@ static bool prepare(struct group *g)
 
 	if (!g->segment || g->bytes > DMABUF_RW_MAX_BYTES)
 		return false;
-	/* Whether the page cache has them is looked at when they run. */
+	/* Only the job checks whether the page cache has the bytes. */
 	if (front.page_cache && !g->write)
 		return false;
 	for (i = 0; i < g->nr; i++) {
@@ -356,7 +353,7 @@ static bool prepare(struct group *g)
 	return false;
 }
 
-/* Submits the groups of @list. What cannot be is put into a list, which is returned. */
+/* Submits the groups of @list. Returns a list of those that cannot be submitted. */
 static struct group *enter_ring(struct batch *b, struct group *list)
 {
 	struct group *g, *next, *refused = NULL;
@@ -366,7 +363,7 @@ static struct group *enter_ring(struct batch *b, struct group *list)
 		b->ring = ring_create();
 	for (g = list; g; g = next) {
 		next = g->next;
-		/* Who deregisters a file sees those that are in the ring. */
+		/* A thread that deregisters a file sees all of its groups that are in the ring. */
 		if (!b->ring || file_is_retired(g->file) || !ring_add(b->ring, g)) {
 			g->next = refused;
 			refused = g;
@@ -401,14 +398,14 @@ static void start_in_ring(struct batch *b, struct group *list)
 	}
 }
 
-/* Whether one of the library's ranges, of a length of 32 bits, can be @e's memory in @s. */
+/* Whether a range of the library, with its 32-bit length, can describe @e's memory in @s. */
 static bool is_range_of(const struct gpu_segment *s, const struct entry *e)
 {
 	return e->len && e->len <= UINT32_MAX && e->p >= s->base &&
 	       e->p < gpu_segment_end(s) && e->len <= gpu_segment_end(s) - e->p;
 }
 
-/* The segment for an entry that can be one of several; null: it goes by itself. */
+/* The segment of an entry that can join a group; null: it runs on its own. */
 static struct gpu_segment *find_segment(const struct front_file *file, bool write,
 					const struct entry *e)
 {
@@ -460,7 +457,7 @@ static struct group *new_group(struct batch *b, struct entry *e, const CUfileIOP
 	return g;
 }
 
-/* False: it asks for what makes no sense, and is over. */
+/* False: the request makes no sense, and the entry is over. */
 static bool take_params(struct batch *b, struct entry *e, const CUfileIOParams_t *io)
 {
 	struct front_file *file;
@@ -479,7 +476,7 @@ static bool take_params(struct batch *b, struct entry *e, const CUfileIOParams_t
 	return false;
 }
 
-/* A group is full: it begins now, or goes to the @list of those for the ring. */
+/* The group is full: starts it as a job, or adds it to the @list for the ring. */
 static void close_group(struct group *g, struct group **list)
 {
 	if (!prepare(g)) {

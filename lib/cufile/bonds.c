@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * bonds.c - bindings of files and segments, made by need.
+ * bonds.c - bindings of files and segments, made when needed.
  *
- * A program registers files and buffers; which of them meet is known at the first transfer only.
- * Bonds are kept for the next one, front.max_bonds of them: those that were used last.
+ * A program registers files and buffers; the first transfer shows which of them meet. The
+ * front.max_bonds most recently used bonds are kept for the next transfer.
  *
- * A bond's word has its users, and LIVE while there may be more, which is from when it is made
- * until it leaves the list:
+ * A bond's word has the number of its users, and LIVE while users may be added: from when the
+ * binding is made until the bond leaves the list.
  *
- *   take_user()	adds one to a bond that is live, in one step, whatever became of it since
- *			the caller heard of it
- *   drop_user()	takes one away. The last one of a bond that is not live destroys it
+ *   take_user()	adds a user to a live bond, in one step, even if the caller's pointer to it
+ *			is stale
+ *   drop_user()	drops one. The last one of a bond that is not live destroys it
  *   unlist_locked()	ends LIVE; if there are no users, the caller destroys it
  *
- * The memory of bonds stays, and is used again. So a file remembers its last bond by the address
- * alone: who has become a user looks at whose it is. A transfer that finds its bond there takes no
- * lock, and makes no order: of several bonds that were used since the list was last looked at, any
- * is the first to go.
+ * The memory of bonds is reused, never freed. So a file remembers the address of its last bond
+ * only: a new user checks whose bond it is. A transfer that finds its bond there takes no lock and
+ * does not reorder the list: of the bonds used since the list was last changed, any may be dropped
+ * first.
  *
- * Locks: "lock" guards the list. It is not held while the library binds; a thread that meets a bond
- * which is being made waits for it.
+ * Locks: "lock" protects the list. It is not held while the library binds; a thread that finds a
+ * bond being made waits for it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,8 +32,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t made = PTHREAD_COND_INITIALIZER;
 static struct front_bond list = { .prev = &list, .next = &list };	/* newest first */
 static unsigned int nr_bonds;
-static struct front_bond *unused;	/* by @lock; linked by @next */
-static _Atomic uint32_t now;		/* changed by @lock */
+static struct front_bond *unused;	/* protected by @lock; linked by @next */
+static _Atomic uint32_t now;		/* changed under @lock */
 
 static void add_locked(struct front_bond *b)
 {
@@ -64,13 +64,13 @@ static bool take_user(struct front_bond *b)
 	return true;
 }
 
-/* True: the caller destroys it. */
+/* True: the caller destroys the bond. */
 static bool drop_user(struct front_bond *b)
 {
 	return atomic_fetch_sub(&b->word, 1) == 1;
 }
 
-/* True: the caller destroys it. */
+/* True: the caller destroys the bond. */
 static bool unlist_locked(struct front_bond *b)
 {
 	remove_locked(b);
@@ -96,7 +96,7 @@ static int copy(void *arg, enum dmabuf_rw_copy direction, uint64_t buf_off, void
 		gpu_copy_from(s, s->start + buf_off, host, len);
 }
 
-/* Programs know of no signals here. 0, or -errno with @opts->error filled. */
+/* Programs do not expect EINTR. 0, or -errno with @opts->error filled. */
 static int create(struct front_bond *b, const struct front_file *file,
 		  const struct dmabuf_rw_binding_opts *opts)
 {
@@ -109,7 +109,7 @@ static int create(struct front_bond *b, const struct front_file *file,
 	return ret;
 }
 
-/* @ways: 0, or what it may do and nothing else. */
+/* @ways: the only ways to try; 0: all. */
 static int create_bouncing(struct front_bond *b, const struct front_file *file, uint32_t ways,
 			   struct dmabuf_rw_error *error)
 {
@@ -127,9 +127,9 @@ static int create_bouncing(struct front_bond *b, const struct front_file *file, 
 }
 
 /*
- * Memory that its exporter may move out of the device goes direct as device memory only, or the
- * bytes would go "direct" to where it was moved. Such a binding cannot be allowed to bounce, so
- * there is another one for what cannot go direct. 0, or -errno; the refusal is the first one's.
+ * Memory that its exporter may move out of the device must be bound as device memory, or "direct"
+ * bytes might go elsewhere. Such a binding cannot bounce, so bytes that cannot go direct use
+ * another, bounce-only one. 0, or -errno; the refusal is the first one's.
  */
 static int create_in_device(struct front_bond *b, const struct front_file *file)
 {
@@ -167,7 +167,7 @@ static int bind_pair(struct front_bond *b, const struct front_file *file)
 	}
 	if (ret)
 		return ret;
-	/* The program may have closed the descriptor meanwhile, and have another file there. */
+	/* The program may have closed the descriptor meanwhile, and reused it. */
 	if (!file_is_same(file, NULL)) {
 		dmabuf_rw_binding_destroy(b->binding);
 		b->binding = NULL;
@@ -175,7 +175,7 @@ static int bind_pair(struct front_bond *b, const struct front_file *file)
 							     .err = EBADF };
 		return -EBADF;
 	}
-	/* What is not known is zero. */
+	/* Unknown fields are zero. */
 	dmabuf_rw_binding_info(b->binding, &info);
 	b->read_align = info.read_align ?: 1;
 	b->write_align = info.write_align ?: 1;
@@ -183,7 +183,7 @@ static int bind_pair(struct front_bond *b, const struct front_file *file)
 	return 0;
 }
 
-/* Of bonds that nobody uses, the least recently used; it leaves the list. Null: there is none. */
+/* Removes the least recently used idle bond from the list. Null: there is none. */
 static struct front_bond *take_idle_locked(void)
 {
 	struct front_bond *b, *oldest;
@@ -203,7 +203,7 @@ static struct front_bond *take_idle_locked(void)
 	return oldest;
 }
 
-/* If there are more than @most, one goes. */
+/* Drops one idle bond if there are more than @most. */
 static bool drop_idle(unsigned int most)
 {
 	struct front_bond *b;
@@ -223,7 +223,7 @@ bool bonds_make_room(int64_t ret, bool *last)
 		return false;
 	if (drop_idle(0))
 		return true;
-	/* Once: what has failed leaves segments itself that nobody uses. */
+	/* Only once: each failed attempt leaves idle segments itself. */
 	if (*last)
 		return false;
 	*last = true;
@@ -240,7 +240,7 @@ static struct front_bond *find_locked(uint64_t file, uint64_t segment)
 	return NULL;
 }
 
-/* Listed, and used by the caller. Null: there is no memory. */
+/* Listed, with the caller as a user. Null: no memory. */
 static struct front_bond *new_bond_locked(const struct front_file *file,
 					  struct gpu_segment *segment)
 {
@@ -264,7 +264,7 @@ static struct front_bond *new_bond_locked(const struct front_file *file,
 	return b;
 }
 
-/* Makes @b, which is in the list, and used by the caller. */
+/* Makes the binding of @b, which is listed and has the caller as a user. */
 static int make(struct front_bond *b, const struct front_file *file, struct front_reason *why)
 {
 	int ret = bind_pair(b, file);
@@ -290,7 +290,7 @@ static int make(struct front_bond *b, const struct front_file *file, struct fron
 
 static void use_locked(struct front_bond *b)
 {
-	/* What is listed is not destroyed. */
+	/* A listed bond is not destroyed. */
 	atomic_fetch_add(&b->word, 1);
 	b->last_use = ++now;
 	if (list.next == b)
@@ -345,7 +345,7 @@ again:
 		use_locked(b);
 		while (b->being_made)
 			pthread_cond_wait(&made, &lock);
-		/* Made in vain: the next one tries by itself, as the reason may be gone. */
+		/* Making it failed: the next thread tries again, as the reason may be gone. */
 		if (!b->listed) {
 			pthread_mutex_unlock(&lock);
 			bond_done(b);
@@ -370,7 +370,7 @@ again:
 
 void bond_done(struct front_bond *bond)
 {
-	/* The segment has left the cache meanwhile, perhaps before the bond was in the list. */
+	/* The segment may have left the cache before the bond was listed. */
 	if (!atomic_load(&bond->segment->cached)) {
 		pthread_mutex_lock(&lock);
 		if (bond->listed)

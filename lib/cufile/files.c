@@ -2,23 +2,23 @@
 /*
  * files.c - handles, and reading and writing files from the host.
  *
- * A handle is a number that leads to a slot and says how often the slot has been used, so that one
- * that is not registered any more is told from one that is. The descriptor is the program's, and
- * not duplicated, since programs register as many files as they may have descriptors; its device,
- * inode and generation tell when the program has closed it too early.
+ * A handle is a number that leads to a slot and has the slot's use count, which tells a handle that
+ * is no longer registered. The descriptor is the program's, and not duplicated, since programs
+ * register as many files as they may have descriptors; its device, inode and generation tell
+ * whether the program has closed it too early.
  *
- * Slots stay until the process ends, so whoever has a handle may look at one without a lock. The
- * slot's word has both how often it was used, odd while a handle leads to it, and the references:
+ * Slots stay until the process ends, so a slot may be read without a lock. The slot's word has the
+ * use count, which is odd while a handle leads to the slot, and the references:
  *
- *   file_get()		adds a reference if the former is the handle's, in one step
- *   file_put()		takes it away. The last one of a file that is retired wakes who retires it
- *   retire_locked()	makes it even, so that no reference can be added any more
+ *   file_get()		adds a reference if the use count is the handle's, in one step
+ *   file_put()		drops it. The last one of a retired file wakes retire()
+ *   retire_locked()	makes the count even, so that no reference can be added any more
  *   retire()		waits until there is none
  *
- * Nothing of a slot but what is atomic changes while there are references, or a handle leads to it.
+ * While there are references, or a handle, only the atomic fields of a slot change.
  *
- * Locks: "lock" guards the list of free slots, the slots of descriptors, and "put"; registering
- * and retiring take it, transfers only to wake who retires.
+ * Locks: "lock" protects the list of free slots, the slots of descriptors, and "put". Registering
+ * and retiring take it; transfers take it only to wake retire().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +33,10 @@
 #include "front.h"
 #include "private.h"
 
-/* What O_DIRECT is aligned to wherever it is asked for. */
+/* Alignment of all O_DIRECT transfers. */
 #define DIRECT_ALIGN	4096
 
-/* Bits of a handle that are the slot, and of the word that are references; the others are uses. */
+/* Low bits: the slot in a handle, the references in the word. The others are the use count. */
 #define SLOT_BITS	24
 #define ONE_USE		(UINT64_C(1) << SLOT_BITS)
 #define REFS		(ONE_USE - 1)
@@ -47,19 +47,19 @@
 struct slot {
 	struct front_file file;
 	size_t number;
-	struct slot *next_free;		/* by @lock */
+	struct slot *next_free;		/* protected by @lock */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t put = PTHREAD_COND_INITIALIZER;
 static _Atomic(struct slot *) chunks[MAX_CHUNKS];	/* set once each, in order */
-/* By @lock. */
-static size_t nr_slots;			/* that have been used */
+/* Protected by @lock. */
+static size_t nr_slots;			/* used so far */
 static struct slot *first_free;
 static struct slot **slot_of_fd;	/* or null */
 static int room_fds;
 static uint64_t last_number;
-/* Set by @lock. Read without it: in a child of fork(2) that may be locked for ever. */
+/* Set under @lock. Read without it, as a child of fork(2) may find it locked for ever. */
 static _Atomic bool has_stderr;
 
 static uint64_t uses_of(uint64_t word)
@@ -124,7 +124,7 @@ static struct slot *take_slot_locked(void)
 	return slot;
 }
 
-/* No handle leads there any more. The caller goes on with retire(). */
+/* Ends the handle. The caller then calls retire(). */
 static void retire_locked(struct slot *slot)
 {
 	atomic_fetch_add(&slot->file.word, ONE_USE);
@@ -133,7 +133,7 @@ static void retire_locked(struct slot *slot)
 		atomic_store(&has_stderr, false);
 }
 
-/* Transfers end first, since the program may close the descriptor next. */
+/* Waits for transfers, since the program may close the descriptor next. */
 static void retire(struct slot *slot)
 {
 	struct front_file *file = &slot->file;
@@ -154,12 +154,12 @@ static void retire(struct slot *slot)
 	pthread_mutex_unlock(&lock);
 }
 
-/* File systems give the number of a file that is gone to the next one. 0: they do not tell. */
+/* File systems reuse inode numbers of deleted files. 0: no generation. */
 static unsigned int generation_of(int fd, const struct stat *st)
 {
 	unsigned long generation = 0;
 
-	/* Of a block device it would be asked the drive. */
+	/* A block device would pass the ioctl to the drive. */
 	if (S_ISREG(st->st_mode) && ioctl(fd, FS_IOC_GETVERSION, &generation))
 		return 0;
 	return generation;
@@ -184,7 +184,7 @@ static int judge(int fd, struct stat *st, int *mode)
 	return 0;
 }
 
-/* What the handle leads to from now on is whole. */
+/* The slot is complete before the handle leads to it. */
 static void fill(struct slot *slot, int fd, const struct stat *st, int mode)
 {
 	struct front_file *file = &slot->file;
@@ -198,7 +198,7 @@ static void fill(struct slot *slot, int fd, const struct stat *st, int mode)
 	file->direct = mode & O_DIRECT;
 	file->may[0] = (mode & O_ACCMODE) != O_WRONLY;
 	file->may[1] = (mode & O_ACCMODE) != O_RDONLY;
-	/* O_SYNC has the bit of O_DSYNC. */
+	/* O_SYNC includes the bit of O_DSYNC. */
 	file->write_flags = mode & O_DSYNC ? DMABUF_RW_IO_FUA : 0;
 	file->plain_fd = file->direct_fd = -1;
 	file->last_bond = NULL;
@@ -219,7 +219,7 @@ int file_register(int fd, CUfileHandle_t *fh)
 		if (is_file(fd, &st, &slot_of_fd[fd]->file)) {
 			ret = CU_FILE_HANDLE_ALREADY_REGISTERED;
 		} else {
-			/* The program has closed that one, and this is another file. */
+			/* The program has closed the old descriptor; this is another file. */
 			stale = slot_of_fd[fd];
 			retire_locked(stale);
 		}
@@ -277,7 +277,7 @@ void file_put(struct front_file *file)
 
 	if (left & REFS || uses_of(left) % 2)
 		return;
-	/* Who retires it waits already, or will see that there is nothing to wait for. */
+	/* retire() waits already, or will find no references. */
 	pthread_mutex_lock(&lock);
 	pthread_cond_broadcast(&put);
 	pthread_mutex_unlock(&lock);
@@ -313,8 +313,8 @@ static bool is_lack(int err)
 }
 
 /*
- * The file with O_DIRECT or without: the program's own descriptor, or an opening of ours with its
- * other modes, which is not tried again where it cannot be had. Or -errno.
+ * A descriptor with or without O_DIRECT: the program's own, or one of ours with the same access
+ * modes. A failed open is not tried again. Or -errno.
  */
 static int opening(struct front_file *file, bool direct)
 {
@@ -331,7 +331,7 @@ static int opening(struct front_file *file, bool direct)
 		fd = dmabuf_rw_reopen(file->fd, mode | (direct ? O_DIRECT : 0));
 		if (fd < 0 && is_lack(errno))
 			return -errno;
-		/* The descriptor was closed and used again before it was opened anew. */
+		/* The descriptor was closed and reused before we opened it anew. */
 		if (fd >= 0 && !file_is_same(file, NULL)) {
 			close(fd);
 			return -EBADF;
@@ -373,7 +373,7 @@ ssize_t file_transfer(struct front_file *file, bool write, void *mem, size_t len
 
 		n = fd >= 0 ? once(fd, write, at, whole, off + done) : fd;
 		if (n == -EINVAL) {
-			/* The file, or the range, takes no O_DIRECT. */
+	/* The file, or the range, does not support O_DIRECT. */
 			fd = opening(file, false);
 			n = fd >= 0 ? once(fd, write, at, left, off + done) : fd;
 		}
@@ -394,7 +394,7 @@ bool file_is_cached(struct front_file *file, uint64_t off, uint64_t len)
 
 	if (fd < 0 || !file_is_same(file, &bytes) || off >= bytes)
 		return false;
-	/* With O_DIRECT, where no other opening can be had: it would be read from the drive. */
+	/* Only an O_DIRECT descriptor: it would read from the drive. */
 	if (fd == file->fd && file->direct)
 		return false;
 	for (len = MIN(len, bytes - off); len && nr >= 0; off += n, len -= n) {
@@ -415,7 +415,7 @@ ssize_t file_read_cached(struct front_file *file, void *mem, size_t len, uint64_
 	if (fd < 0)
 		return fd;
 	n = preadv2(fd, &iov, 1, off, RWF_NOWAIT);
-	/* What has just been seen there will mostly still be. */
+	/* Bytes just seen in the cache are mostly still there. */
 	if (n < 0 && errno == EOPNOTSUPP)
 		return once(fd, false, mem, len, off);
 	return n < 0 ? -errno : n;

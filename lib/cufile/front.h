@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front.h - what the files of libcufile share; not installed.
+ * front.h - shared by the files of libcufile; not installed.
  *
  * Vocabulary
- *   file		what a handle stands for; a descriptor of the program's
+ *   file		a registered handle, with a descriptor of the program's
  *   segment	an allocation of device memory (gpu_memory.h)
- *   bond		a file and a segment, bound by the library; made by need, kept for next time
- *   stage		memory of the host that what cannot be bound goes through
+ *   bond		a binding of a file and a segment; made when needed, kept for later use
+ *   stage		host memory, for bytes that cannot go through a binding
  *
  * Results of transfers are bytes, -errno, or a negated CUfileOpError, which are all above errnos.
  *
  * Layers, each using those below it only:
- *   batch*.c, ring.c, async.c, api.c	functions as programs call them
+ *   batch*.c, ring.c, async.c, api.c	public functions
  *   transfer.c			one transfer
  *   bonds.c, stage.c		its ways
- *   files.c, jobs.c, report.c	handles; threads; what is told to people. files.c uses the base
- *				library's cache.c, and its way to open a file anew; all else is by
- *				public functions
- *   state.c			whether the driver is open, and what was set
+ *   files.c, jobs.c, report.c	handles; threads; messages. files.c uses the base library's
+ *				cache.c, and its function to open a file anew; all others use
+ *				public functions only
+ *   state.c			whether the driver is open, and its settings
  *
- * Only files.c asks one above it, to have batches end what they do with a file.
+ * One exception: files.c asks batch.c to end the groups of a file.
  *
- * Locks: each file has its own, held for list operations. Those of bonds.c and files.c are not
- * taken together.
+ * Locks: each source file has its own, held for list operations. Those of bonds.c and files.c are
+ * not taken together.
  */
 #ifndef CUFILE_FRONT_H
 #define CUFILE_FRONT_H
@@ -52,24 +52,24 @@ static inline CUfileError_t front_status(int err)
 /* ---- state.c ------------------------------------------------------------------------------ */
 
 struct front {
-	struct dmabuf_rw_device *device;	/* null: there is no module */
+	struct dmabuf_rw_device *device;	/* null: no module */
 	bool direct_only;
 	unsigned int max_bonds;
 	uint32_t zeros;		/* DMABUF_RW_ZEROS_*, for bonds */
-	bool page_cache;	/* what it holds whole is read from there; not with @direct_only */
+	bool page_cache;	/* read cached ranges from there; not with @direct_only */
 };
 
 /* Does not change once the driver is open. */
 extern struct front front;
 
-/* Opens the driver if it is not. 0 or a CUfileOpError. Cheap when it is open. */
+/* Opens the driver if needed. 0 or a CUfileOpError. Cheap when it is open. */
 int front_open(void);
-/* The same for what only gives up something, and so needs it not open. */
+/* The same for functions that only release something, which do not open it. */
 int front_let_go(void);
 
 /* ---- report.c ----------------------------------------------------------------------------- */
 
-/* Why bytes bounced: an error of the library's, or two sentences of ours where @cause is set. */
+/* Why bytes bounced: an error of the library, or two texts of ours if @cause is set. */
 struct front_reason {
 	struct dmabuf_rw_error error;
 	const char *cause, *remedy;
@@ -80,36 +80,36 @@ struct front_file;
 
 void report_direct(bool write, uint64_t bytes);
 void report_host(bool write, uint64_t bytes);
-/* Read from the page cache. Says it if it is the first. */
+/* Counts reads from the page cache. Prints a message the first time. */
 void report_cached(const struct front_file *file, uint64_t bytes);
-/* Zeros that were put before a write. Says it if they are the first. */
+/* Counts zeros put before a write. Prints a message the first time. */
 void report_zeros(const struct front_file *file, const struct dmabuf_rw_result *result);
-/* Says it if it is the first. */
+/* Prints a message the first time. */
 void report_bounced(const struct front_file *file, bool write, uint64_t bytes,
 		    const struct front_reason *why);
-/* Says that a transfer fails since it cannot go direct, if it is the first. */
+/* Prints the first time that a transfer fails because it cannot go direct. */
 void report_refused(const struct front_file *file, const struct front_reason *why);
-/* A line on standard error, unless the program has put a file there that it has registered. */
+/* Prints a line on standard error, unless the program has registered a file as descriptor 2. */
 void __attribute__((format(printf, 1, 2))) report_say(const char *fmt, ...);
-/* Reads the environment and takes a record to count in; once, after front.direct_only is set. */
+/* Reads the environment and takes a record for the counts; once, after front.direct_only is set. */
 void report_open(void);
 
 /* ---- files.c ------------------------------------------------------------------------------ */
 
 struct front_file {
-	uint64_t number;	/* no other file of the process has had it */
+	uint64_t number;	/* unique in the process */
 	int fd;			/* the program's */
-	dev_t dev;		/* of the file; tells a descriptor that was closed and used again */
+	dev_t dev;		/* of the file; detects a descriptor closed and reused */
 	ino_t ino;
-	unsigned int generation;	/* of that inode number */
+	unsigned int generation;	/* of that inode */
 	bool regular;
-	bool direct;		/* with O_DIRECT */
-	bool may[2];		/* be read, be written: as it is open */
+	bool direct;		/* open with O_DIRECT */
+	bool may[2];		/* open for reading, for writing */
 	uint64_t write_flags;	/* DMABUF_RW_IO_*, of writes */
-	_Atomic uint64_t word;	/* how often it was used, and the references: files.c */
+	_Atomic uint64_t word;	/* use count and references, see files.c */
 	_Atomic(struct front_bond *) last_bond;	/* where to look first; or null */
-	_Atomic int plain_fd;	/* other openings, ours, made when they are needed; -1: not yet, */
-	_Atomic int direct_fd;	/* -2: cannot be had */
+	_Atomic int plain_fd;	/* other openings, ours, made when needed; -1: not yet, */
+	_Atomic int direct_fd;	/* -2: not available */
 };
 
 /* 0 or a CUfileOpError. */
@@ -118,57 +118,56 @@ void file_deregister(CUfileHandle_t fh);
 /* Null: no such handle. */
 struct front_file *file_get(CUfileHandle_t fh);
 void file_put(struct front_file *file);
-/* No handle leads to it any more; once that is so, it stays so for who has a reference. */
+/* True: no handle leads to it any more. Stays true while the caller has a reference. */
 bool file_is_retired(const struct front_file *file);
-/* Whether the program has registered what is standard error otherwise. */
+/* Whether the program has registered descriptor 2. */
 bool file_is_stderr(void);
-/* False: the descriptor is another file's now. Else *@bytes is the file's size, if not null. */
+/* False: the descriptor now is another file's. Else *@bytes is the file's size, if not null. */
 bool file_is_same(const struct front_file *file, uint64_t *bytes);
-/* As pread() and pwrite(), of any length and alignment. Bytes or -errno. */
+/* Like pread() and pwrite(), of any length and alignment. Bytes or -errno. */
 ssize_t file_transfer(struct front_file *file, bool write, void *mem, size_t len, uint64_t off);
-/* Whether the page cache holds all of a range that the file has, or of what it has of it. */
+/* Whether the page cache holds all of the range, up to the file's end. */
 bool file_is_cached(struct front_file *file, uint64_t off, uint64_t len);
 /*
- * As pread(), of what the page cache holds: -EAGAIN: nothing of it; fewer bytes: not the next one.
- * Nothing is read from the drive, if the file system can be asked for that.
+ * Like pread(), from the page cache only. -EAGAIN: nothing is cached; fewer bytes: the next one is
+ * not. Does not read from the drive, if the file system supports that.
  */
 ssize_t file_read_cached(struct front_file *file, void *mem, size_t len, uint64_t off);
 
 /* ---- bonds.c ------------------------------------------------------------------------------ */
 
 struct front_bond {
-	struct front_bond *prev, *next;	/* by the lock of bonds.c, as all to @being_made */
+	struct front_bond *prev, *next;	/* protected by the lock of bonds.c, like the next two */
 	bool listed;
 	bool being_made;
-	_Atomic uint32_t word;	/* users, and whether there may be more: bonds.c */
+	_Atomic uint32_t word;	/* users and LIVE, see bonds.c */
 	_Atomic uint32_t last_use;	/* by the clock of bonds.c */
-	uint64_t file;		/* their numbers */
+	uint64_t file;		/* numbers of file and segment */
 	uint64_t segment_number;
-	struct gpu_segment *segment;	/* with a reference */
+	struct gpu_segment *segment;	/* holds a reference */
 	struct dmabuf_rw_binding *binding;
 	struct front_reason refusal;	/* why it is bounce-only; else no error */
 	uint32_t read_align, write_align, buf_align;
 };
 
-/* The bond of the two, used. 0, or -errno with @why, if that is not null, filled. */
+/* Finds or makes the pair's bond, with a user. 0, or -errno with @why filled, if not null. */
 int bond_use(struct front_file *file, struct gpu_segment *segment, struct front_bond **bond,
 	     struct front_reason *why);
-/* The same, but null if it is not made yet. */
+/* The same, but null if the bond is not made yet. */
 struct front_bond *bond_use_made(struct front_file *file, struct gpu_segment *segment);
 /*
- * The same without locks, of memory that is @owner's, and that need not be used
- * by the caller: null if it is not the bond that the file has used last.
+ * The same without locks, for memory of @owner, of which the caller need not be a user. Null: the
+ * memory is not that of the bond that the file used last.
  */
 struct front_bond *bond_use_last(struct front_file *file, uint64_t p, uint64_t len,
 				 const struct gpu_owner *owner);
 void bond_done(struct front_bond *bond);
 /*
- * Whether it is worth while to try again: @ret says that the process lacks descriptors or memory,
- * and a bond that nobody used has gone, or, when none was left, the segments. *@last is false at
- * first.
+ * Whether to try again: @ret says that descriptors or memory are lacking, and an idle bond was
+ * dropped, or, if there was none, the idle segments. *@last is false at first.
  */
 bool bonds_make_room(int64_t ret, bool *last);
-/* Bonds that are not in use go now, others with their last user. */
+/* Idle bonds are destroyed now, others with their last user. */
 void bonds_forget_file(const struct front_file *file);
 void bonds_forget_segment(struct gpu_segment *segment);
 
@@ -177,32 +176,32 @@ void bonds_forget_segment(struct gpu_segment *segment);
 /* Moves through host memory, within one segment. Bytes or -errno. */
 int64_t stage_move(struct front_file *file, const struct gpu_segment *segment, bool write,
 		   uint64_t p, uint64_t len, uint64_t off);
-/* The same for reads, as file_read_cached(). */
+/* The same for reads, like file_read_cached(). */
 int64_t stage_read_cached(struct front_file *file, const struct gpu_segment *segment, uint64_t p,
 			  uint64_t len, uint64_t off);
 
 /* ---- transfer.c --------------------------------------------------------------------------- */
 
-/* False: what a program has passed is no range of memory, beginning at *@p, or of a file. */
+/* False: the arguments are no range of memory, beginning at *@p, or no range of a file. */
 bool transfer_range(const void *base, off_t buf_off, size_t len, off_t off, uint64_t *p);
-/* Of such a range. */
+/* Of a valid range. */
 int64_t transfer(struct front_file *file, bool write, uint64_t p, uint64_t len, uint64_t off);
-/* Of whatever a program passes. */
+/* Of any arguments. */
 int64_t transfer_by_handle(CUfileHandle_t fh, bool write, const void *base, off_t buf_off,
 			   size_t len, off_t off);
 bool transfer_is_aligned(const struct front_bond *bond, bool write, uint64_t off,
 			 uint64_t buf_off, uint64_t len);
-/* Why bytes of a transfer that has a bond have bounced, for all that is known of its range. */
+/* Finds why bytes of a transfer with a bond have bounced, from all that is known of its range. */
 void transfer_explain(const struct front_bond *bond, bool write, uint64_t off, uint64_t buf_off,
 		      uint64_t len, struct front_reason *why);
-/* Whether a read is to be served from the page cache. */
+/* Whether to serve a read from the page cache. */
 bool transfer_is_cached(struct front_file *file, bool write, uint64_t off, uint64_t len);
-/* Whether what is written makes the file longer; then *@inside is the bytes that do not. */
+/* Whether the write extends the file; *@inside is then the bytes that do not. */
 bool transfer_grows(const struct front_file *file, uint64_t off, uint64_t len, uint64_t *inside);
 
 /* ---- batch.c ------------------------------------------------------------------------------ */
 
-/* Waits until what batches have in rings of a file that is retired has ended. */
+/* Waits until groups of a retired file have left all rings. */
 void batches_end_file(const struct front_file *file);
 
 /* ---- jobs.c ------------------------------------------------------------------------------- */
@@ -212,7 +211,7 @@ struct front_job {
 	void (*run)(struct front_job *job);
 };
 
-/* A thread of ours runs it, sooner or later. 0 or -errno: there is none. */
+/* A thread of ours runs it later. 0 or -errno: no thread. */
 int job_submit(struct front_job *job);
 
 #endif /* CUFILE_FRONT_H */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * jobs.c - threads of ours, for what programs do not wait for.
+ * jobs.c - threads of ours, for work that programs do not wait for.
  *
- * A job that finds no idle thread gets a new one, up to MAX_THREADS; threads stay. Jobs may wait
- * for the drive, and for no other job.
+ * If no thread is idle, a job gets a new one, up to MAX_THREADS; threads stay. Jobs may wait for
+ * the drive, but not for other jobs.
  *
- * Locks: "lock" guards the list and the counts.
+ * Locks: "lock" protects the list and the counts.
  */
 #include "front.h"
 #include "gpu/own_thread.h"
@@ -14,7 +14,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t added = PTHREAD_COND_INITIALIZER;
-static struct front_job *head, **tail = &head;	/* by @lock, as all below */
+static struct front_job *head, **tail = &head;	/* protected by @lock, like all below */
 static unsigned int nr_threads, nr_idle, nr_waiting;
 
 static void *run_jobs(void *arg)

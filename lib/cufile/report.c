@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * report.c - which way bytes went: counted, said at the first bounce, told when the process ends.
+ * report.c - which way bytes went: counted, a message at the first bounce, a report at exit.
  *
- * Under dmabuf-rw run the record lies in run's account, which tells it; else, and where the account
- * cannot be had, the process itself tells it at exit (account.h).
+ * Under dmabuf-rw run the record is in run's account, and run reports it; otherwise, and if the
+ * account is not available, the process reports it at exit (account.h).
  *
- * Thread-safety: counters are atomic, each right by itself; "lock" guards the table of reasons.
+ * Thread-safety: each counter is atomic; "lock" protects the table of reasons.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ void report_say(const char *fmt, ...)
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';
-	/* In one piece, and not through a stream that the program may have changed. */
+	/* In one write, and not through a stream that the program may have changed. */
 	if (write(STDERR_FILENO, line, n) < 0)
 		return;
 }
@@ -58,7 +58,7 @@ void report_host(bool write, uint64_t bytes)
 	atomic_fetch_add_explicit(&record->host[write], bytes, memory_order_relaxed);
 }
 
-/* The library's remedies end with "or allow bouncing", which is done here, or was forbidden. */
+/* Cuts the "or allow bouncing" that ends the library's remedies: it is on, or forbidden. */
 static const char *remedy_but_bouncing(const struct dmabuf_rw_error *error)
 {
 	if (error->reason == DMABUF_RW_REASON_NEVER_WRITTEN)
@@ -88,13 +88,13 @@ static void format_reason(const struct front_reason *why, char *text, size_t len
 		return;
 	}
 	n = dmabuf_rw_error_format(&why->error, text, len);
-	/* What the exporter of a GPU's memory says when its aperture is used up. */
+	/* The answer of a GPU's exporter when its aperture is used up. */
 	if (why->error.err == EREMOTEIO && why->error.detail == ENOMEM && n < len)
 		snprintf(text + n, len - n, "; the GPU's aperture (BAR1) may be used up: "
 			 "register less memory at a time, or enable a larger one in the firmware");
 }
 
-/* True if nothing has been said yet. */
+/* True if no message was printed yet. */
 static bool count_reason(const char *text, uint64_t bytes)
 {
 	struct account_reason *r = record->reasons;
@@ -103,7 +103,7 @@ static bool count_reason(const char *text, uint64_t bytes)
 	pthread_mutex_lock(&lock);
 	while (r < &record->reasons[ACCOUNT_REASONS - 1] && r->transfers && strcmp(r->text, text))
 		r++;
-	/* The last one is for all that find no room. */
+	/* The last one collects reasons that find no room. */
 	if (r == &record->reasons[ACCOUNT_REASONS - 1])
 		text = "other reasons";
 	if (!r->transfers)
@@ -184,9 +184,9 @@ void report_refused(const struct front_file *file, const struct front_reason *wh
 	report_say("a transfer of %s fails, as it cannot go direct: %s", name, text);
 }
 
-/* ---- telling it --------------------------------------------------------------------------- */
+/* ---- the report --------------------------------------------------------------------------- */
 
-/* Control characters (C0, C1 and DEL) become "?": what others write there is for no terminal. */
+/* Control characters (C0, C1 and DEL) become "?": others may have written them. */
 static void write_line(void *arg, const char *text)
 {
 	char line[1024];
@@ -202,7 +202,7 @@ static void write_line(void *arg, const char *text)
 	dprintf(*(int *)arg, "%s\n", line);
 }
 
-/* Whether dmabuf-rw run is there to tell the record, and has not done so yet. */
+/* Whether dmabuf-rw run still runs and has not reported the record yet. */
 static bool leave_it_to_run(void)
 {
 	uint32_t runs = RECORD_RUNS;
@@ -215,7 +215,7 @@ static void tell_at_exit(void)
 {
 	int fd = file_is_stderr() ? -1 : STDERR_FILENO;
 
-	/* A child that has not called exec(2) has its parent's record. */
+	/* A child without exec(2) shares its parent's record. */
 	if (getpid() != own.pid || leave_it_to_run())
 		return;
 	if (strcmp(report_path, "-"))
@@ -229,7 +229,7 @@ static void tell_at_exit(void)
 		close(fd);
 }
 
-/* Null with errno: it cannot be had; or it has another layout. */
+/* Null with errno: not available, or of another layout. */
 static struct account *map_account(const char *path, int *fd)
 {
 	static const char name[] = "/memfd:" ACCOUNT_NAME;
@@ -237,7 +237,7 @@ static struct account *map_account(const char *path, int *fd)
 	struct account *a;
 	struct stat st;
 
-	/* Once run is gone, its number may be that of anybody. */
+	/* Once run has ended, another process may have its pid. */
 	if (readlink(path, target, sizeof(target)) < 0)
 		return NULL;
 	errno = ESTALE;
@@ -259,7 +259,7 @@ static struct account *map_account(const char *path, int *fd)
 	return NULL;
 }
 
-/* A record of the account's, with memory of its own: a write must not fail later. 0 or an errno. */
+/* Takes a record of the account, and allocates its memory: writes must not fail. 0 or an errno. */
 static int take_record(struct account *a, int fd)
 {
 	uint32_t i = atomic_fetch_add(&a->used, 1), is_free = RECORD_FREE;
@@ -298,7 +298,7 @@ static void join_account(const char *path)
 		   strerror(err));
 }
 
-/* Absolute, as the program may leave this directory; "": there is none. */
+/* Makes the path absolute, as the program may change its directory; "": no path. */
 static void find_path(void)
 {
 	const char *path = getenv("DMABUF_RW_CUFILE_REPORT");

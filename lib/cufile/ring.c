@@ -2,14 +2,14 @@
 /*
  * ring.c - an io_uring for groups of a batch, each of which is one entry (batch_run.c).
  *
- * Whoever submits goes on at once, and any thread may wait for what comes back. So the ring has no
- * flags: the kernel tells of an end as soon as there is one, whatever the thread does that has
- * submitted.
+ * A thread submits and goes on, and any thread may wait for the results. So the ring has no flags:
+ * the kernel then reports each end at once, whatever the submitting thread does.
  *
- * Rings stay until the process ends, with the batches that have them, and there are MAX_RINGS at
- * the most. A child of fork(2) uses none, and does not have their memory.
+ * Rings stay until the process ends, with the batches that have them; there are MAX_RINGS at most.
+ * A child of fork(2) uses none, and does not inherit their memory.
  *
- * Thread-safety: all is the batch's lock's, but for ring_wait(), which only enters the kernel.
+ * Thread-safety: the batch's lock protects everything except ring_wait(), which only enters the
+ * kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +23,16 @@
 
 #define MAX_RINGS	64
 
-/* In place of a group: an entry that wakes who waits, or one that was taken back. */
+/* In place of a group: an entry that wakes the waiter, or one that was taken back. */
 #define NO_GROUP	0
 
 struct ring {
 	struct io_uring uring;
-	bool woken;		/* such an entry is there already */
+	bool woken;		/* a waking entry is in the ring */
 };
 
 static _Atomic unsigned int nr_rings;
-static _Atomic bool none;	/* there can be none: a setting, a filter, or the kernel */
+static _Atomic bool none;	/* no rings: a setting, a filter, or the kernel forbids them */
 
 static int above_std(struct io_uring *uring)
 {
@@ -102,7 +102,7 @@ void ring_submit(struct ring *r)
 {
 	int ret;
 
-	/* The kernel may take some and leave the others. */
+	/* The kernel may take only some of them. */
 	do {
 		ret = io_uring_submit(&r->uring);
 	} while ((ret > 0 || ret == -EINTR) && io_uring_sq_ready(&r->uring));
@@ -114,7 +114,7 @@ struct group *ring_take_back(struct ring *r)
 	unsigned int nr = io_uring_sq_ready(&r->uring);
 	struct group *g;
 
-	/* The entry stays, and does nothing when it is submitted some time. */
+	/* The entry stays, and does nothing when it is submitted later. */
 	while (nr) {
 		struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - nr--) & sq->ring_mask];
 
@@ -129,14 +129,14 @@ struct group *ring_take_back(struct ring *r)
 	return NULL;
 }
 
-/* Where it cannot be had, a group that ends wakes, too, since one is waited for. */
+/* If this fails, the next group that ends wakes the waiter. */
 void ring_wake(struct ring *r)
 {
 	struct io_uring_sqe *sqe;
 
 	if (r->woken)
 		return;
-	/* One that the kernel did not take is still there. */
+	/* A waking entry that the kernel did not take is still there. */
 	if (!io_uring_sq_ready(&r->uring)) {
 		sqe = io_uring_get_sqe(&r->uring);
 		if (!sqe)
@@ -176,7 +176,7 @@ void ring_wait(const struct ring *r, const struct timespec *left)
 	}
 	ret = io_uring_enter2(r->uring.ring_fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
 			      (void *)&arg, sizeof(arg));
-	/* Programs know of no signals here. A lack of memory may pass. */
+	/* Programs do not expect signals here. A lack of memory may pass. */
 	if (ret < 0 && ret != -EINTR && ret != -ETIME)
 		usleep(1000);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * stage.c - through host memory, what the library can neither bind nor bounce: memory that has no
- * dma-buf, writes that make a file longer, and parts of LBAs where there is no /dev/udmabuf;
- * and what is to be read from the page cache.
+ * stage.c - moves through host memory the bytes that the library can neither bind nor bounce:
+ * memory without a dma-buf, writes that extend a file, parts of LBAs without /dev/udmabuf, and
+ * reads from the page cache.
  *
- * One chunk after the other. The memory of those that have staged is kept for the next.
+ * Chunk by chunk. Used memory is kept for the next transfer.
  *
- * Thread-safety: "lock" guards the list of memory that is not in use.
+ * Thread-safety: "lock" protects the list of unused memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #define CHUNK (4UL << 20)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void *unused;	/* by @lock; each begins with the address of the next */
+static void *unused;	/* protected by @lock; each begins with the next one's address */
 
 /* Null: there is none. */
 static void *take_memory(void)
@@ -81,7 +81,7 @@ static int64_t move_all(struct front_file *file, const struct gpu_segment *segme
 	if (!mem)
 		return -ENOMEM;
 	while (done < len) {
-		/* Chunks begin where O_DIRECT can, but for the first. */
+		/* All chunks but the first begin at an offset that suits O_DIRECT. */
 		uint64_t want = CHUNK - (off + done) % CHUNK;
 
 		if (want > len - done)

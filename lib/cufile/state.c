@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * state.c - the driver: open or not, how often, and what has been set.
+ * state.c - the driver: whether it is open, how often, and its settings.
  *
- * Opening is what the first function that needs it does; it opens the module's node and nothing
- * else. The node stays open, as handles and buffers do, when the use count is zero: libraries that
- * open and close by themselves share one process.
+ * The first function that needs the driver opens it, which only opens the module's node. The node
+ * stays open, like handles and buffers, when the use count is zero, since libraries that open and
+ * close the driver share the process.
  *
  * A child of fork(2) has none of the library's threads and shares the drive's view of buffers with
- * its parent, so it is refused if its parent has ever had the driver open; else it may open it.
+ * its parent. So it is refused if its parent has ever opened the driver; else it may open it.
  *
- * What opening makes, it makes the first time, and it does not change any more: transfers go on
- * while the driver is closed and opened again.
+ * The first open makes everything, and it does not change afterwards: transfers go on while the
+ * driver is closed and opened again.
  *
- * Locks: "lock" guards the use count, together with the state, and the properties. In a child it is
- * made anew, from before the first time on that it is taken.
+ * Locks: "lock" protects the use count, together with the state, and the properties. A child
+ * initializes it again before it first takes it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,23 +25,23 @@
 #undef cuFileDriverClose
 
 #define VERSION		1150	/* of the interface: 1.15 */
-/* Of the kernel driver that programs look for; 0.0 would say that there is none. */
+/* Version of the kernel driver that programs look for; 0.0 would mean that there is none. */
 #define DRIVER_MAJOR	2
 #define DRIVER_MINOR	20
 
 #define LEAST_BONDS	8
 #define MOST_BONDS	256
-#define FDS_PER_BOND	32	/* of those that the process may have */
+#define FDS_PER_BOND	32	/* of the process's limit */
 
 enum state { CLOSED, OPEN, FORKED };
 
 struct front front;
 
-static _Atomic int state = CLOSED;	/* enum state; changed by @lock */
-static _Atomic long use_count;		/* changed by @lock */
+static _Atomic int state = CLOSED;	/* enum state; changed under @lock */
+static _Atomic long use_count;		/* changed under @lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;	/* a fork while it runs begins it anew */
-static CUfileDrvProps_t props = {	/* by @lock */
+static pthread_once_t once = PTHREAD_ONCE_INIT;	/* starts again after a fork during it */
+static CUfileDrvProps_t props = {	/* protected by @lock */
 	.nvfs = {
 		.major_version = DRIVER_MAJOR,
 		.minor_version = DRIVER_MINOR,
@@ -57,7 +57,7 @@ static CUfileDrvProps_t props = {	/* by @lock */
 	.max_batch_io_timeout_msecs = 0,
 };
 
-/* Of a process that has had it open at some time, or was about to. */
+/* In a child of a process that has opened the driver, or was about to. */
 static void in_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
@@ -72,7 +72,7 @@ static bool is_set(const char *name)
 	return value && *value && strcmp(value, "0");
 }
 
-/* How zeros get to where nothing was written, so that writes go direct there. */
+/* How zeros are put into blocks never written, so that writes go direct there. */
 static uint32_t find_zeros(void)
 {
 	const char *value = getenv("DMABUF_RW_CUFILE_ZEROS");
@@ -108,7 +108,7 @@ static void open_first(void)
 	front.max_bonds = find_max_bonds();
 	front.zeros = find_zeros();
 	front.page_cache = !front.direct_only && is_set("DMABUF_RW_CUFILE_PAGE_CACHE");
-	/* Without it the kernel's own interface, or memory, may do. */
+	/* Without the module, the kernel's own interface or bouncing may work. */
 	dmabuf_rw_device_open(NULL, &front.device);
 }
 
@@ -122,7 +122,7 @@ static int refuse_child(void)
 	return CU_FILE_DRIVER_NOT_INITIALIZED;
 }
 
-/* @count: one more user if it is open already. */
+/* @count: add a use if it is already open. */
 static int open_for(bool count)
 {
 	int now = atomic_load_explicit(&state, memory_order_acquire);

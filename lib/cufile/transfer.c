@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer.c - one read or write: of the host's memory, or of the device's by each segment.
+ * transfer.c - one read or write: of host memory, or of device memory segment by segment.
  */
 #include <errno.h>
 
 #include "front.h"
 
-/* Whatever is longer may be a user of its segment, see gpu_segment_touch(). */
+/* Longer transfers become users of their segment, see gpu_segment_touch(). */
 #define SHORT	(16U << 20)
 
-/* ---- why --------------------------------------------------------------------------------- */
+/* ---- reasons ----------------------------------------------------------------------------- */
 
 static void explain_growth(struct front_reason *why)
 {
@@ -43,14 +43,14 @@ void transfer_explain(const struct front_bond *bond, bool write, uint64_t off, u
 		*why = bond->refusal;
 		return;
 	}
-	/* What the range was like before is not asked: a write has just changed it. */
+	/* The range's state before the write is unknown: the write has just changed it. */
 	*why = (struct front_reason){ .error = {
 		.call = DMABUF_RW_CALL_IO,
 		.err = transfer_is_aligned(bond, write, off, buf_off, len) ? ENXIO : EDOM,
 	} };
 }
 
-/* Where bouncing is forbidden: @err has ended a transfer before the byte at @off. */
+/* Without bouncing: @err has ended a transfer before the byte at @off. */
 static void say_refusal(const struct front_file *file, uint64_t off, int err)
 {
 	struct front_reason why = { .error = { .call = DMABUF_RW_CALL_IO, .err = err } };
@@ -61,7 +61,7 @@ static void say_refusal(const struct front_file *file, uint64_t off, int err)
 
 /* ---- device memory ------------------------------------------------------------------------ */
 
-/* Through host memory, or -EOPNOTSUPP where that is forbidden. */
+/* Through host memory, or -EOPNOTSUPP if that is forbidden. */
 static int64_t staged(struct front_file *file, const struct gpu_segment *segment, bool write,
 		      uint64_t p, uint64_t len, uint64_t off, const struct front_reason *why)
 {
@@ -77,7 +77,7 @@ static int64_t staged(struct front_file *file, const struct gpu_segment *segment
 	return n;
 }
 
-/* Bytes; *@error is what has ended it, 0 or positive. */
+/* Returns bytes; *@error is the errno that ended it, positive, or 0. */
 static uint64_t bonded(struct front_file *file, struct front_bond *bond, bool write,
 		       uint64_t buf_off, uint64_t len, uint64_t off, int *error)
 {
@@ -116,8 +116,8 @@ static int find_bond(struct front_file *file, struct gpu_segment *segment,
 }
 
 /*
- * The range by a bond, by @bond if it is not null. What the library can neither move nor bounce,
- * since it has no memory to bind for parts of LBAs, goes through ours.
+ * Moves the range by a bond, @bond if it is not null. Bytes that the library can neither move nor
+ * bounce, for lack of scratch memory for parts of LBAs, go through our own.
  */
 static int64_t by_bond(struct front_file *file, struct gpu_segment *segment,
 		       struct front_bond *bond, bool write, uint64_t p, uint64_t len, uint64_t off)
@@ -141,7 +141,7 @@ static int64_t by_bond(struct front_file *file, struct gpu_segment *segment,
 		if (ret)
 			return ret;
 	}
-	/* Bindings of memory that may move do not bounce, and it may have moved. */
+	/* A binding of memory that may move does not bounce, and the memory may have moved. */
 	if (err != EDOM && err != ENXIO && !(segment->may_move && err == EXDEV))
 		return done ? done : -err;
 	if (front.direct_only) {
@@ -159,7 +159,7 @@ bool transfer_grows(const struct front_file *file, uint64_t off, uint64_t len, u
 
 	if (!file->regular || !file_is_same(file, &bytes) || off + len <= bytes)
 		return false;
-	/* What follows begins where O_DIRECT can. */
+	/* The next part begins at an offset that suits O_DIRECT. */
 	bytes &= ~UINT64_C(4095);
 	*inside = bytes > off ? bytes - off : 0;
 	return true;
@@ -170,7 +170,7 @@ bool transfer_is_cached(struct front_file *file, bool write, uint64_t off, uint6
 	return front.page_cache && !write && file_is_cached(file, off, len);
 }
 
-/* From the page cache. Bytes: those that are still there. Who goes on finds why no more. */
+/* From the page cache. Returns the bytes still there; the caller moves the rest another way. */
 static int64_t cached(struct front_file *file, const struct gpu_segment *segment, uint64_t p,
 		      uint64_t len, uint64_t off)
 {
@@ -181,7 +181,7 @@ static int64_t cached(struct front_file *file, const struct gpu_segment *segment
 	return n > 0 ? n : 0;
 }
 
-/* Within one segment, not from the page cache. @bond: of the two; null: it is to be found. */
+/* Within one segment, past the page cache. @bond: their bond; null: look it up. */
 static int64_t past_cache(struct front_file *file, struct gpu_segment *segment,
 			  struct front_bond *bond, bool write, uint64_t p, uint64_t len,
 			  uint64_t off)
@@ -195,12 +195,12 @@ static int64_t past_cache(struct front_file *file, struct gpu_segment *segment,
 		explain_segment(segment, &why);
 		return staged(file, segment, write, p, len, off, &why);
 	}
-	/* It fails, so nothing of it is done. */
+	/* It will fail, so nothing is written. */
 	if (grows && front.direct_only)
 		inside = 0;
 	if (inside) {
 		n = by_bond(file, segment, bond, write, p, inside, off);
-		/* Somebody has made the file shorter meanwhile. */
+	/* The file has become shorter meanwhile. */
 		if (n == -ENOSPC && write && transfer_grows(file, off, len, &inside)) {
 			grows = true;
 			n = inside = 0;
@@ -213,7 +213,7 @@ static int64_t past_cache(struct front_file *file, struct gpu_segment *segment,
 	return more > 0 ? n + more : n ? n : more;
 }
 
-/* Within one segment. @bond: as above. */
+/* Within one segment. @bond: their bond, or null. */
 static int64_t in_segment(struct front_file *file, struct gpu_segment *segment,
 			  struct front_bond *bond, bool write, uint64_t p, uint64_t len,
 			  uint64_t off)
@@ -224,14 +224,14 @@ static int64_t in_segment(struct front_file *file, struct gpu_segment *segment,
 		n = cached(file, segment, p, len, off);
 	if (n == (int64_t)len)
 		return n;
-	/* Or what follows: the file's end, or what has left the cache meanwhile. */
+	/* The rest: behind the file's end, or no longer cached. */
 	more = past_cache(file, segment, bond, write, p + n, len - n, off + n);
 	return more > 0 ? n + more : n ? n : more;
 }
 
 /*
- * The memory of a range of several segments. A read may ask for more than the file has, and only
- * what it has must be memory: *@len becomes that. Null, if there is nothing to be read.
+ * Finds the memory of a range of several segments. A read may ask for more than the file has; only
+ * the part that the file has must be memory, and *@len becomes that. Null: nothing to read.
  */
 static int find_memory(const struct front_file *file, bool write, uint64_t p, uint64_t *len,
 		       uint64_t off, struct gpu_memory **memory)
@@ -289,7 +289,7 @@ static int64_t move(struct front_file *file, bool write, uint64_t p, uint64_t le
 	int ret = gpu_owner_of(p, &owner);
 	int64_t n;
 
-	/* What most transfers do, without a lock. */
+	/* The fast path, without a lock. */
 	bond = !ret && len <= SHORT ? bond_use_last(file, p, len, &owner) : NULL;
 	if (bond) {
 		n = in_segment(file, bond->segment, bond, write, p, len, off);

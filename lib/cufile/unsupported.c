@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* unsupported.c - functions that are there for programs that look for all names. */
+/* unsupported.c - functions that only fail, for programs that look up all names. */
 #include "front.h"
 
 #define UNSUPPORTED(name, ...)						\

@@ -83,7 +83,7 @@ static int fill_in_context(const struct cuda_driver *cuda, uint64_t p, struct gp
 	s->base = base;
 	s->bytes = bytes;
 	cuda->pointer_get_attribute(&managed, CUDA_POINTER_IS_MANAGED, p);
-	/* The driver may refuse this for memory of pools; the program then orders its operations. */
+	/* The driver may refuse this for memory of pools; the program must then order its work. */
 	cuda->pointer_set_attribute(&on, CUDA_POINTER_SYNC_MEMOPS, p);
 	if (!cuda->mem_get_handle_for_address_range)
 		s->refusal = GPU_OLD_DRIVER;
