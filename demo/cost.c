@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cost.c - the memory that a binding takes, and the CPU time of a transfer, both beside
- * what the usual ways would take. Measured with the benchmark's parts; make bench does
- * it at length.
+ * cost.c - the memory of a binding, and the CPU time of a transfer, beside the usual ways. It
+ * measures with the benchmark's parts; make bench does so at length.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * demo.c - the story that make demo tells, inside a test machine on a stock kernel.
+ * demo.c - the demonstration of make demo, inside a test machine on a stock kernel.
  *
  * scripts/demo has compared the kernel's image with its package before it boots the
  * machine, says so in DRW_KERNEL_IMAGE, and prints the last line, "demo: ok", when this

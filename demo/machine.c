@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * machine.c - what the machine is, and what it cannot do by itself.
+ * machine.c - describes the machine, and shows what it cannot do without the module.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include "demo.h"
 
-/* Documentation/admin-guide/tainted-kernels.rst: what loading our module sets. */
+/* Documentation/admin-guide/tainted-kernels.rst: the flag that loading our module sets. */
 #define TAINT_OUT_OF_TREE	(1UL << 12)
 #define TAINT_UNSIGNED		(1UL << 13)
 
@@ -36,7 +36,7 @@ static const char *first_line(const char *path)
 	return text;
 }
 
-/* Modules that are not the kernel's own; there must be one, ours. */
+/* Finds out-of-tree modules; there must be one, ours. */
 static void check_modules(void)
 {
 	struct dirent *e;
@@ -71,7 +71,7 @@ void show_kernel(void)
 	fact("kernel", "%s, built by Debian as %s", uts.release, version + 1);
 	fact("image", "%s", image);
 
-	/* The test machine comes with a mock exporter, of which this has no need. */
+	/* The test machine loads a mock exporter, which this does not need. */
 	if (syscall(SYS_delete_module, "dmabuf_rw_mock", O_NONBLOCK) && errno != ENOENT)
 		die("dmabuf_rw_mock cannot be unloaded: %s", strerror(errno));
 	check_modules();
@@ -91,7 +91,7 @@ static void check_driver(const char *pci)
 	target[n > 0 ? n : 0] = 0;
 	if (n <= 0 || strcmp(strrchr(target, '/') + 1, "vfio-pci"))
 		die("%s is not bound to vfio-pci", pci);
-	/* A module without the in-tree mark taints the kernel, and says so here. */
+	/* A module without the in-tree mark taints the kernel; its taint file shows that. */
 	if (access("/sys/module/vfio_pci/taint", F_OK) ||
 	    *first_line("/sys/module/vfio_pci/taint"))
 		die("vfio_pci is not the kernel's own module");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * say.c - what the demonstration prints, and where it learns what the machine is. All its
- * other files stand on this one.
+ * say.c - prints the demonstration's lines, and reads the machine's settings. All other files use
+ * it.
  */
 #include <stdarg.h>
 #include <stdio.h>

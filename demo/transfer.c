@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * transfer.c - data goes from the drive into a buffer and back, by the command.
+ * transfer.c - moves data from the drive into a buffer and back, by the command.
  *
- * The data is random and is written to the drive by ordinary pwrite(). Each buffer is
- * looked at by the CPU before the load, when the data must not be there, and after it;
- * each store goes to a place of its own, which is read back by ordinary pread(). The last buffer
- * is no memory at all.
+ * The data is random; pwrite() writes it to the drive. The CPU looks at each buffer before the
+ * load, when the data must not be there, and after it. Each store goes to a place of its own, which
+ * is read back by pread(). The last buffer is not memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +21,15 @@
 
 #define BYTES		(16 * MiB)
 #define PIECE		(256 * KiB)
-#define CHILD_FD	9	/* number of the buffer's descriptor in the command */
+#define CHILD_FD	9	/* the buffer's descriptor in the command */
 
 typedef char digest[SHA256_DIGEST_STRING_LENGTH];
 
 struct disk {
 	const char *path;
 	int fd;
-	u64 source;	/* where the data is */
-	u64 next;	/* where the next store goes */
+	u64 source;	/* disk offset of the data */
+	u64 next;	/* disk offset of the next store */
 	digest sum;	/* of the data */
 };
 
@@ -41,7 +40,7 @@ static void digest_of(const void *mem, digest sum)
 	SHA256Data(mem, BYTES, sum);
 }
 
-/* Both lie on the disk, so they are read and written in whole pieces. */
+/* The data and the stores are on the disk, so both are moved in whole pieces. */
 static void read_back(u64 off, digest sum)
 {
 	u8 *mem = aligned_alloc(4096, BYTES);
@@ -80,7 +79,7 @@ static void make_source(void)
 	free(mem);
 }
 
-/* Runs dmabuf-rw, shows its command line, and checks that it says "direct". */
+/* Runs dmabuf-rw, prints its command line, and checks that its output has "direct". */
 static void run_command(const char *const argv[], int buffer_fd)
 {
 	posix_spawn_file_actions_t actions;
@@ -135,7 +134,7 @@ static void load(const char *buffer, int buffer_fd, bool device_memory)
 	run_command(argv, buffer_fd);
 }
 
-/* Returns the place on the disk. */
+/* Returns the disk offset. */
 static u64 store(const char *buffer, int buffer_fd)
 {
 	char offset[32], length[32];
@@ -178,8 +177,8 @@ void show_bar(void)
 	     (unsigned long long)(disk.source / MiB), disk.sum);
 
 	/*
-	 * The command opens the device itself, and one process can do that at a time. The
-	 * BAR keeps its contents meanwhile, as the checksums show.
+	 * The command opens the device itself, which only one process can do at a time. The BAR
+	 * keeps its contents meanwhile, as the checksums show.
 	 */
 	target_open_bar(&t);
 	memset(t.map, 0xa5, BYTES);
@@ -232,8 +231,8 @@ void show_others(void)
 }
 
 /*
- * The device keeps what its registers hold while nobody has it open. It computes the factorial of
- * what is written to the register at 8, and takes nothing but four bytes at a time there.
+ * The device's registers keep their values while it is not open. It computes the factorial of the
+ * value written to the register at 8, and accepts only 4-byte accesses there.
  */
 void show_doorbell(void)
 {

@@ -6,8 +6,8 @@
  *
  * usage: file_to_gpu FILE
  *
- * Nothing of it bounces, since no binding of the library does that unless it is allowed to
- * (allow_bounce). Needs a driver with the open kernel modules.
+ * It never bounces: a binding bounces only if it is allowed to (allow_bounce). Needs a driver with
+ * the open kernel modules.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include <cuda.h>
 #include <libdmabuf_rw.h>
 
-/* Memory of this size begins at a page of its own and may be exported whole. */
+/* Allocations of this size have pages of their own, and can be exported whole. */
 #define PAGE (2UL << 20)
 
 static int tell_cuda(const char *what, CUresult err)
@@ -38,7 +38,7 @@ static int tell(const char *what, struct dmabuf_rw_error *error)
 	return 1;
 }
 
-/* A dma-buf of device memory that has just been allocated. 0, or what CUDA says. */
+/* Allocates device memory, and exports it as a dma-buf. 0, or CUDA's error. */
 static CUresult allocate(size_t bytes, CUdeviceptr *tensor, int *dmabuf_fd)
 {
 	CUcontext context;
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 		return tell_cuda("device memory", err);
 	if (read_file(file_fd, dmabuf_fd, st.st_size, &result, &error) < 0)
 		return tell(argv[1], &error);
-	/* Kernels that are launched from here on see the bytes. */
+	/* Kernels launched from here on see the bytes. */
 	err = cuFlushGPUDirectRDMAWrites(CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX,
 					 CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER);
 	if (err)

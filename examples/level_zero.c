@@ -7,9 +7,9 @@
  *
  * usage: level_zero FILE
  *
- * Level Zero exports only what was allocated for it, so the wish goes with the allocation. Whether
- * its memory stays in the device while a drive uses it is the driver's to decide; the binding asks
- * for it (DMABUF_RW_BIND_DEVICE_MEMORY), and is refused otherwise.
+ * Level Zero exports only memory that was allocated for export. The driver decides whether the
+ * memory stays in the device while a drive uses it; the binding requires that
+ * (DMABUF_RW_BIND_DEVICE_MEMORY), and is refused otherwise.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ static int find_gpu(struct gpu *gpu)
 	return zeContextCreate(driver, &desc, &gpu->context) ? -1 : 0;
 }
 
-/* The dma-buf is the caller's; -1: none. */
+/* The caller owns the returned dma-buf; -1: failed. */
 static int allocate(const struct gpu *gpu, size_t bytes, void **tensor)
 {
 	ze_external_memory_export_desc_t wish = {

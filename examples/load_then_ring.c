@@ -6,8 +6,8 @@
  *
  * Reads LENGTH bytes of FILE at OFFSET into memory of the system heap, and then four bytes at
  * VALUE-OFFSET into a register of a PCI device that is bound to vfio-pci (Linux 6.19 or later).
- * Both are DMA of the drive; no CPU touches the device. If anything is missing of the first, the
- * second does not begin.
+ * Both are DMA of the drive; no CPU touches the device. If the first is not complete, the second
+ * does not begin.
  *
  *	cc load_then_ring.c -ldmabuf_rw -luring
  */
@@ -35,7 +35,7 @@ static int heap_buffer(uint64_t bytes)
 	return request.fd;
 }
 
-/* The device stays open: its BAR is exported for as long. */
+/* Keep the device open: its BAR is exported only for as long. */
 static int open_device(const char *pci)
 {
 	char path[64], link[256], *group_name;
@@ -60,7 +60,7 @@ static int open_device(const char *pci)
 	return device;
 }
 
-/* The page of the BAR that the register is in. */
+/* Exports the page of the BAR with the register. */
 static int export_page(int device, uint32_t bar, uint64_t offset)
 {
 	struct vfio_region_info config = { .argsz = sizeof(config),
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 	load = io_uring_get_sqe(&ring);
 	dmabuf_rw_prep_read(load, data, number(argv[2]), 0, number(argv[3]), DMABUF_RW_IO_WHOLE);
 	io_uring_sqe_set_data64(load, 0);
-	/* A short load breaks the link only because it has to be whole. */
+	/* DMABUF_RW_IO_WHOLE makes a short load an error, which breaks the link. */
 	load->flags |= IOSQE_IO_LINK;
 	then = io_uring_get_sqe(&ring);
 	dmabuf_rw_prep_read(then, doorbell, number(argv[4]), reg & 4095, 4, DMABUF_RW_IO_WHOLE);
