@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * binding.c - joining a buffer to a file, and what is known about the two.
+ * binding.c - makes bindings of a buffer and a file, and describes them.
  *
- * The ways are tried in the order module, kernel, bounced. Which kinds of bindings there are:
- * private.h.
+ * The ways are tried in the order module, kernel, bounced. private.h lists the kinds of bindings.
  *
- * Invariants: a binding that a caller holds has a way, and never changes but for its totals; so
- * every function here but the destroying one may run in any number of threads at once.
+ * Invariants: a caller's binding has a way, and only its totals change; so any number of threads
+ * may call every function here at once, except the destroying one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,13 +27,13 @@
  *     1 MiB   590 / 383     841 / 617   736 / 723   565 / 817   576 / 833
  *     2 MiB   501 / 489     353 / 741   796 / 811   452 / 933
  *
- * Beyond 4 MiB altogether nothing is gained in both directions; and that much, twice,
- * is the usual limit of locked memory.
+ * More than 4 MiB in total gains nothing in both directions, and twice that is the usual limit of
+ * locked memory.
  */
 #define DEFAULT_CHUNK	(512U << 10)
 #define DEFAULT_DEPTH	8
 
-/* With a number of its own. */
+/* The new binding has a unique number. */
 static struct dmabuf_rw_binding *binding_new(void)
 {
 	static _Atomic uint64_t last;
@@ -47,7 +46,7 @@ static struct dmabuf_rw_binding *binding_new(void)
 	return b;
 }
 
-/* Takes over @fd on success only. */
+/* Takes ownership of @fd only on success. */
 static int set_fd(struct dmabuf_rw_binding *b, int fd, struct dmabuf_rw_info *info)
 {
 	int ret;
@@ -72,7 +71,7 @@ static bool may_go(const struct dmabuf_rw_binding_opts *o, uint32_t path)
 	       (path != DMABUF_RW_PATH_BOUNCED || o->allow_bounce);
 }
 
-/* 0, or -errno with the error filled. @to_module: it will look at the flags itself. */
+/* 0, or -errno with the error filled. @to_module: the module checks the flags itself. */
 static int check_opts(const struct dmabuf_rw_binding_opts *o, bool to_module)
 {
 	bool power = !(o->bounce_chunk & (o->bounce_chunk - 1));
@@ -91,14 +90,14 @@ static int check_opts(const struct dmabuf_rw_binding_opts *o, bool to_module)
 	    !power || o->bounce_chunk > DMABUF_RW_BOUNCE_MAX_CHUNK ||
 	    (o->bounce_chunk && o->bounce_chunk < DMABUF_RW_BOUNCE_MIN_CHUNK))
 		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL, 0, 0);
-	/* Where the buffer lies is what only the module can tell. */
+	/* Only the module knows where the buffer is. */
 	if (o->flags & DMABUF_RW_BIND_DEVICE_MEMORY)
 		return dmabuf_rw_fail(o->error, DMABUF_RW_CALL_BIND, EINVAL,
 				      DMABUF_RW_REASON_CONTRADICTION, 0);
 	return 0;
 }
 
-/* Has the module bind. 0, or -errno with @refusal filled. */
+/* Binds by the module. 0, or -errno with @refusal filled. */
 static int bind_module(struct dmabuf_rw_binding *b, int device_fd, int dmabuf_fd, int file_fd,
 		       uint64_t flags, struct dmabuf_rw_error *refusal)
 {
@@ -129,7 +128,7 @@ static int bind_module(struct dmabuf_rw_binding *b, int device_fd, int dmabuf_fd
 	return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, ENXIO, DMABUF_RW_REASON_CLONE, 0);
 }
 
-/* Has the kernel's interface take the pair. 0, or -errno with @refusal filled. */
+/* Binds by the kernel's interface. 0, or -errno with @refusal filled. */
 static int bind_kernel(struct dmabuf_rw_binding *b, int dmabuf_fd, int file_fd,
 		       struct dmabuf_rw_error *refusal)
 {
@@ -163,8 +162,8 @@ int dmabuf_rw_bind_plain(int device_fd, int dmabuf_fd, int file_fd,
 }
 
 /*
- * Gives a direct binding what it needs to bounce. Where the buffer has nothing for it, it
- * cannot, which is fine. 0, or -errno with @error filled.
+ * Prepares a direct binding to bounce. A buffer that has no means to bounce is no error. 0, or
+ * -errno with @error filled.
  */
 static int add_bounce(struct dmabuf_rw_binding *b,
 		      const struct dmabuf_rw_bounce_params *params,
@@ -191,7 +190,7 @@ static int add_bounce(struct dmabuf_rw_binding *b,
 	return ret;
 }
 
-/* 0, or -errno with the refusal kept. */
+/* 0, or -errno with the refusal stored. */
 static int try_module(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
 		      const struct dmabuf_rw_binding_opts *o)
 {
@@ -215,11 +214,11 @@ static int try_kernel(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce
 	if (!may_go(o, DMABUF_RW_PATH_KERNEL))
 		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
 				      DMABUF_RW_REASON_NOT_CHOSEN, 0);
-	/* Where the buffer lies is what only the module can tell. */
+	/* Only the module knows where the buffer is. */
 	if (o->flags & DMABUF_RW_BIND_DEVICE_MEMORY)
 		return dmabuf_rw_fail(refusal, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
 				      DMABUF_RW_REASON_KERNEL_BLIND, 0);
-	/* Addresses that lead nowhere do so for the kernel, too, which does not look. */
+	/* Wrong addresses are wrong for the kernel too, which does not check them. */
 	if (b->module_refusal.err == EADDRNOTAVAIL || b->module_refusal.err == EXDEV) {
 		*refusal = b->module_refusal;
 		return -refusal->err;
@@ -227,10 +226,7 @@ static int try_kernel(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce
 	return bind_kernel(b, params->dmabuf_fd, params->file_fd, refusal);
 }
 
-/*
- * Why nothing goes direct. The module knows best, but where it is not there the kernel may have
- * something to say.
- */
+/* Why nothing goes direct: the module's refusal, or the kernel's if the module is not there. */
 static const struct dmabuf_rw_error *refusal_of(const struct dmabuf_rw_binding *b)
 {
 	uint32_t module = b->module_refusal.reason, kernel = b->kernel_refusal.reason;
@@ -243,7 +239,7 @@ static const struct dmabuf_rw_error *refusal_of(const struct dmabuf_rw_binding *
 	return &b->kernel_refusal;
 }
 
-/* What there is for a pair that cannot go direct; @refusal says whether it is about the pair. */
+/* Makes a bounce-only binding if @refusal is about the pair and bouncing is allowed. */
 static int refused(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
 		   const struct dmabuf_rw_binding_opts *o, const struct dmabuf_rw_error *refusal)
 {
@@ -278,14 +274,14 @@ static int bind_pair(struct dmabuf_rw_binding *b, struct dmabuf_rw_bounce_params
 	if (try_module(b, params, o)) {
 		if (!dmabuf_rw_error_is_about_pair(&b->module_refusal))
 			return refused(b, params, o, &b->module_refusal);
-		/* If asked, the module has found nothing wrong with the call. */
+		/* The module, if asked, has found the call valid. */
 		if (try_kernel(b, params, o))
 			return refused(b, params, o, asked && !is_want(b->kernel_refusal.err) ?
 				       &b->module_refusal : &b->kernel_refusal);
 		params->device_fd = -1;
 	}
 	ret = may_go(o, DMABUF_RW_PATH_BOUNCED) ? add_bounce(b, params, o->error) : 0;
-	/* What the kernel takes are disks. */
+	/* The kernel's interface takes only disks. */
 	if (ret || !o->zeros || b->fd < 0)
 		return ret;
 	ret = dmabuf_rw_zeros_create(params->file_fd, b->bounce, o->zeros, &b->zeros);
@@ -397,7 +393,7 @@ DMABUF_RW_API int dmabuf_rw_binding_way_refusal(const struct dmabuf_rw_binding *
 	else if (path == DMABUF_RW_PATH_KERNEL)
 		why = binding->kernel_refusal;
 	if (!why.err && !(dmabuf_rw_binding_path(binding) & path))
-		/* A better one was there, or nobody has asked for it. */
+		/* An earlier way was taken, or @ways excludes it. */
 		dmabuf_rw_fail(&why, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
 			       DMABUF_RW_REASON_NOT_CHOSEN, 0);
 	if (error)
@@ -405,7 +401,7 @@ DMABUF_RW_API int dmabuf_rw_binding_way_refusal(const struct dmabuf_rw_binding *
 	return !!why.err;
 }
 
-/* What is known where the module is not asked. */
+/* The info of a binding without the module. */
 static int other_info(const struct dmabuf_rw_binding *binding, struct dmabuf_rw_info *info)
 {
 	const struct dmabuf_rw_kernel *k = binding->kernel;
@@ -420,7 +416,7 @@ static int other_info(const struct dmabuf_rw_binding *binding, struct dmabuf_rw_
 		.read_align = k ? k->lba : 1,
 		.write_align = k ? k->lba : 1,
 		.buf_align = k ? DMABUF_RW_KERNEL_ALIGN : 1,
-		/* An address for each page. */
+		/* One address per page. */
 		.metadata_bytes = k ? k->buf_bytes / 4096 * 8 : 0,
 	};
 

@@ -1,36 +1,35 @@
 // SPDX-License-Identifier: MIT
 /*
- * bounce.c - transfers through memory, for what the drive cannot do by itself.
+ * bounce.c - transfers through memory, for bytes that the drive cannot move.
  *
  * Vocabulary
  *   lane		memory and an io_uring, from the pool of the process (pool.c)
  *   chunk	one read or write of the file, and its place in the lane's memory
  *   window	the chunks of a transfer that are under way, in the file's order
  *
- * A transfer takes a lane, keeps up to "depth" chunks in flight, and copies between lane
- * and buffer while the others are under way. Chunks finish in any order; bytes count
- * when all before them have arrived, so the count has no gap and the error that is
- * reported is the one at the lowest offset.
+ * A transfer takes a lane, keeps up to "depth" chunks in flight, and copies between lane and buffer
+ * while the others are under way. Chunks finish in any order. A chunk's bytes count once all before
+ * it have arrived, so the count has no gap and the reported error is the one at the lowest offset.
  *
- * Reads are O_DIRECT whatever the offsets are: a chunk is widened to what O_DIRECT takes,
- * and only the bytes asked for are copied. Writes are O_DIRECT but for the bytes before
- * the first and after the last whole block, which go through the page cache; blocks are
- * at least a page, so no page of the cache has bytes that O_DIRECT writes. Where the file
- * refuses O_DIRECT everything goes through the page cache. What is bound has transfers that
- * know LBAs and not pages, so there these bytes go by way of scratch memory (scratch.c), but
- * for two kinds, which only the file system can write: where the module finds no block, and
- * in the file's last, partial LBA, if the drive takes no SGLs.
+ * Reads are O_DIRECT at any offset: a chunk is widened to the alignment of O_DIRECT, and only the
+ * requested bytes are copied. Writes are O_DIRECT except for the bytes before the first and after
+ * the last whole block, which go through the page cache. Blocks are at least a page, so no cached
+ * page has bytes that O_DIRECT writes. If the file refuses O_DIRECT, everything goes through the
+ * page cache. Transfers of a direct binding are based on LBAs, not pages, so there these edge bytes
+ * go through scratch memory (scratch.c), except for two kinds that only the file system can write:
+ * bytes for which the module finds no block, and those in the file's last, partial LBA, if the
+ * drive takes no SGLs.
  *
- * A read is complete when it is full or a read of its rest gave nothing: a short read by
- * itself does not mean the end of the file.
+ * A read is complete when it is full or a read of its rest gave nothing: a short read alone does
+ * not mean the end of the file.
  *
- * The page cache is left no fuller than it was found (cache.c). What has to go through it
- * goes in chunks of whole pages, without read-ahead, and a chunk is so short that before it
- * either all of its pages were cached or none was. Pages that were written are waited for
- * when their place in the window is needed again, or the transfer ends.
+ * The page cache is left as full as it was (cache.c). Chunks that go through it are whole pages,
+ * without readahead, and short enough that either all of their pages were cached before or none
+ * was. Written pages are waited for when their place in the window is needed again, or when the
+ * transfer ends.
  *
- * Thread-safety: any number of transfers at once on one struct dmabuf_rw_bounce, which
- * does not change; each has its lane to itself.
+ * Thread-safety: any number of transfers may use one struct dmabuf_rw_bounce at once; it does not
+ * change, and each transfer has its own lane.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +48,13 @@
 
 #include "private.h"
 
-/* What O_DIRECT is aligned to at least: a page, see above. */
+/* Least alignment of O_DIRECT: a page, see above. */
 #define MIN_ALIGN	4096
-/* How soon a transfer that waits for the file sees that it is cancelled. */
+/* How soon a transfer that waits for the file notices that it is cancelled. */
 #define CANCEL_TICK_NS	100000000
-/* user_data of the entry that cancels chunks; those of chunks are their indices. */
+/* user_data of the entry that cancels chunks; that of a chunk is its index. */
 #define CANCEL_DATA	(UINT64_MAX - 1)
-/* How far to look for data again where the file system does not say it. */
+/* Step of the search for data, if the file system cannot seek to it. */
 #define BLIND_STEP	(UINT64_C(1) << 20)
 
 #define ALIGN_DOWN(x, a)	((x) / (a) * (a))
@@ -66,18 +65,18 @@ struct run {
 	const struct dmabuf_rw_bounce *b;
 	struct dmabuf_rw_lane *lane;
 	const struct dmabuf_rw_transfer *t;
-	uint64_t next;		/* first byte that no chunk has */
+	uint64_t next;		/* first byte without a chunk */
 	uint64_t end;
 	unsigned int first, nr;	/* the window */
-	unsigned int busy;	/* entries that the kernel has */
-	bool stop;		/* begin no more chunks */
+	unsigned int busy;	/* entries in the kernel */
+	bool stop;		/* start no more chunks */
 	bool interrupted;
-	bool cancelled;		/* and the chunks under way have been told */
-	int sync_fd;		/* the file, opened anew for a write through the page cache: each
-				 * opening is told once what is lost, and nobody else must take
-				 * it away. -1: none */
-	uint64_t lost;		/* first byte that was written, but not back to the drive */
-	int lost_err;		/* why; 0: there is none */
+	bool cancelled;		/* the chunks under way have been cancelled */
+	int sync_fd;		/* opened anew for a write through the page cache: each opening
+				 * reports lost data once, and no other user may consume that.
+				 * -1: none */
+	uint64_t lost;		/* first byte written to the cache but lost before the drive */
+	int lost_err;		/* its errno; 0: nothing was lost */
 };
 
 /* ---- the page cache ---------------------------------------------------------------- */
@@ -87,7 +86,7 @@ static bool is_read(const struct run *r)
 	return r->t->op == DMABUF_RW_OP_READ;
 }
 
-/* True if the kernel itself sees to it that a read leaves nothing there. */
+/* True if the kernel itself drops the pages of a read. */
 static bool kernel_drops(const struct run *r)
 {
 	_Atomic int *known = (_Atomic int *)&r->b->dontcache;
@@ -99,7 +98,7 @@ static bool kernel_drops(const struct run *r)
 	return *known > 0;
 }
 
-/* Returns how many of the pages that a chunk takes are cached now; -1: not known. */
+/* Returns how many of a chunk's pages are cached now; -1: not known. */
 static int64_t ask_cache(struct run *r, struct dmabuf_rw_chunk *c, uint64_t off, uint32_t len)
 {
 	if (!is_read(r) && r->sync_fd < 0 && r->b->regular)
@@ -108,7 +107,7 @@ static int64_t ask_cache(struct run *r, struct dmabuf_rw_chunk *c, uint64_t off,
 	return dmabuf_rw_cache_ask(r->b->plain_fd, r->t->op, off, len, &c->cached);
 }
 
-/* Lays out a chunk at @at of the file that goes through the page cache. */
+/* Lays out a chunk through the page cache, at offset @at of the file. */
 static void plan_cached(struct run *r, struct dmabuf_rw_chunk *c, uint64_t at, uint64_t left)
 {
 	c->len = MIN(left, r->b->chunk - at % MIN_ALIGN);
@@ -124,8 +123,8 @@ static void plan_cached(struct run *r, struct dmabuf_rw_chunk *c, uint64_t at, u
 }
 
 /*
- * Waits until what a chunk wrote is on the drive. The kernel tells an open file once that
- * something was lost, and not what, so it may have been any chunk that is still waited for.
+ * Waits until a chunk's data is on the drive. The kernel reports a loss once for each opening, and
+ * not for which bytes, so the lost chunk may be any that is still waited for.
  */
 static void settle(struct run *r, struct dmabuf_rw_chunk *c)
 {
@@ -144,7 +143,7 @@ static void settle(struct run *r, struct dmabuf_rw_chunk *c)
 	}
 }
 
-/* The same for all, and takes back what was counted but has not got there. */
+/* Settles all chunks, and takes back counted bytes that were lost. */
 static int settle_all(struct run *r, struct dmabuf_rw_progress *p, int err)
 {
 	unsigned int i;
@@ -195,7 +194,7 @@ static uint32_t chunk_moved(const struct dmabuf_rw_chunk *c)
 	return MIN(c->got - c->head, c->len);
 }
 
-/* What the kernel is asked for: the rest of a chunk. */
+/* The kernel's arguments for the rest of a chunk. */
 static int chunk_fd(struct run *r, struct dmabuf_rw_chunk *c, uint64_t *off, uint32_t *len,
 		    int *rw_flags)
 {
@@ -204,7 +203,7 @@ static int chunk_fd(struct run *r, struct dmabuf_rw_chunk *c, uint64_t *off, uin
 	*rw_flags = r->t->flags & DMABUF_RW_IO_FUA ? RWF_DSYNC : 0;
 	if (c->direct && *off % r->b->align == 0)
 		return r->b->direct_fd;
-	/* Behind an unaligned end: only what was asked for. */
+		/* Behind an unaligned end: only the requested bytes. */
 	*len = c->head + c->len - c->got;
 	if (kernel_drops(r))
 		*rw_flags |= RWF_DONTCACHE;
@@ -214,8 +213,8 @@ static int chunk_fd(struct run *r, struct dmabuf_rw_chunk *c, uint64_t *off, uin
 }
 
 /*
- * Takes in what the kernel said; true if the chunk needs another round. When it does
- * not, and this is a read, its bytes go to the buffer.
+ * Takes the kernel's result; true if the chunk needs another round. Otherwise the bytes of a read
+ * are copied to the buffer.
  */
 static bool chunk_result(const struct run *r, unsigned int index, int res)
 {
@@ -223,7 +222,7 @@ static bool chunk_result(const struct run *r, unsigned int index, int res)
 
 	if (res == -EINVAL && c->direct && c->got % r->b->align == 0 &&
 	    r->b->plain_fd >= 0) {
-		/* The file system takes O_DIRECT, but not this. */
+		/* The file system supports O_DIRECT, but not for this range. */
 		c->direct = false;
 		return true;
 	}
@@ -246,7 +245,7 @@ static bool chunk_result(const struct run *r, unsigned int index, int res)
 					      chunk_memory(r, index) + c->head);
 
 		if (ret) {
-			/* What of it arrived is not known. */
+			/* It is not known which bytes arrived. */
 			c->err = -ret;
 			c->got = 0;
 		}
@@ -268,7 +267,7 @@ static ssize_t system_call(const struct run *r, int fd, char *mem, uint32_t len,
 	return n < 0 ? -errno : n;
 }
 
-/* Gives a chunk's rest to the kernel; without a ring it is done when this returns. */
+/* Gives a chunk's rest to the kernel; without a ring it is complete on return. */
 static void issue(struct run *r, unsigned int index)
 {
 	struct dmabuf_rw_lane *lane = r->lane;
@@ -306,7 +305,7 @@ static void issue(struct run *r, unsigned int index)
 	r->busy++;
 }
 
-/* Begins the next chunk of the transfer. */
+/* Starts the next chunk of the transfer. */
 static void begin_chunk(struct run *r)
 {
 	unsigned int index = (r->first + r->nr) % r->b->depth;
@@ -327,7 +326,7 @@ static void begin_chunk(struct run *r)
 		issue(r, index);
 }
 
-/* Submits, and waits for one chunk, or a moment if the transfer can be cancelled. */
+/* Submits, and waits for one chunk, or for a tick if the transfer can be cancelled. */
 static int wait_for_chunk(struct run *r)
 {
 	struct __kernel_timespec tick = { .tv_nsec = CANCEL_TICK_NS };
@@ -341,7 +340,7 @@ static int wait_for_chunk(struct run *r)
 	return ret < 0 && io_uring_cq_ready(ring) ? 0 : ret;
 }
 
-/* Ends those chunks under way that the kernel has not given to the drive yet. */
+/* Cancels chunks under way that have not reached the drive. */
 static void cancel_chunks(struct run *r)
 {
 	struct io_uring_sqe *sqe;
@@ -358,10 +357,7 @@ static void cancel_chunks(struct run *r)
 	r->busy++;
 }
 
-/*
- * Waits for chunks and takes them in. False if no more will come because the ring is
- * out of order.
- */
+/* Waits for chunks and takes their results. False if the ring is broken, and no more will come. */
 static bool reap(struct run *r)
 {
 	struct io_uring *ring = r->lane->ring;
@@ -370,12 +366,12 @@ static bool reap(struct run *r)
 	int ret = wait_for_chunk(r);
 
 	if (ret == -ETIME) {
-		/* Whoever calls looks whether it goes on. */
+		/* The caller checks whether to go on. */
 	} else if (ret == -EINTR || (ret >= 0 && !io_uring_cq_ready(ring))) {
-		/* Where something was submitted, a signal shows only in that nothing came. */
+		/* A call that has submitted something returns that, also after a signal. */
 		r->interrupted = true;
 	} else if (ret < 0 && r->busy > io_uring_sq_ready(ring)) {
-		/* No memory for another one now; but those that it has will finish. */
+		/* No memory for another entry now; those in the kernel will finish. */
 		io_uring_wait_cqe(ring, &cqe);
 	} else if (ret < 0) {
 		r->lane->broken = true;
@@ -385,7 +381,7 @@ static bool reap(struct run *r)
 	}
 	io_uring_for_each_cqe(ring, head, cqe) {
 		seen++;
-		/* Or liburing's own, where the kernel cannot wait with a timeout. */
+		/* Or liburing's own, for kernels that cannot wait with a timeout. */
 		if (cqe->user_data >= r->b->depth && cqe->user_data != CANCEL_DATA)
 			continue;
 		r->busy--;
@@ -402,8 +398,8 @@ static bool reap(struct run *r)
 }
 
 /*
- * Takes finished chunks off the window's front. Returns false when the transfer ends
- * here, with the errno in @err.
+ * Takes finished chunks off the window's front. Returns false if the transfer ends here, with the
+ * errno in @err.
  */
 static bool advance(struct run *r, struct dmabuf_rw_progress *p, int *err)
 {
@@ -425,7 +421,7 @@ static bool advance(struct run *r, struct dmabuf_rw_progress *p, int *err)
 	return true;
 }
 
-/* True if some chunk behind the front has come to an end already. */
+/* True if a chunk behind the front ends the transfer. */
 static bool ended(const struct run *r)
 {
 	unsigned int i;
@@ -439,12 +435,12 @@ static bool ended(const struct run *r)
 	return false;
 }
 
-/* Begins what chunks there is room for. */
+/* Starts chunks until the window is full. */
 static void fill_window(struct run *r)
 {
 	while (!r->stop && r->next < r->end && r->nr < r->b->depth) {
 		begin_chunk(r);
-		/* What has no ring is done, and may have ended the transfer. */
+		/* Without a ring the chunk is complete, and may have ended the transfer. */
 		if (!r->lane->ring ||
 		    r->lane->window[(r->first + r->nr - 1) % r->b->depth].err)
 			break;
@@ -476,7 +472,7 @@ static int run_window(struct run *r, struct dmabuf_rw_progress *p)
 	return err;
 }
 
-/* Through one lane, whatever the offsets are. */
+/* Through one lane, at any offsets. */
 static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		    struct dmabuf_rw_progress *p, uint64_t end)
 {
@@ -487,7 +483,7 @@ static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_trans
 	if (!r.lane)
 		return ENOMEM;
 	err = run_window(&r, p);
-	/* Nothing may touch the lane, or the file, when this returns. */
+	/* Nothing may touch the lane or the file after the return. */
 	while (r.busy && !r.lane->broken)
 		reap(&r);
 	err = settle_all(&r, p, err);
@@ -498,8 +494,7 @@ static int run_one_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_trans
 }
 
 /*
- * The same; and if the kernel takes nothing more from a ring, since a sandbox has been entered,
- * what is left goes without.
+ * The same; if the process has entered a sandbox that forbids the ring, the rest goes without one.
  */
 static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		    struct dmabuf_rw_progress *p, uint64_t end)
@@ -512,7 +507,7 @@ static int run_lane(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer 
 	return err;
 }
 
-/* Bytes before @end that are not in whole blocks, of what is bound. */
+/* Moves the bytes before @end that do not fill whole blocks, for a direct binding. */
 static int write_edge(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		      struct dmabuf_rw_progress *p, uint64_t end, uint64_t file_bytes)
 {
@@ -536,7 +531,7 @@ static int write_edge(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfe
 	return err ? err : run_lane(b, t, p, end);
 }
 
-/* A write to what is bound: within its size, and no byte of an LBA that is not meant. */
+/* A write by a direct binding: within the file's size, leaving other bytes of an LBA alone. */
 static int write_bound(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_transfer *t,
 		       struct dmabuf_rw_progress *p, uint64_t end)
 {
@@ -573,7 +568,7 @@ int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *b, const struct dmabuf_rw_tran
 
 /* ---- the file ---------------------------------------------------------------------- */
 
-/* What the file takes with O_DIRECT; 0: it does not. */
+/* The alignment of O_DIRECT for the file; 0: not supported. */
 static uint32_t direct_align(int fd)
 {
 	struct statx stx;
@@ -581,14 +576,14 @@ static uint32_t direct_align(int fd)
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) ||
 	    !(stx.stx_mask & STATX_DIOALIGN))
 		return MIN_ALIGN;
-	/* Pools are laid out in powers of two. */
+	/* Lanes are laid out in powers of two. */
 	if (!stx.stx_dio_offset_align ||
 	    stx.stx_dio_offset_align & (stx.stx_dio_offset_align - 1))
 		return 0;
 	return stx.stx_dio_offset_align > MIN_ALIGN ? stx.stx_dio_offset_align : MIN_ALIGN;
 }
 
-/* The file by descriptors of our own, without touching the caller's position and flags. */
+/* Opens descriptors of our own, which leave the caller's position and flags alone. */
 static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 		     struct dmabuf_rw_error *error)
 {
@@ -604,11 +599,11 @@ static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 				      DMABUF_RW_REASON_NOT_SEEKABLE, 0);
 	b->regular = S_ISREG(st.st_mode);
 	keep = mode & (O_ACCMODE | O_SYNC | O_DSYNC);
-	/* Opening another kind of file may have effects of its own. */
+	/* Opening a file of another kind may have side effects. */
 	if (b->regular || S_ISBLK(st.st_mode)) {
 		b->plain_fd = dmabuf_rw_reopen(file_fd, keep);
 		reopened = b->plain_fd >= 0;
-		/* Read-ahead would bring in more than is dropped again. */
+		/* Readahead would cache more than is dropped again. */
 		if (reopened)
 			posix_fadvise(b->plain_fd, 0, 0, POSIX_FADV_RANDOM);
 		b->align = direct_align(file_fd);
@@ -622,7 +617,7 @@ static int open_file(struct dmabuf_rw_bounce *b, int file_fd,
 
 	b->can_read = b->view.writable && (mode & O_ACCMODE) != O_WRONLY;
 	b->can_write = b->view.readable && (mode & O_ACCMODE) != O_RDONLY;
-	/* With O_APPEND pwrite() writes elsewhere. */
+	/* With O_APPEND pwrite() ignores the offset. */
 	if (!reopened && mode & O_APPEND)
 		b->can_write = false;
 	if (!b->can_read && !b->can_write)
@@ -651,7 +646,7 @@ uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 {
 	off_t data = -1;
 
-	/* Not through a duplicate of the caller's descriptor, whose position this moves. */
+	/* Not by a duplicate of the caller's descriptor, as this moves the position. */
 	if (bounce->direct_fd >= 0)
 		data = lseek(bounce->direct_fd, file_off, SEEK_DATA);
 	if (data < 0 && errno == ENXIO && bounce->direct_fd >= 0)

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * cache.c - leaving the page cache no fuller than it was found.
+ * cache.c - leaves the page cache as full as it was.
  *
- * What must be read or written through the page cache, because the file takes no O_DIRECT,
- * stays there afterwards and pushes out what others need. So what was not cached before is
- * dropped again:
- *   - For reads the kernel does that, and knows best who uses what (RWF_DONTCACHE; Linux
- *     6.14, if the file system knows it). A read drops its pages where it is made, so none
- *     is forgotten.
- *   - Else cachestat(2) says before the read what is cached, and POSIX_FADV_DONTNEED drops
- *     the pages afterwards if none was. Pages that are mapped, or that somebody has made
- *     dirty since, the kernel keeps.
- *   - Writes do the latter in any case. With RWF_DONTCACHE a page is dropped by whoever
- *     finishes writing it back, and where that is an interrupt, it is not. A page cannot be
- *     dropped before it is on the drive, so that is waited for, which takes as long as
- *     O_DIRECT does and tells of the same errors. Pages that are written in part are left
- *     alone: who writes the bytes beside them needs them next.
+ * If a file does not support O_DIRECT, its bytes go through the page cache and would push out
+ * pages that others need. So pages that were not cached before are dropped again:
+ *   - For reads the kernel does so, and knows best who uses which page (RWF_DONTCACHE; Linux
+ *     6.14, if the file system supports it). A read drops its own pages, so none is forgotten.
+ *   - Else cachestat(2) tells before the read whether any page is cached, and if none is,
+ *     POSIX_FADV_DONTNEED drops the pages afterwards. The kernel keeps pages that are mapped or
+ *     have become dirty since.
+ *   - Writes always use the latter. With RWF_DONTCACHE the end of writeback drops a page, but
+ *     not if it is an interrupt. A page cannot be dropped before it is on the drive, so writes
+ *     wait for that, which takes as long as O_DIRECT and reports the same errors. Pages that
+ *     are written in part stay: the next write probably needs them.
  *
- * What cachestat() does not tell (before Linux 6.5, or because the file is neither ours nor
- * writable for us) may be cached for somebody else, and is left.
+ * If cachestat() fails (before Linux 6.5, or because the file is neither ours nor writable for us),
+ * the pages may have been cached for others, and stay.
  *
- * Thread-safety: none of this has a state. Two who use a page at the same time may both find
- * that it is cached, and leave it.
+ * Thread-safety: no state. Two users of a page at the same time may both find it cached, and leave
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +28,7 @@
 
 #include "private.h"
 
-/* Linux 6.5; the headers that this is built with may be older. */
+/* Linux 6.5; the build's headers may be older. */
 #ifndef SYS_cachestat
 #define SYS_cachestat	451
 #endif
@@ -52,7 +49,7 @@ bool dmabuf_rw_cache_dontcache(int fd)
 	char byte;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 
-	/* Far behind the end there is nothing to read, but flags are looked at. */
+	/* Far behind the end there is nothing to read, but the kernel checks the flags. */
 	return preadv2(fd, &iov, 1, INT64_MAX - 1, RWF_DONTCACHE) >= 0;
 }
 
@@ -83,7 +80,7 @@ void dmabuf_rw_cache_drop(int fd, struct dmabuf_rw_cached *c)
 
 void dmabuf_rw_cache_write_back(int fd, struct dmabuf_rw_cached *c)
 {
-	/* No regular file, for instance. */
+	/* For instance not a regular file. */
 	if (c->ours && sync_file_range(fd, c->low, c->high - c->low, SYNC_FILE_RANGE_WRITE))
 		c->ours = false;
 }

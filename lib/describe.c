@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * describe.c - names and sentences for what the module reports about a binding.
+ * describe.c - names and sentences for the module's report about a binding.
  *
  * Thread-safety: constant tables and the caller's buffers only.
  */
@@ -71,7 +71,7 @@ DMABUF_RW_API const char *dmabuf_rw_pci_name(uint32_t domain, uint32_t pci, char
 	return buf;
 }
 
-/* Where there is no route to describe, a sentence; else null. */
+/* A sentence if there is no route to describe; else null. */
 static const char *without_route(const struct dmabuf_rw_info *info)
 {
 	if (info->flags & DMABUF_RW_INFO_BOUNCE_ONLY)

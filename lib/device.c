@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * device.c - opening the module's node, what the module says about itself, and what all
- * calls share: sized options and errors.
+ * device.c - opens the module's node and queries it; also sized options and errors, which all calls
+ * use.
  *
- * Invariants: a device that a caller holds has an open descriptor of its own, and never
- * changes; so every function here but the closing one may run in any number of threads at
- * once.
+ * Invariants: a caller's device has a descriptor of its own, and never changes; so any number of
+ * threads may call every function here at once, except the closing one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -188,7 +187,7 @@ int dmabuf_rw_ring_above_std(struct io_uring *ring)
 	return 0;
 }
 
-/* A system setting or a filter, a kernel without it, and one that is too old for us. */
+/* Forbidden by a setting or a filter, not built in, or too old. */
 bool dmabuf_rw_ring_is_forbidden(int ret)
 {
 	return ret == -EPERM || ret == -EACCES || ret == -ENOSYS || ret == -EINVAL ||
@@ -197,7 +196,7 @@ bool dmabuf_rw_ring_is_forbidden(int ret)
 
 int dmabuf_rw_reopen(int fd, int flags)
 {
-	/* Of the thread: what is the process's goes when its first thread does. */
+	/* /proc/thread-self: /proc/self stops working when the first thread has exited. */
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);

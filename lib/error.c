@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * error.c - what an errno and a reason mean, and what to do about it, in sentences.
+ * error.c - the meaning of an errno and a reason, and the remedy, in sentences.
  *
- * The tables follow the one in dmabuf_rw.h: every errno and every reason that it names
- * has a row here (a unit test holds the two together). A sentence has two parts, the
- * cause and the remedy; neither ends with a full stop, so that they can be joined.
+ * The tables follow the one in dmabuf_rw.h: each errno and reason there has a row here (a unit test
+ * compares the two). A sentence has two parts, the cause and the remedy; neither ends with a full
+ * stop, so that they can be joined.
  *
  * Thread-safety: constant tables and the caller's buffer only.
  */
@@ -15,8 +15,8 @@
 #include "private.h"
 
 /*
- * ENOTSUPP of the kernel's include/linux/errno.h. User space should never see it, but
- * exporters let it out, as NVIDIA's does where its buffers cannot be mapped.
+ * ENOTSUPP of the kernel's include/linux/errno.h. User space should never see it, but exporters
+ * leak it, for example NVIDIA's for buffers that cannot be mapped.
  */
 #define KERNEL_ENOTSUPP	524
 
@@ -188,7 +188,7 @@ static const struct sentence reasons[] = {
 	       "another namespace"),
 };
 
-/* The library's own, from DMABUF_RW_REASON_NO_DEVICE on. */
+/* The library's own reasons, from DMABUF_RW_REASON_NO_DEVICE on. */
 #define LIBRARY_REASON(r, cause_, remedy_) \
 	[DMABUF_RW_REASON_ ## r - DMABUF_RW_REASON_NO_DEVICE] = { #r, cause_, remedy_ }
 
@@ -306,7 +306,7 @@ DMABUF_RW_API const char *dmabuf_rw_error_speaker(const struct dmabuf_rw_error *
 	       error->reason <= DMABUF_RW_REASON_KERNEL_SIZE ? "kernel" : "exporter";
 }
 
-/* Where the exporter's errno (detail) tells more than the reason does. */
+/* Cases in which the exporter's errno (detail) says more than the reason. */
 static const struct {
 	uint32_t reason;
 	int detail;
@@ -341,7 +341,7 @@ static const struct {
 #define ERRNO(e, call_, cause_, remedy_) \
 	{ e, DMABUF_RW_CALL_ ## call_, { #e, cause_, remedy_ } }
 
-/* A row for the call comes before one for any call. */
+/* Rows for a call come before the row for any call. */
 static const struct errno_sentence errnos[] = {
 	/* Opening the node. */
 	ERRNO(ENOENT, OPEN,

@@ -2,19 +2,18 @@
 /*
  * file.c - new regular files that can be bound at once.
  *
- * Transfers neither make a file longer nor write to blocks that were never written. So the
- * file gets its size and zeros on the drive first.
- * It has no name (O_TMPFILE), or where the file system does not know that, or the kernel would
- * not name it afterwards, a temporary one, until it is committed; then it takes the place of
- * the old one by rename(2), which is one step for everybody else and after a crash.
+ * Transfers neither extend a file nor write to blocks that were never written. So the file gets
+ * its size and zeros on the drive first. Until it is committed it has no name (O_TMPFILE), or a
+ * temporary one, if the file system does not support that or the kernel could not name it
+ * afterwards. The commit replaces the old file by rename(2), in one step for all observers and
+ * after a crash.
  *
  * Vocabulary
- *   target	where the path leads in the end: a directory, open, and a name in it
- *   temporary	the name in that directory that is renamed onto the target; "" while
- *		there is none
+ *   target	where the path leads in the end: an open directory, and a name in it
+ *   temporary	the name in that directory that is renamed onto the target; "": none
  *
- * Thread-safety: one thread at a time per file. A child of the process that made it shares
- * its descriptor, but neither names nor removes it.
+ * Thread-safety: one thread at a time per file. A child process shares the descriptor, but neither
+ * names nor removes the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +26,7 @@
 
 #define NAME_TRIES	16
 
-/* Makes up a temporary name. It begins with a dot, so that ls and globs pass it over. */
+/* Makes a temporary name. It begins with a dot, so ls and globs skip it. */
 static int new_name(struct dmabuf_rw_file *f)
 {
 	uint64_t random;
@@ -47,8 +46,8 @@ static void remove_name(struct dmabuf_rw_file *f)
 }
 
 /*
- * Makes up temporary names until @make, which gives the file the one in @f->temporary, does not
- * say -EEXIST. 0 or -errno.
+ * Tries temporary names until @make, which gives the file the name @f->temporary, does not return
+ * -EEXIST. 0 or -errno.
  */
 static int find_name(struct dmabuf_rw_file *f, mode_t mode,
 		     int (*make)(struct dmabuf_rw_file *f, mode_t mode))
@@ -61,7 +60,7 @@ static int find_name(struct dmabuf_rw_file *f, mode_t mode,
 			ret = make(f, mode);
 		if (!ret)
 			return 0;
-		/* Interrupted, it may be there all the same; but not another's. */
+		/* After a signal the file may exist anyway; it is ours. */
 		if (ret != -EEXIST)
 			remove_name(f);
 		f->temporary[0] = 0;
@@ -71,7 +70,7 @@ static int find_name(struct dmabuf_rw_file *f, mode_t mode,
 	return -EEXIST;
 }
 
-/* The file with a temporary name. */
+/* Creates the file with a temporary name. */
 static int open_named(struct dmabuf_rw_file *f, mode_t mode)
 {
 	f->fd = openat(f->target.dir, f->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
@@ -79,8 +78,8 @@ static int open_named(struct dmabuf_rw_file *f, mode_t mode)
 }
 
 /*
- * By its descriptor, which Linux before 6.10 lets none but root do, or by its path in /proc,
- * which not every process has. -errno.
+ * Names the file by its descriptor, which Linux before 6.10 allows only to root, or by its path in
+ * /proc, which not every process has. -errno.
  */
 static int link_as(const struct dmabuf_rw_file *f, const char *name)
 {
@@ -94,14 +93,14 @@ static int link_as(const struct dmabuf_rw_file *f, const char *name)
 	return linkat(AT_FDCWD, path, f->target.dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
-/* The file, with or without a temporary name. */
+/* Creates the file, with or without a temporary name. */
 static int open_file(struct dmabuf_rw_file *f, mode_t mode)
 {
 	f->fd = openat(f->target.dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	if (f->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT &&
 	    errno != EINVAL)
 		return -errno;
-	/* "." is never a new name, which is looked at when the file to be linked was found. */
+	/* "." always exists, so -EEXIST means that the file can be linked. */
 	if (f->fd >= 0 && link_as(f, ".") == -EEXIST)
 		return 0;
 	if (f->fd >= 0)
@@ -190,7 +189,7 @@ DMABUF_RW_API int dmabuf_rw_file_refusal(const struct dmabuf_rw_file *file,
 	return file->refusal.err != 0;
 }
 
-/* A name for the file to be renamed from. */
+/* Gives the file a name to be renamed from. */
 static int give_name(struct dmabuf_rw_file *f, mode_t mode)
 {
 	(void)mode;
@@ -198,8 +197,8 @@ static int give_name(struct dmabuf_rw_file *f, mode_t mode)
 }
 
 /*
- * It may have taken hours, and rights to the old file may have been taken from somebody since,
- * or another file been put there.
+ * Writing may have taken hours. The old file's rights may have been reduced since, or another file
+ * may be in its place.
  */
 static int follow_rights(struct dmabuf_rw_file *f)
 {
@@ -209,14 +208,14 @@ static int follow_rights(struct dmabuf_rw_file *f)
 	if (ret > 0)
 		ret = fchmod(f->fd, 0600) ? -errno :
 		      dmabuf_rw_file_take_rights(f->fd, &f->target, &f->special, &error);
-	/* Next time it is not as it was, so that it is tried again. */
+	/* So that the next commit sees a change, and tries again. */
 	if (ret)
 		f->target.st.stx_mask = 0;
 	dmabuf_rw_target_close_old(&f->target);
 	return ret;
 }
 
-/* The last change before the file is durable; writing to it would undo this. */
+/* The last change before the file is durable; writing to it would undo it. */
 static int give_special_bits(const struct dmabuf_rw_file *f)
 {
 	struct stat st;
@@ -229,8 +228,8 @@ static int give_special_bits(const struct dmabuf_rw_file *f)
 }
 
 /*
- * Makes it durable. What was lost on the way to the drive is told once by the kernel, and by
- * us from then on.
+ * Makes the file durable. The kernel reports data lost on the way to the drive once; afterwards we
+ * do.
  */
 static int finish_contents(struct dmabuf_rw_file *f)
 {
@@ -241,7 +240,7 @@ static int finish_contents(struct dmabuf_rw_file *f)
 	ret = give_special_bits(f);
 	if (ret)
 		return ret;
-	/* Also flushes the drive's cache, and with it what went there directly. */
+	/* Also flushes the drive's cache, and with it data written directly. */
 	if (!fsync(f->fd))
 		return 0;
 	ret = -errno;
@@ -262,7 +261,7 @@ DMABUF_RW_API int dmabuf_rw_file_commit(struct dmabuf_rw_file *file)
 	ret = follow_rights(file);
 	if (!ret)
 		ret = finish_contents(file);
-	/* If it cannot be renamed it keeps this one, as the kernel gives it no second. */
+	/* If the rename fails the file keeps this name, as the kernel gives it no second. */
 	if (!ret && !file->temporary[0])
 		ret = find_name(file, 0, give_name);
 	if (ret)
@@ -279,7 +278,7 @@ DMABUF_RW_API void dmabuf_rw_file_close(struct dmabuf_rw_file *file)
 
 	if (!file)
 		return;
-	/* Not the parent's. */
+	/* A child does not remove its parent's file. */
 	if (!file->committed && file->process == dmabuf_rw_process())
 		remove_name(file);
 	if (file->fd >= 0)

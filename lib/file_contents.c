@@ -2,10 +2,10 @@
 /*
  * file_contents.c - the blocks of a new file, and the zeros in them.
  *
- * Blocks that were never written cannot be transferred, so a file that is to be bound is
- * filled with zeros first, by the drive itself if it can. A file that will be written through
- * memory, as its pair cannot go direct, needs none; to know that, the pair is bound once,
- * when the first block has been written.
+ * Blocks that were never written cannot be transferred, so a file that is to be bound is filled
+ * with zeros first, by the drive itself if it can. A file whose pair cannot go direct is written
+ * through memory and needs no zeros. To find out, the pair is bound once, when the first block has
+ * been written.
  *
  * Thread-safety: one thread at a time per file.
  */
@@ -20,23 +20,23 @@
 
 #include "file.h"
 
-/* Zeros that the file system writes at a time; a drive may take a second for them. */
+/* Zeros that the file system writes in one call; a drive may take a second for them. */
 #define DRIVE_ZEROS	(UINT64_C(1) << 30)
-/* Zeros written at a time: enough for several of the drive's commands. */
+/* Zeros written in one call: enough for several of the drive's commands. */
 #define ZEROS		(4U << 20)
 
 int dmabuf_rw_file_check_size(const struct dmabuf_rw_file *f, struct dmabuf_rw_error *error)
 {
 	struct rlimit limit;
 
-	/* Beyond it the kernel would not only refuse, but send SIGXFSZ. */
+	/* Beyond the limit the kernel would also send SIGXFSZ. */
 	if (f->bytes > INT64_MAX - DMABUF_RW_FILE_BLOCK ||
 	    (!getrlimit(RLIMIT_FSIZE, &limit) && dmabuf_rw_file_whole(f) > limit.rlim_cur))
 		return dmabuf_rw_file_fail(error, EFBIG, 0);
 	return 0;
 }
 
-/* Zeros from the beginning to @end. */
+/* Writes zeros from the beginning to @end. */
 static int write_zeros(const struct dmabuf_rw_file *f, const char *zeros, uint64_t end)
 {
 	uint64_t off = 0;
@@ -56,7 +56,7 @@ static int write_zeros(const struct dmabuf_rw_file *f, const char *zeros, uint64
 	return 0;
 }
 
-/* The same with O_DIRECT, which not every file system knows: -EINVAL. */
+/* The same with O_DIRECT; -EINVAL if the file system does not support it. */
 static int write_zeros_direct(const struct dmabuf_rw_file *f, const char *zeros, uint64_t end)
 {
 	int flags = fcntl(f->fd, F_GETFL), ret;
@@ -69,7 +69,7 @@ static int write_zeros_direct(const struct dmabuf_rw_file *f, const char *zeros,
 	return ret;
 }
 
-/* Leaves the page cache as it was found. */
+/* Leaves the page cache as full as it was. */
 static int fill(const struct dmabuf_rw_file *f, uint64_t end)
 {
 	char *zeros = mmap(NULL, ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -89,7 +89,7 @@ static int fill(const struct dmabuf_rw_file *f, uint64_t end)
 	return ret;
 }
 
-/* Where kernel, file system and drive can; else some -errno. */
+/* If kernel, file system and drive can; else -errno. */
 static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
 {
 	uint64_t off;
@@ -106,8 +106,8 @@ static int let_drive_write_zeros(const struct dmabuf_rw_file *f, uint64_t end)
 }
 
 /*
- * Space in one piece if possible, so that no full file system surprises later. 0 also where
- * the file system knows no such thing. With @mode 0 the file has the size then.
+ * Reserves space, in one piece if possible, so that the file system cannot fill up later. 0 also
+ * if the file system cannot reserve. With @mode 0 the file then has the size.
  */
 static int reserve(const struct dmabuf_rw_file *f, int mode, uint64_t bytes)
 {
@@ -119,8 +119,8 @@ static int reserve(const struct dmabuf_rw_file *f, int mode, uint64_t bytes)
 }
 
 /*
- * Would the drive move bytes between the file and the buffer? If not, @f->refusal says why
- * not. The file has one block then.
+ * Binds the file, which then has one block, to the buffer. If the pair cannot go direct,
+ * @f->refusal says why.
  */
 static int try_pair(struct dmabuf_rw_file *f, const struct dmabuf_rw_file_opts *opts,
 		    struct dmabuf_rw_error *error)
@@ -170,15 +170,15 @@ int dmabuf_rw_file_make_contents(struct dmabuf_rw_file *f,
 		if (ret && ret != -EINTR && ret != -ENOSPC && ret != -EDQUOT)
 			ret = fill(f, whole);
 	}
-	/* Whole blocks were written. */
+	/* Cut off the end of the last block. */
 	if (!ret && whole != f->bytes && ftruncate(f->fd, f->bytes))
 		ret = -errno;
-	/* Tells the drive, and of what went wrong. */
+	/* Makes the zeros durable, and reports errors of writing them. */
 	if (!ret && fsync(f->fd))
 		ret = -errno;
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
-	/* Cutting it to its size has left the last page in the cache. */
+	/* The truncation has left the last page in the cache. */
 	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }

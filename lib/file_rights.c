@@ -3,13 +3,12 @@
  * file_rights.c - owner, permissions, access control list and security labels of a file that
  * a new one replaces.
  *
- * The promise: whatever fails, at no moment does anybody have more rights to the new file
- * than to the old one, but for its maker. It begins with mode 0600 and belongs to its maker,
- * so that nobody else has any; the mode is set last. What a directory hands down to new files
- * (a default list) is taken off first, as setting the mode would open it.
+ * The promise: whatever fails, nobody but its maker ever has more rights to the new file than to
+ * the old one. The new file begins with mode 0600 and belongs to its maker, so nobody else has any
+ * rights; the mode is set last. A default list that the directory hands down is removed first, as
+ * setting the mode would enable it.
  *
- * Labels are no rights that could be lessened: where one cannot be taken over, there is no new
- * file.
+ * Labels are not rights that could be reduced: if one cannot be copied, there is no new file.
  *
  * Thread-safety: one thread at a time per file.
  */
@@ -23,16 +22,16 @@
 
 #include "file.h"
 
-/* What an access control list is kept in; values as in linux/xattr.h, posix_acl_xattr.h. */
+/* The attribute of an access control list; values from linux/xattr.h, posix_acl_xattr.h. */
 #define ACL		"system.posix_acl_access"
-/* 8 bytes an entry, and nobody has as many as that. */
+/* 8 bytes per entry; no list is as long as that. */
 #define ACL_MAX		16384
 #define LABEL		"security."
 
-/* A way to the old file's attributes. */
+/* Access to the old file's attributes. */
 struct source {
 	int fd;			/* -1: by @path */
-	int err;		/* why there is no way at all; else 0 */
+	int err;		/* why there is no access; else 0 */
 	char path[32];
 };
 
@@ -43,8 +42,8 @@ struct labels {
 };
 
 /*
- * O_PATH descriptors give no attributes, but paths through them in /proc do, also to who may
- * not read the file. Where there is no /proc the file has to be opened.
+ * O_PATH descriptors give no attributes, but their paths in /proc do, even if the caller may not
+ * read the file. Without /proc the file has to be opened.
  */
 static void open_source(struct source *s, const struct dmabuf_rw_target *t)
 {
@@ -59,7 +58,7 @@ static void open_source(struct source *s, const struct dmabuf_rw_target *t)
 	if (s->fd >= 0 && !fstat(s->fd, &opened) && !fstat(t->old, &old) &&
 	    opened.st_dev == old.st_dev && opened.st_ino == old.st_ino)
 		return;
-	/* There is another file by now, or nobody may read this one. */
+	/* The file has been replaced, or may not be read. */
 	s->err = s->fd < 0 ? errno : ESTALE;
 }
 
@@ -88,7 +87,7 @@ static ssize_t list(const struct source *s, char *names, size_t len)
 	return s->fd < 0 ? listxattr(s->path, names, len) : flistxattr(s->fd, names, len);
 }
 
-/* Those about the old contents are none of the new ones'. */
+/* Labels that describe the old contents do not apply to the new ones. */
 static bool is_label(const char *name)
 {
 	return !strncmp(name, LABEL, strlen(LABEL)) && strcmp(name, LABEL "capability") &&
@@ -128,9 +127,9 @@ static int take_labels(int fd, const struct source *s, struct dmabuf_rw_error *e
 }
 
 /*
- * Sets the list that the old file has. Returns 0 if the file then has the same, and else what
- * the group and others have to lose, as the group's bits of a mode with a list are no longer
- * the group's.
+ * Copies the old file's list. Returns 0 if the new file then has the same list; else the rights
+ * that group and others must lose. (In a mode with a list, the group bits are the list's mask, not
+ * the group's rights.)
  */
 static mode_t take_list(int fd, const struct source *s, bool removed, bool group)
 {
@@ -145,8 +144,8 @@ static mode_t take_list(int fd, const struct source *s, bool removed, bool group
 }
 
 /*
- * Who was in a group that cannot be kept is one of the others from now on; and these get no
- * more than he had. Setting the mode sets the mask of a list as well.
+ * If the group cannot be kept, its members count as others from now on; so others get no more than
+ * the group had. Setting the mode also sets a list's mask.
  */
 int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target, mode_t *special,
 			       struct dmabuf_rw_error *error)
@@ -158,7 +157,7 @@ int dmabuf_rw_file_take_rights(int fd, const struct dmabuf_rw_target *target, mo
 	int ret;
 
 	open_source(&s, target);
-	/* While the file is ours. */
+	/* While we still own the file. */
 	ret = take_labels(fd, &s, error);
 	if (ret)
 		goto out;

@@ -2,12 +2,12 @@
 /*
  * file_target.c - where the path of a new file leads, and whether a file can be put there.
  *
- * Links are followed one at a time, by an open descriptor each, so that what is judged is
- * what is followed. Nothing but directories is opened; the old file is looked at only
- * (O_PATH). All that can make the renaming at the end fail is looked for here, as far as it
- * can be known: by then hours of writing may have passed.
+ * Links are followed one at a time, each by an open descriptor, so that the checked link is the
+ * followed one. Only directories are opened; the old file is only inspected (O_PATH). All
+ * conditions that would make the final rename fail are checked here, as far as they can be known,
+ * since hours of writing may pass before it.
  *
- * Thread-safety: each function is for one object, that is, one thread at a time.
+ * Thread-safety: each object is for one thread at a time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +22,15 @@
 
 #include "file.h"
 
-/* What mount(8) calls nosymfollow; Linux 5.10, and not in all headers. */
+/* mount(8)'s nosymfollow; Linux 5.10, and not in all headers. */
 #ifndef ST_NOSYMFOLLOW
 #define ST_NOSYMFOLLOW	0x2000
 #endif
 
-/* As many as the kernel follows. */
+/* The kernel's limit. */
 #define MAX_LINKS	40
 
-/* The directory of @path, which is relative to the one that is open, and the name in it. */
+/* Opens the directory of @path, relative to the open one, and stores the name in it. */
 static int open_directory(struct dmabuf_rw_target *t, const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -59,8 +59,8 @@ static int open_directory(struct dmabuf_rw_target *t, const char *path)
 }
 
 /*
- * The kernel's rule against links that others leave in /tmp (fs.protected_symlinks), which
- * it cannot apply to who reads links.
+ * The kernel's rule against links that others leave in /tmp (fs.protected_symlinks), which the
+ * kernel cannot apply to a process that reads links itself.
  */
 static bool is_trusted(const struct dmabuf_rw_target *t, const struct stat *dir)
 {
@@ -69,7 +69,7 @@ static bool is_trusted(const struct dmabuf_rw_target *t, const struct stat *dir)
 	return t->st.stx_uid == geteuid() || t->st.stx_uid == dir->st_uid;
 }
 
-/* Where the link leads goes to @path. */
+/* Stores the link's destination in @path. */
 static int read_link(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *error)
 {
 	struct stat dir;
@@ -90,8 +90,8 @@ static int read_link(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_er
 }
 
 /*
- * One step along @path. Returns 1 if that is a link, with where it leads in @path; and
- * -ENOENT with @t->dir open if there is nothing.
+ * Takes one step along @path. Returns 1 if it is a link, with its destination in @path; -ENOENT
+ * with @t->dir open if there is no file.
  */
 static int step(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *error)
 {
@@ -100,7 +100,7 @@ static int step(struct dmabuf_rw_target *t, char *path, struct dmabuf_rw_error *
 
 	if (ret)
 		return dmabuf_rw_file_fail(error, -ret, 0);
-	/* The kernel follows the links of /proc/self/fd to what no path leads to. */
+	/* Links of /proc/self/fd may lead to files without a path. */
 	if (fstatfs(t->dir, &fs))
 		return dmabuf_rw_file_fail(error, errno, 0);
 	if (fs.f_type == PROC_SUPER_MAGIC)
@@ -127,7 +127,7 @@ static bool may_remove_others_files(void)
 		data[CAP_TO_INDEX(CAP_FOWNER)].effective & CAP_TO_MASK(CAP_FOWNER);
 }
 
-/* Will the kernel let a new file take the place of the old one? */
+/* Checks that the kernel will let a new file replace the old one. */
 static int check_renaming(const struct dmabuf_rw_target *t, struct dmabuf_rw_error *error)
 {
 	const uint64_t fixed = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
@@ -170,7 +170,7 @@ int dmabuf_rw_target_open(struct dmabuf_rw_target *t, const char *path,
 		return dmabuf_rw_file_fail(error, ELOOP, 0);
 	if (ret == -ENOENT && links)
 		return dmabuf_rw_file_fail(error, ENOENT, DMABUF_RW_REASON_DANGLING_LINK);
-	/* The directory is there, and no file. */
+	/* The directory exists, the file does not. */
 	if (ret == -ENOENT && t->dir >= 0) {
 		t->st.stx_mask = 0;
 		ret = 0;

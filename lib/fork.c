@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * fork.c - noticing that this process is a child of the one that made an object.
+ * fork.c - detects that this process is a child of the one that made an object.
  *
- * A child inherits descriptors and memory, but neither threads nor what the kernel has been
- * told about memory: pages that are registered with an io_uring stay the parent's. So each
- * object that has such state keeps the number of the process that made it, and compares.
+ * A child inherits descriptors and memory, but neither threads nor the kernel's knowledge of
+ * memory: pages registered with an io_uring stay the parent's. So each object with such state
+ * keeps the number of the process that made it, and compares.
  *
- * The number is in a page that the kernel wipes in a child (MADV_WIPEONFORK), which also
- * notices a child that came about without fork(3). A process that finds the page wiped takes
- * the next number. So numbers differ along a line of descent, and that is enough: nobody
- * meets objects of anybody but ancestors.
+ * The number is in a page that the kernel wipes in a child (MADV_WIPEONFORK), also in one that was
+ * not made by fork(3). A process that finds the page wiped takes the next number. So numbers differ
+ * only along a line of descent, which is enough: a process has objects of its ancestors only.
  *
- * Descriptors that are of no use in a child are closed there at once, when it came about by
- * fork(3): as long as a child has them open, its parent cannot free what is behind them.
+ * fork(3) closes in the child the descriptors that are useless there: while a child has them open,
+ * its parent cannot free the objects behind them. Those of bindings and dma-bufs stay.
  *
- * Thread-safety: the number is atomic. "lock" guards the list, below the pool's. fork() takes
- * both, so that a child finds what they guard whole.
+ * Thread-safety: the number is atomic. "lock" protects the list; it is below the pool's. fork()
+ * takes both, so that a child finds the data under them consistent.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,12 +26,12 @@ struct wiped {
 	_Atomic uint64_t number;	/* 0: just wiped */
 };
 
-static struct wiped *page;		/* does not change once it is set; null: there is none */
-static _Atomic uint64_t last;		/* number taken in this line of descent */
+static struct wiped *page;		/* set once; null: there is none */
+static _Atomic uint64_t last;		/* last number taken in this line of descent */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct dmabuf_rw_private_fd *private_fds;	/* by @lock */
+static struct dmabuf_rw_private_fd *private_fds;	/* protected by @lock */
 
 static void before_fork(void)
 {
@@ -123,7 +122,7 @@ void dmabuf_rw_private_fd_drop(struct dmabuf_rw_private_fd *p)
 	if (p->next)
 		p->next->prev = p->prev;
 	dmabuf_rw_unlock_for_fork(&lock, &old);
-	/* One that came about in another way has not. */
+	/* Another kind of child has not. */
 	if (p->process != dmabuf_rw_process())
 		close(p->fd);
 	p->fd = -1;

@@ -2,14 +2,14 @@
 /*
  * io.c - synchronous transfers.
  *
- * Thread-safety: everything is on the stack, and dmabuf_rw_run() may run any number of
- * times at once on a binding.
+ * Thread-safety: all state is on the stack, and any number of dmabuf_rw_run() calls may use a
+ * binding at once.
  */
 #include <errno.h>
 
 #include "private.h"
 
-/* @result is null or long enough; a longer one's tail is not ours to touch. */
+/* @result is null or long enough; the tail of a longer one is left alone. */
 static ssize_t finish(const struct dmabuf_rw_transfer *t, const struct dmabuf_rw_progress *p,
 		      int err, struct dmabuf_rw_result *result)
 {
@@ -77,7 +77,7 @@ static ssize_t transfer_pieces(const struct dmabuf_rw_binding *binding, uint32_t
 		return finish(&t, &none, EMSGSIZE, result);
 	if (nr && !pieces)
 		return finish(&t, &none, EFAULT, result);
-	/* Without pieces, the kernel's plain form with a length of zero says the same. */
+	/* No pieces: the same as the kernel's plain form with a length of zero. */
 	if (!nr)
 		return transfer_range(binding, op, file_off, 0, 0, flags, result);
 	return transfer(binding, &t, result);

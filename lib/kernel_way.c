@@ -2,28 +2,27 @@
 /*
  * kernel_way.c - kernel bindings: transfers by the kernel's own interface (uring_dmabuf.h).
  *
- * Whether there is one, and whether it takes a pair, is found out by trying. Only a refusal of a
- * pair raises the question whether the kernel has the interface at all (dmabuf_rw_uring_probe()).
+ * Whether the interface exists and takes a pair is found out by trying. Only after a refusal does
+ * dmabuf_rw_uring_probe() check whether the kernel has it at all.
  *
- * A transfer is reads and writes of the file by a ring in which the buffer is registered. While
- * it runs it has a ring to itself (pool.c). It is cut into entries of at most
- * DMABUF_RW_KERNEL_ENTRY bytes, and up to DMABUF_RW_KERNEL_DEPTH of them are a round: they are in
- * flight together, and the next round begins when all have ended. So a signal or a cancelling is
- * noticed soon, and the kernel has nothing any more when the call returns.
+ * A transfer reads or writes the file by a ring in which the buffer is registered, and which it has
+ * to itself (pool.c). It is cut into entries of at most DMABUF_RW_KERNEL_ENTRY bytes. Up to
+ * DMABUF_RW_KERNEL_DEPTH of them are a round: they are in flight together, and the next round
+ * starts when all have ended. So a signal or a cancellation takes effect soon, and the kernel has
+ * no entry left when the call returns.
  *
  * An entry that ends with EAGAIN, because the exporter is moving the buffer, is issued again
  * unchanged, for PATIENCE_NS at most and until a signal arrives.
  *
- * Errors mean what they mean by the module. So the library refuses in advance what the kernel
- * would refuse in words of its own, and the rest is translated().
+ * Errors mean the same as by the module. So the library itself refuses transfers that the kernel
+ * would refuse with other errnos, and the rest is translated().
  *
- * Forced durability is a flush after the write (fdatasync(2)), since nothing tells whether the
- * interface passes on that a write is to be durable. fdatasync() tells each opening of a file
- * once that written data was lost. By the caller's opening it would take that from the caller, so
- * the flush has one of its own.
+ * Forced durability is a flush after the write (fdatasync(2)), since it is not known whether the
+ * interface passes FUA on. fdatasync() reports lost data once for each opening of a file. The
+ * flush has an opening of its own, so that the caller's still gets the report.
  *
- * Thread-safety: an object does not change but for its pool and its references. In a child
- * process its descriptors are still good, and its pool begins anew.
+ * Thread-safety: an object does not change except its pool and its references. In a child process
+ * its descriptors still work, and its pool starts empty.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,15 +39,15 @@
 #include "uring_dmabuf.h"
 
 #define NS_PER_S	INT64_C(1000000000)
-/* A large buffer of a device that others use may take seconds to be moved. */
+/* Moving a large buffer of a busy device may take seconds. */
 #define PATIENCE_NS	(10 * NS_PER_S)
-/* How often an entry is issued again at once; then there is a pause before it. */
+/* How often an entry is issued again without a pause. */
 #define QUICK_TRIES	8
 #define PAUSE_NS	1000000
 /* Rings of one binding; each has a mapping of the buffer. */
 #define MAX_LANES	8
 
-/* ---- whether there is one ----------------------------------------------------------- */
+/* ---- whether the kernel has it ------------------------------------------------------- */
 
 DMABUF_RW_API int dmabuf_rw_has_kernel_way(struct dmabuf_rw_error *error)
 {
@@ -63,7 +62,7 @@ DMABUF_RW_API int dmabuf_rw_has_kernel_way(struct dmabuf_rw_error *error)
 	return !ret;
 }
 
-/* The error of a bind where the kernel has refused the pair with @err. */
+/* The bind error for a pair that the kernel has refused with @err. */
 static int refuse(const struct dmabuf_rw_kernel *k, int err, struct dmabuf_rw_error *error)
 {
 	int ret;
@@ -96,7 +95,7 @@ static int open_buffer(struct dmabuf_rw_kernel *k, int dmabuf_fd, struct dmabuf_
 				       0;
 }
 
-/* Bytes of an LBA of the disk as it is now; 0: it is none. */
+/* Bytes of an LBA of the disk now; 0: not a disk. */
 static uint32_t lba_of(int file_fd)
 {
 	int lba;
@@ -104,7 +103,7 @@ static uint32_t lba_of(int file_fd)
 	return ioctl(file_fd, BLKSSZGET, &lba) || lba < 0 ? 0 : lba;
 }
 
-/* Regular files are refused: no kernel takes them, and their rules would be others. */
+/* Refuses regular files: no kernel takes them, and they would need other rules. */
 static int open_file(struct dmabuf_rw_kernel *k, int file_fd, struct dmabuf_rw_error *error)
 {
 	int mode = fcntl(file_fd, F_GETFL);
@@ -118,9 +117,9 @@ static int open_file(struct dmabuf_rw_kernel *k, int file_fd, struct dmabuf_rw_e
 		return dmabuf_rw_fail(error, DMABUF_RW_CALL_BIND, EOPNOTSUPP,
 				      DMABUF_RW_REASON_KERNEL_REFUSED, ENOTBLK);
 	/*
-	 * Opened anew only where it must be, as closing a disk that was open for writing wakes
-	 * udev. A duplicate shares its flags with the caller's descriptor: without O_DIRECT, or
-	 * with O_APPEND, set later by F_SETFL, entries fail or write elsewhere.
+	 * Open the file anew only if needed, as closing a disk that was open for writing wakes
+	 * udev. A duplicate shares the flags of the caller's descriptor: if F_SETFL later clears
+	 * O_DIRECT or sets O_APPEND, entries fail or write elsewhere.
 	 */
 	if (mode & O_DIRECT && !(mode & O_APPEND))
 		k->pool.file_fd = fcntl(file_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -220,7 +219,7 @@ int64_t dmabuf_rw_kernel_file_bytes(const struct dmabuf_rw_kernel *k)
 
 /* ---- entries ----------------------------------------------------------------------- */
 
-/* What the module would have said where an entry of the kernel's has ended with @res. */
+/* Translates the result @res of an entry into the module's. */
 static int64_t translated(const struct dmabuf_rw_kernel *k, const struct dmabuf_rw_kernel_io *io,
 			  int64_t res)
 {
@@ -230,14 +229,14 @@ static int64_t translated(const struct dmabuf_rw_kernel *k, const struct dmabuf_
 	case -EINVAL:
 		if (lba_of(k->pool.file_fd) != k->lba)
 			return -EMEDIUMTYPE;
-		/* All else that the kernel looks at has been looked at here. */
+		/* Everything else that the kernel checks has been checked here. */
 		return io->buf_off % k->lba ? -EDOM : -EREMOTEIO;
 	case -EAGAIN:
 		return -EREMOTEIO;
 	case -EREMOTEIO:	/* BLK_STS_TARGET */
 	case -ETIME:		/* BLK_STS_DURATION_LIMIT */
 	case -EIO:
-		/* A disk that has gone has no capacity. */
+		/* A removed disk has no capacity. */
 		return dmabuf_rw_kernel_file_bytes(k) ? -EIO : -ENODEV;
 	default:
 		return res;
@@ -245,9 +244,9 @@ static int64_t translated(const struct dmabuf_rw_kernel *k, const struct dmabuf_
 }
 
 /*
- * The errno of a transfer where no ring can be had or entered: something has run out, a filter
- * or a setting forbids it, or a signal came. Anything else is from the exporter, as the kernel
- * took the pair at bind.
+ * The errno of a transfer for which no ring could be made or entered: a resource has run out, a
+ * filter or a setting forbids it, or a signal arrived. Any other errno is the exporter's, as the
+ * kernel took the pair at bind.
  */
 static int ring_errno(int err)
 {
@@ -268,22 +267,22 @@ static int ring_errno(int err)
 /* The kernel has not taken the entry, so there is no result. */
 #define UNTAKEN	INT64_MIN
 
-/* The entries of a round under way. */
+/* A round under way. */
 struct round {
 	struct dmabuf_rw_kernel *k;
 	struct dmabuf_rw_lane *lane;
 	uint32_t op;
 	struct dmabuf_rw_kernel_io *ios;
 	unsigned int busy;	/* entries that have not ended */
-	int untaken;		/* errno of those that the kernel has not taken */
+	int untaken;		/* errno of entries that the kernel has not taken */
 	bool interrupted;
-	bool pause;		/* wait a little before the next submission */
-	int64_t give_up;	/* from when on EAGAIN is final; 0: none has come yet */
+	bool pause;		/* pause before the next submission */
+	int64_t give_up;	/* time when EAGAIN becomes final; 0: none so far */
 };
 
 static void issue(struct round *r, unsigned int i)
 {
-	/* The ring has an entry for each. */
+	/* The ring has room for all entries. */
 	struct io_uring_sqe *sqe = io_uring_get_sqe(r->lane->ring);
 	const struct dmabuf_rw_kernel_io *io = &r->ios[i];
 
@@ -291,7 +290,7 @@ static void issue(struct round *r, unsigned int i)
 	sqe->user_data = i;
 }
 
-/* Is an entry that has ended with EAGAIN to be issued again? */
+/* Whether to issue an entry again that has ended with EAGAIN. */
 static bool is_patient(struct round *r)
 {
 	struct timespec ts;
@@ -321,7 +320,7 @@ static void take_result(struct round *r, unsigned int i, int res)
 	io->res = res > 0 && (uint32_t)res > io->len ? -EPROTO : translated(r->k, io, res);
 }
 
-/* Submits, waits, and takes results. False if no more will come, as the ring is of no use. */
+/* Submits, waits, and takes results. False if the ring is unusable, and no more will come. */
 static bool reap(struct round *r)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
@@ -333,11 +332,11 @@ static bool reap(struct round *r)
 		/* A call that has submitted something returns that, also after a signal. */
 		r->interrupted = true;
 	} else if (ret < 0 && r->busy > io_uring_sq_ready(ring)) {
-		/* The kernel has no memory for another entry now, but finishes those it has. */
+		/* The kernel has no memory for another entry now; those it has will finish. */
 		io_uring_wait_cqe(ring, &cqe);
 	} else if (ret < 0) {
 		r->lane->broken = true;
-		/* Of the call, EAGAIN says that there is no memory. */
+		/* EAGAIN of the call means no memory. */
 		r->untaken = ret == -EAGAIN ? ENOMEM : ring_errno(-ret);
 		return false;
 	}
@@ -393,7 +392,7 @@ bool dmabuf_rw_kernel_takes(const struct dmabuf_rw_kernel *k, const struct dmabu
 	       t->len % k->lba == 0 && t->pieces[0].buf_off % DMABUF_RW_KERNEL_ALIGN == 0;
 }
 
-/* Are the pieces of this part whole LBAs, at places that a drive can be given? */
+/* Whether the pieces of this part are whole LBAs, at addresses that a drive accepts. */
 static bool is_aligned(const struct dmabuf_rw_kernel *k, const struct dmabuf_rw_transfer *t,
 		       uint64_t pos, uint64_t end)
 {
@@ -410,7 +409,7 @@ static bool is_aligned(const struct dmabuf_rw_kernel *k, const struct dmabuf_rw_
 	return true;
 }
 
-/* Lays out the next round of the bytes from @pos up to @end. Returns how many entries it has. */
+/* Plans the next round, of bytes from @pos up to @end. Returns its number of entries. */
 static unsigned int plan(const struct dmabuf_rw_transfer *t, uint64_t pos, uint64_t end,
 			 struct dmabuf_rw_kernel_io *ios)
 {
@@ -433,7 +432,7 @@ static unsigned int plan(const struct dmabuf_rw_transfer *t, uint64_t pos, uint6
 	return nr;
 }
 
-/* All rounds up to @end. Returns 0, also at the end of the file, or an errno, positive. */
+/* Moves all rounds up to @end. Returns 0, also at the end of the file, or an errno, positive. */
 static int move_rounds(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		       struct dmabuf_rw_progress *p, uint64_t end)
 {
@@ -458,7 +457,7 @@ static int move_rounds(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 		}
 		if (i < nr && ios[i].res < 0)
 			return -ios[i].res;
-		/* A short entry is asked for its rest, which is nothing at the end of the file. */
+		/* A short entry's rest is requested; at the end of the file that gives nothing. */
 		if (!i && !ios[0].res)
 			return 0;
 		if (err && p->done < end)
@@ -468,8 +467,8 @@ static int move_rounds(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 }
 
 /*
- * An opening for flushes, negative with errno. For reading where the rights allow it, as closing
- * a disk that was open for writing wakes udev.
+ * A descriptor for flushes, or negative with errno. Read-only if permitted, as closing a disk that
+ * was open for writing wakes udev.
  */
 static int flush_fd(struct dmabuf_rw_kernel *k)
 {
@@ -504,7 +503,7 @@ int dmabuf_rw_kernel_run(const struct dmabuf_rw_binding *b, const struct dmabuf_
 		lost = dmabuf_rw_kernel_flush(b->kernel);
 	if (!lost)
 		return err;
-	/* What may not be durable does not count. */
+		/* Bytes that may not be durable do not count. */
 	p->direct -= p->done - before;
 	p->kernel -= p->done - before;
 	p->done = before;

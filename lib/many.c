@@ -2,16 +2,15 @@
 /*
  * many.c - batches: many transfers in one call of the kernel.
  *
- * The module, or the ring of a kernel binding, answers for each range by itself. Most are over
- * then. What is left, because a range was short or may bounce, is done range by range, as if each
- * had been asked for alone (transfer.c). So a batch has two steps, which a queue takes in
- * different threads:
+ * The module, or the ring of a kernel binding, answers for each range separately. Most ranges are
+ * then finished. The others, which were short or may bounce, are finished one by one, like separate
+ * transfers (transfer.c). So a batch has two steps, which a queue runs in different threads:
  *
  *   ask		the module, or an entry of a ring, fills in results; take() counts those
  *			that are final
- *   finish		does the rest
+ *   finish		moves the rest
  *
- * WHOLE is judged here: a range that has ended early may go on by bouncing.
+ * WHOLE is evaluated here, since a range that ended early may go on by bouncing.
  *
  * Thread-safety: as transfer.c; the ranges are the caller's.
  */
@@ -19,7 +18,7 @@
 
 #include "private.h"
 
-/* No result: nobody has looked at the range. */
+/* No result: the range was not started. */
 #define UNASKED INT64_MIN
 
 static bool must_be_whole(const struct dmabuf_rw_transfer *t, const struct dmabuf_rw_range *r)
@@ -27,7 +26,7 @@ static bool must_be_whole(const struct dmabuf_rw_transfer *t, const struct dmabu
 	return t->whole || (r->flags & DMABUF_RW_IO_WHOLE);
 }
 
-/* True if the result is not the last word. */
+/* True if the result is not final. */
 static bool is_unfinished(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_range *r,
 			  bool through)
 {
@@ -65,7 +64,7 @@ int dmabuf_rw_many_take(const struct dmabuf_rw_binding *b, const struct dmabuf_r
 	for (i = 0; i < t->nr; i++) {
 		struct dmabuf_rw_range *r = &t->ranges[i];
 
-		/* Refused as a whole. */
+		/* The whole batch was refused. */
 		if (r->result == UNASKED && err)
 			r->result = -err;
 		if (is_unfinished(b, r, t->through)) {
@@ -79,7 +78,7 @@ int dmabuf_rw_many_take(const struct dmabuf_rw_binding *b, const struct dmabuf_r
 	return unfinished;
 }
 
-/* A range as a transfer of its own. */
+/* Makes a transfer of a range. */
 static void fill_one(struct dmabuf_rw_transfer *one, const struct dmabuf_rw_transfer *t,
 		     const struct dmabuf_rw_range *r, const struct dmabuf_rw_piece *piece)
 {
@@ -88,7 +87,7 @@ static void fill_one(struct dmabuf_rw_transfer *one, const struct dmabuf_rw_tran
 	one->cancelled = t->cancelled;
 }
 
-/* Does what is left of a range, alone. Returns the errno that ended it, also after a part. */
+/* Moves the rest of a range. Returns the errno that ended it, even after a part. */
 static int finish_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 			 struct dmabuf_rw_range *r, struct dmabuf_rw_progress *p)
 {
@@ -127,7 +126,7 @@ int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *b, const struct dmabuf
 	return first;
 }
 
-/* How many ranges from @first on, all unasked, the module takes in a call. */
+/* How many ranges from @first on, all unasked, fit into one call of the module. */
 static unsigned int askable(const struct dmabuf_rw_transfer *t, unsigned int first)
 {
 	unsigned int nr = 0;
@@ -144,8 +143,8 @@ static unsigned int askable(const struct dmabuf_rw_transfer *t, unsigned int fir
 }
 
 /*
- * Asks the module for @nr ranges. What it has not begun, as something came in between, is unasked
- * again. Returns false if that is all: a signal, whose handler has run by now, is to end the call.
+ * Asks the module for @nr ranges. Ranges that were interrupted before they started become unasked
+ * again. Returns false if those are all: a signal, whose handler has run by now, ends the call.
  */
 static bool ask(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		unsigned int first, unsigned int nr, struct dmabuf_rw_progress *p)
@@ -190,8 +189,8 @@ static void interrupt_rest(const struct dmabuf_rw_transfer *t, struct dmabuf_rw_
 }
 
 /*
- * The entry for a range of a kernel binding. False: it has its result, as it is refused, or it is
- * the other step's.
+ * Plans the entry for a range of a kernel binding. False: the range was refused and has its result,
+ * or is left to the second step.
  */
 static bool plan_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		       struct dmabuf_rw_range *r, struct dmabuf_rw_kernel_io *io)
@@ -204,7 +203,7 @@ static bool plan_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 	err = dmabuf_rw_check(b, &one);
 	if (err)
 		r->result = -err;
-	/* One flush is for all. */
+	/* One flush serves all ranges. */
 	one.flags = 0;
 	if (err || r->len > DMABUF_RW_KERNEL_ENTRY || !dmabuf_rw_kernel_takes(b->kernel, &one))
 		return false;
@@ -217,9 +216,9 @@ static bool plan_range(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 }
 
 /*
- * ask() for a kernel binding: the ranges that are one entry each, side by side, at most
- * DMABUF_RW_KERNEL_DEPTH. What has not moved anything, as something came in between, is left to
- * the other step, unless that is all of them.
+ * ask() for a kernel binding: moves the ranges that fit into one entry each, in parallel, at most
+ * DMABUF_RW_KERNEL_DEPTH. Interrupted ranges that have moved nothing are left to the second step,
+ * unless those are all.
  */
 static bool ask_kernel(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		       unsigned int first, unsigned int nr, struct dmabuf_rw_progress *p)
@@ -267,7 +266,7 @@ int dmabuf_rw_run_many(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 			interrupt_rest(t, p);
 			break;
 		}
-		/* The module is asked again for what it has not begun. */
+		/* Ask the module again for ranges it has not started. */
 		i += b->kernel ? nr : !nr;
 	}
 	return dmabuf_rw_many_finish(b, t, p);

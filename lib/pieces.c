@@ -39,7 +39,7 @@ uint64_t dmabuf_rw_sum_ranges(const struct dmabuf_rw_range *ranges, unsigned int
 	uint64_t sum = 0;
 	unsigned int i;
 
-	/* Of 32 bits each, and not as many as that. */
+	/* 32-bit lengths, so too few to overflow. */
 	for (i = 0; i < nr; i++)
 		sum += ranges[i].len;
 	return sum;

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * pool.c - rings, each with what is registered in it. The process has one pool, of the memory that
- * transfers bounce through; each kernel binding has another one, of its buffer.
+ * pool.c - rings, each with a registered buffer. The process has one pool for the memory that
+ * transfers bounce through; each kernel binding has one for its buffer.
  *
  * Vocabulary
- *   lane	an io_uring, and as its buffer 0 either memory that is divided into chunks, and
- *		locked down by that, or a dma-buf; it serves one transfer at a time
- *   running	a lane that a transfer has
- *   idle	a lane that is kept for the next transfer
+ *   lane	an io_uring with buffer 0 registered: either memory that is divided into chunks, and
+ *		locked by the registration, or a dma-buf; serves one transfer at a time
+ *   running	a lane in use by a transfer
+ *   idle	a lane kept for the next transfer
  *
  * A pool has as many lanes as transfers run at the same time: when a transfer ends, its lane is
- * kept if no more are idle than run. The last one is kept until nothing is left that could use
- * it. A dma-buf is mapped once for each lane, so its pool has a limit; further transfers wait for
- * "room", and a signal ends that.
+ * kept unless more are idle than running. The last one is kept until the pool has no user. Each
+ * lane maps the dma-buf once more, so that kind of pool has a limit; further transfers wait for
+ * "room", and a signal ends that wait.
  *
- * Fork. A child has nothing of its parent's lanes: their memory and rings are not even mapped
- * there (MADV_DONTFORK), since the kernel knows them as the parent's.
+ * Fork. A child does not inherit lanes: their memory and rings are not even mapped there
+ * (MADV_DONTFORK), since the kernel has registered them for the parent.
  *
- * Lock: "lock" guards everything that is static here and the lists, and is not held during I/O
- * nor while room is waited for. fork() takes it, so that a child finds the lists whole.
+ * Lock: "lock" protects everything static here and the lists. It is not held during I/O or while
+ * waiting for room. fork() takes it, so that a child finds the lists consistent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@
 #include "uring_dmabuf.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* By @lock. */
+/* Protected by @lock. */
 static struct dmabuf_rw_pool memory = { .dmabuf_fd = -1 };
 static unsigned int holders;
 
@@ -64,7 +64,7 @@ static size_t lane_bytes(const struct dmabuf_rw_lane *lane)
 
 static void lane_free(struct dmabuf_rw_lane *lane)
 {
-	/* The kernel ends a ring some time after it was closed, and lets go of a buffer then. */
+	/* The kernel frees a ring some time after its close, and only then unpins the buffer. */
 	if (lane->registered)
 		io_uring_unregister_buffers(lane->ring);
 	if (lane->ring) {
@@ -113,14 +113,14 @@ static int add_memory(struct dmabuf_rw_lane *lane)
 	lane->memory = iov.iov_base;
 	if (madvise(iov.iov_base, iov.iov_len, MADV_DONTFORK))
 		return -ENOMEM;
-	/* Without io_uring, or over the limit of locked memory, all works, but slower. */
+	/* Without io_uring, or above the limit of locked memory, it works, but slower. */
 	if (without_rings)
 		return 0;
 	ret = make_ring(lane);
 	if (!ret)
 		lane->registered = !io_uring_register_buffers(lane->ring, &iov, 1);
 	else
-		/* The next one may have one again. */
+		/* The next lane may get a ring again. */
 		lane->broken = !dmabuf_rw_ring_is_forbidden(ret);
 	return 0;
 }
@@ -157,7 +157,7 @@ static struct dmabuf_rw_lane *lane_new(const struct dmabuf_rw_pool *pool, uint32
 	return NULL;
 }
 
-/* The parent's lanes, in a child. */
+/* Drops the parent's lanes, in a child. */
 static void forget_inherited_locked(struct dmabuf_rw_pool *pool)
 {
 	struct dmabuf_rw_lane *lane;
@@ -172,7 +172,7 @@ static void forget_inherited_locked(struct dmabuf_rw_pool *pool)
 		free(lane);
 	}
 	pool->nr_running = pool->nr_idle = 0;
-	/* Nobody waits: those who did are the parent's threads. */
+	/* The parent's waiting threads do not exist here. */
 	if (pool->most)
 		sem_init(&pool->room, 0, pool->most);
 	pool->process = dmabuf_rw_process();
@@ -211,7 +211,7 @@ int dmabuf_rw_pool_hold(void)
 	return 0;
 }
 
-/* Takes idle lanes out of the list, least recently used first, until @most are left. */
+/* Removes idle lanes from the list, least recently used first, until @most are left. */
 static struct dmabuf_rw_lane *trim_locked(struct dmabuf_rw_pool *pool, unsigned int most)
 {
 	struct dmabuf_rw_lane *lane, *last = NULL, *out = NULL;
@@ -284,7 +284,7 @@ static void leave_room(struct dmabuf_rw_pool *pool)
 		sem_post(&pool->room);
 }
 
-/* An idle lane like that, or null. Either way one more runs. */
+/* Finds an idle lane of that size, or null. Counts one more running lane in either case. */
 static struct dmabuf_rw_lane *take_idle(struct dmabuf_rw_pool *pool, uint32_t depth,
 					uint32_t chunk)
 {
@@ -305,7 +305,7 @@ static struct dmabuf_rw_lane *take_idle(struct dmabuf_rw_pool *pool, uint32_t de
 	return lane;
 }
 
-/* @lane null: it could not be had, so one less runs. */
+/* @lane null: making it failed, so one less runs. */
 static void link_new(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane)
 {
 	sigset_t old;
@@ -364,7 +364,7 @@ void dmabuf_rw_lane_put(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane
 		list = lane;
 	}
 	dmabuf_rw_unlock_for_fork(&lock, &old);
-	/* In this order: who gets the room may make a ring, and there are no more than so many. */
+	/* In this order: the next transfer may make a ring, and their number is limited. */
 	free_all(list);
 	leave_room(pool);
 }

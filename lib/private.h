@@ -1,49 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * private.h - what the library's files share; not installed.
+ * private.h - shared by the library's files; not installed.
  *
- * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they were
- * made, but for the binding's totals, which are atomic, and its scratch memory and its pool
- * of rings, which have locks of their own; that is why they need no lock. struct
- * dmabuf_rw_queue is private to queue.h's files, struct dmabuf_rw_file to file.h's.
+ * struct dmabuf_rw_device and struct dmabuf_rw_binding do not change after they are made, so they
+ * need no lock. Exceptions are the binding's totals, which are atomic, and its scratch memory and
+ * pool of rings, which have locks of their own. struct dmabuf_rw_queue is private to the files of
+ * queue.h, struct dmabuf_rw_file to those of file.h.
  *
  * Vocabulary
  *   way		how bytes go: by the module, by the kernel's own interface
  *			(uring_dmabuf.h), or bounced, that is, copied through memory; libdmabuf_rw.h
  *			says when each is taken
- *   module binding	one that the module has made; it has a descriptor
- *   kernel binding	one whose pair the kernel's own interface has taken; it has a struct
- *			dmabuf_rw_kernel
+ *   module binding	made by the module; has a descriptor
+ *   kernel binding	taken by the kernel's own interface; has a struct dmabuf_rw_kernel
  *   direct binding	either of these. If bouncing is allowed, and the buffer has a view, it also
- *			has a struct dmabuf_rw_bounce, for what the drive cannot move
+ *			has a struct dmabuf_rw_bounce, for bytes that the drive cannot move
  *   bounce-only binding	neither; has a struct dmabuf_rw_bounce
  *
- * Layers, each using those below it only, but for scratch.c and fork.c:
+ * Layers, each using those below it only, except scratch.c and fork.c:
  *   file.c, file_*.c	new files
  *   queue.c, queue_attach.c, queue_reap.c, workers.c; io.c
  *			transfers as callers see them
- *   binding.c		what a binding is
- *   transfer.c, many.c	one transfer, and a batch of them, on each other; the former is direct where
+ *   binding.c		making bindings
+ *   transfer.c, many.c	one transfer, and a batch, which use each other; a transfer is direct where
  *			possible and bounced elsewhere
  *   bounce.c		the pipeline through memory
  *   scratch.c		LBAs that a write changes in part. It has a direct binding of its own, of
- *			scratch memory, so it uses binding.c and transfer.c; what they do for that
- *			binding never comes back here
+ *			scratch memory, so it uses binding.c and transfer.c; that binding never
+ *			bounces, so it does not lead back here
  *   kernel_way.c	transfers by the kernel's own interface
  *   pool.c		the rings of both, and the memory of all pipelines of the process
- *   cache.c		what they leave in the page cache
- *   view.c		the CPU's way to a buffer
- *   zeros.c		zeros in blocks that have not
+ *   cache.c		keeps the page cache as it was
+ *   view.c		the CPU's access to a buffer
+ *   zeros.c		zeros for blocks never written
  *   written.c		which blocks of a file have been written
  *   sqe.c, uring_dmabuf.c
- *			entries for rings; the kernel's own interface, call by call
- *   fork.c		which process this is. Around fork(3) it has pool.c and scratch.c do what is
- *			theirs
+ *			entries for rings; the calls of the kernel's own interface
+ *   fork.c		which process this is. Around fork(3) it calls handlers of pool.c and
+ *			scratch.c
  *   device.c, pieces.c, error.c, describe.c
  *			calls of the module, options, ranges, errors and names
  *
- * Locks: those of pool.c, fork.c (below it), workers.c are held for a list operation; the one
- * of scratch.c during its transfers. No copy function of a caller's runs under a lock.
+ * Locks: those of pool.c, fork.c (below it) and workers.c are held for a list operation; the one
+ * of scratch.c during its transfers. No copy function of a caller runs under a lock.
  */
 #ifndef DMABUF_RW_PRIVATE_H
 #define DMABUF_RW_PRIVATE_H
@@ -64,8 +63,8 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /*
- * For locks that fork() takes: it may be called in a signal handler, so no handler runs in a
- * thread that has one. @old is for unlocking.
+ * For locks that fork() takes. A signal handler may call fork(3), so none may run in a thread that
+ * holds one. @old is for unlocking.
  */
 static inline void dmabuf_rw_lock_for_fork(pthread_mutex_t *lock, sigset_t *old)
 {
@@ -97,30 +96,30 @@ static inline void dmabuf_rw_cancel_back(const int *old)
 	pthread_setcancelstate(*old, NULL);
 }
 
-/* Among the declarations of a public function: pthread_cancel() has no effect in it. */
+/* Goes among a public function's declarations: pthread_cancel() has no effect in it. */
 #define DMABUF_RW_NO_CANCEL \
 	int no_cancel_ __attribute__((cleanup(dmabuf_rw_cancel_back), unused)) = \
 		dmabuf_rw_cancel_off()
 
-/* No structure of any version is longer; what says so has no size set. */
+/* No structure of any version is longer; a larger size was not set at all. */
 #define DMABUF_RW_MAX_STRUCT	4096
 
-/* What every caller has of a structure: the fields up to @last. */
+/* Every caller has at least the fields up to @last. */
 #define MIN_OPTS(type, last) (offsetof(struct type, last) + \
 			      sizeof(((struct type *)0)->last))
 
 struct dmabuf_rw_device {
-	int fd;			/* the module's node; ours */
+	int fd;			/* the module's node; owned */
 };
 
 /* Combinations of enum dmabuf_rw_path. */
 #define DMABUF_RW_PATHS	8
 
-/* Each is counted by itself, relaxed. */
+/* Each counter is relaxed. */
 struct dmabuf_rw_totals {
 	_Atomic uint64_t transfers[DMABUF_RW_PATHS];	/* by enum dmabuf_rw_path */
 	_Atomic uint64_t direct_bytes;
-	_Atomic uint64_t kernel_bytes;	/* of these */
+	_Atomic uint64_t kernel_bytes;	/* of @direct_bytes */
 	_Atomic uint64_t bounced_bytes;
 	_Atomic uint64_t zeros_by_drive;
 	_Atomic uint64_t zeros_written;
@@ -131,15 +130,15 @@ struct dmabuf_rw_kernel;
 struct dmabuf_rw_zeros;
 
 struct dmabuf_rw_binding {
-	uint64_t id;		/* no other binding of the process has had it */
-	int fd;			/* the binding; ours. -1: not by the module */
-	struct dmabuf_rw_kernel *kernel;	/* of a kernel binding, else null; ours */
-	uint64_t buf_bytes;	/* size of the buffer; never changes */
+	uint64_t id;		/* unique in the process */
+	int fd;			/* the module's binding; owned. -1: not by the module */
+	struct dmabuf_rw_kernel *kernel;	/* of a kernel binding, else null; owned */
+	uint64_t buf_bytes;	/* size of the buffer; constant */
 	uint32_t file_align[2];	/* by enum dmabuf_rw_op, as bind found them; at least 1 */
 	uint32_t buf_align;
 	struct dmabuf_rw_bounce *bounce;	/* null: bouncing is not allowed, or the
-						 * buffer cannot; ours */
-	struct dmabuf_rw_zeros *zeros;	/* null: blocks that were never written stay so; ours */
+						 * buffer cannot; owned */
+	struct dmabuf_rw_zeros *zeros;	/* null: no zeros for unwritten blocks; owned */
 	struct dmabuf_rw_error module_refusal;	/* why @fd is -1; else no error */
 	struct dmabuf_rw_error kernel_refusal;	/* why @kernel is null, if it was tried */
 	struct dmabuf_rw_totals totals;
@@ -153,79 +152,79 @@ static inline bool dmabuf_rw_is_direct(const struct dmabuf_rw_binding *b)
 
 /* ---- calls and options: device.c ------------------------------------------------ */
 
-/* ioctl() that says -errno. A signal is reported, not retried. */
+/* ioctl() that returns -errno. A signal is reported, not retried. */
 int dmabuf_rw_ioctl(int fd, unsigned long request, void *arg);
 
-/* What all option structures begin with. */
+/* The first fields of all option structures. */
 struct dmabuf_rw_opts_head {
 	size_t size;
 	struct dmabuf_rw_error *error;
 };
 
 /*
- * Copies an option structure by the rule of sized structures: a short one gets zeros, a
- * longer one must have a tail of zeros (-E2BIG), one shorter than @min_size is malformed
- * (-EINVAL). Fills its error, if it is long enough to have one. A null @src gives all zeros.
+ * Copies an option structure by the rules of sized structures: the missing tail of a short one is
+ * zero, the excess tail of a long one must be zero (-E2BIG), and one shorter than @min_size is
+ * malformed (-EINVAL). Fills its error, if it has one. A null @src gives all zeros.
  */
 int dmabuf_rw_copy_opts(void *dst, size_t dst_size, const void *src, size_t min_size,
 			enum dmabuf_rw_call call);
 
-/* Fills @error, if there is one, and returns -@err. */
+/* Fills @error, if not null, and returns -@err. */
 int dmabuf_rw_fail(struct dmabuf_rw_error *error, enum dmabuf_rw_call call, int err,
 		   uint32_t reason, int32_t detail);
 
 /*
- * Clears what follows the size, 32 bits, that a structure of the kernel's begins with, as the
- * kernel wants it. -EINVAL: that is less than @min, or no size of a structure at all.
+ * Clears everything after the 32-bit size that begins a kernel structure, as the kernel requires.
+ * -EINVAL: the size is less than @min, or fits no structure.
  */
 int dmabuf_rw_clear_but_size(void *sized, uint32_t min);
 
-/* Another opening of the same file, through /proc. -1 with errno. */
+/* Opens the same file anew, through /proc. -1 with errno. */
 int dmabuf_rw_reopen(int fd, int flags);
 /*
- * The same, but made when it is first asked for and kept at *@at, which is -1 until then, and may
- * have another negative number for the caller's reasons. What is at *@at, or -1 with errno.
+ * The same, but the first call keeps the descriptor at *@at, and later ones return it. *@at is -1
+ * at first; callers may store another negative number. Returns *@at, or -1 with errno.
  */
 int dmabuf_rw_reopen_once(_Atomic int *at, int fd, int flags);
 
 /*
- * @fd, or a duplicate that is above the three standard descriptors in its place: a program
- * that has closed those would print into it. Negative is passed on, with errno.
+ * @fd, or a duplicate above the three standard descriptors in its place: a program that has closed
+ * those would print into it. Passes on a negative @fd, with errno.
  */
 int dmabuf_rw_above_std(int fd);
 struct io_uring;
-/* The same for a ring's. 0 or -errno. */
+/* The same for a ring's descriptor. 0 or -errno. */
 int dmabuf_rw_ring_above_std(struct io_uring *ring);
-/* True if io_uring_setup(2) or what follows says that io_uring cannot be had at all. */
+/* True if @ret, of io_uring_setup(2) or a later call, means that io_uring is not available. */
 bool dmabuf_rw_ring_is_forbidden(int ret);
 
 /* ---- which process this is: fork.c ------------------------------------------------ */
 
-/* A number that no ancestor of this process has; 0: it cannot be told. */
+/* A number that no ancestor of this process has; 0: not known. */
 uint64_t dmabuf_rw_process(void);
 
-/* A descriptor that children do not keep. */
+/* A descriptor that is closed in children. */
 struct dmabuf_rw_private_fd {
-	struct dmabuf_rw_private_fd *prev, *next;	/* fork.c's */
-	uint64_t process;	/* whose it is */
-	int fd;			/* -1: this is a child, and it is closed */
+	struct dmabuf_rw_private_fd *prev, *next;	/* owned by fork.c */
+	uint64_t process;	/* its owner */
+	int fd;			/* -1: closed, as this is a child */
 };
 
 void dmabuf_rw_private_fd_add(struct dmabuf_rw_private_fd *p, int fd);
-/* Before whose it is closes it. In a child, closes it. */
+/* In the owning process: call before closing it. In a child: closes it. */
 void dmabuf_rw_private_fd_drop(struct dmabuf_rw_private_fd *p);
 
 /* ---- pieces: pieces.c -------------------------------------------------------------- */
 
 /*
- * Writes to @dst what remains of @nr pieces after the first @done bytes; @dst has room
- * for @nr. Returns how many pieces that is.
+ * Writes to @dst the rest of @nr pieces after the first @done bytes; @dst has room for @nr. Returns
+ * the number of pieces.
  */
 unsigned int dmabuf_rw_trim_pieces(struct dmabuf_rw_piece *dst,
 				   const struct dmabuf_rw_piece *pieces,
 				   unsigned int nr, uint64_t done);
 
-/* The same for the bytes from @from up to @to of them. */
+/* The same for bytes @from up to @to. */
 unsigned int dmabuf_rw_cut_pieces(struct dmabuf_rw_piece *dst,
 				  const struct dmabuf_rw_piece *pieces, unsigned int nr,
 				  uint64_t from, uint64_t to);
@@ -238,25 +237,25 @@ uint64_t dmabuf_rw_sum_ranges(const struct dmabuf_rw_range *ranges, unsigned int
 /* ---- one transfer: transfer.c -------------------------------------------------------- */
 
 /*
- * A transfer as it was asked for. A plain range is one piece, with @plain set: the
- * kernel is then given the range. @pieces outlives the transfer.
+ * A requested transfer. A plain range is one piece, with @plain set: the kernel is then given the
+ * range. @pieces outlives the transfer.
  */
 struct dmabuf_rw_transfer {
 	uint32_t op;		/* enum dmabuf_rw_op */
 	bool plain;
-	bool whole;		/* to be short is an error; in place of DMABUF_RW_IO_WHOLE */
+	bool whole;		/* a short result is an error; replaces DMABUF_RW_IO_WHOLE */
 	bool asked;		/* of a batch: the module has answered */
-	bool through;		/* of a batch: no signal ends it */
+	bool through;		/* of a batch: signals do not end it */
 	unsigned int nr;
 	uint64_t file_off;
 	uint64_t len;		/* sum of the pieces, saturating */
 	uint64_t flags;
 	const struct dmabuf_rw_piece *pieces;
 	struct dmabuf_rw_range *ranges;	/* not null: a batch (many.c), of @nr; no pieces */
-	const _Atomic bool *cancelled;	/* null: it cannot be cancelled */
+	const _Atomic bool *cancelled;	/* null: cannot be cancelled */
 };
 
-/* One range. @piece: of the buffer; must outlive it. */
+/* A transfer of one range. @piece, of the buffer, outlives it. */
 static inline struct dmabuf_rw_transfer
 dmabuf_rw_plain_transfer(uint32_t op, uint64_t file_off, const struct dmabuf_rw_piece *piece,
 			 uint64_t flags)
@@ -277,13 +276,13 @@ static inline bool dmabuf_rw_is_cancelled(const struct dmabuf_rw_transfer *t)
 	return t->cancelled && atomic_load_explicit(t->cancelled, memory_order_relaxed);
 }
 
-/* How far it is. @done is the sum of the other two, and has no gap. */
+/* Bytes moved so far. @done is @direct + @bounced, without a gap. */
 struct dmabuf_rw_progress {
 	uint64_t done;
 	uint64_t direct;
 	uint64_t bounced;
 	uint64_t kernel;	/* of @direct, by a kernel binding */
-	uint64_t zeros_by_drive;	/* that were put before it, and are none of these bytes */
+	uint64_t zeros_by_drive;	/* put before it; not counted in @done */
 	uint64_t zeros_written;
 	uint32_t by_path[DMABUF_RW_PATHS];	/* of a batch: transfers, by enum dmabuf_rw_path */
 };
@@ -297,7 +296,7 @@ static inline void dmabuf_rw_add_direct(const struct dmabuf_rw_binding *b,
 		p->kernel += bytes;
 }
 
-/* enum dmabuf_rw_path of what was moved. */
+/* enum dmabuf_rw_path of the moved bytes. */
 static inline uint32_t dmabuf_rw_path_of(const struct dmabuf_rw_progress *p)
 {
 	return (p->direct > p->kernel ? DMABUF_RW_PATH_MODULE : 0) |
@@ -306,8 +305,8 @@ static inline uint32_t dmabuf_rw_path_of(const struct dmabuf_rw_progress *p)
 }
 
 /*
- * What a transfer of @len bytes that has ended with *@err came to: bytes or -errno. Where it
- * must be @whole, *@err is set if it is not.
+ * The result of a transfer of @len bytes that ended with *@err: bytes or -errno. Sets *@err if it
+ * must be @whole and is not.
  */
 static inline int64_t dmabuf_rw_outcome(const struct dmabuf_rw_progress *p, uint64_t len,
 					bool whole, int *err)
@@ -318,112 +317,109 @@ static inline int64_t dmabuf_rw_outcome(const struct dmabuf_rw_progress *p, uint
 }
 
 /*
- * Moves what is left of @t, direct where the drive can and bounced where it may be.
- * Returns 0, also at the end of the file, or the errno (positive) that ended it.
+ * Moves the rest of @t, direct where the drive can and bounced where allowed. Returns 0, also at
+ * the end of the file, or the errno (positive) that ended it.
  */
 int dmabuf_rw_run(const struct dmabuf_rw_binding *binding,
 		  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
 /*
- * The same, but no signal ends it. Nor do a stop of the process, the freezer or a debugger,
- * which interrupt system calls of threads that have all signals blocked, too.
+ * The same, but no signal ends it; nor do a stop of the process, the freezer or a debugger, which
+ * interrupt system calls even of threads that block all signals.
  */
 int dmabuf_rw_run_through(const struct dmabuf_rw_binding *binding,
 			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
 /* ---- batches: many.c; called by those above, and by queue_reap.c ------------------------- */
 
-/* The whole of a batch, as dmabuf_rw_run(). */
+/* Runs a whole batch, like dmabuf_rw_run(). */
 int dmabuf_rw_run_many(const struct dmabuf_rw_binding *binding,
 		       const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
-/* Before the module is asked. */
+/* Call before asking the module. */
 void dmabuf_rw_many_reset(const struct dmabuf_rw_transfer *t);
 /*
- * It has answered, with @err (positive) where it refused the batch as a whole. Adds results that
- * are final to @p, and returns how many are not.
+ * Takes the module's answer; @err (positive): it refused the whole batch. Adds final results to @p,
+ * and returns the number of others.
  */
 int dmabuf_rw_many_take(const struct dmabuf_rw_binding *binding,
 			const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p, int err);
-/* Does the others. Returns the errno (positive) of the first range that has one. */
+/* Finishes the others. Returns the errno (positive) of the first range that has one. */
 int dmabuf_rw_many_finish(const struct dmabuf_rw_binding *binding,
 			  const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p);
 
 /*
- * The judgement that the module would make, where it is not asked; of all but alignment. 0 or an
+ * Checks everything but alignment like the module, for transfers that it does not see. 0 or an
  * errno, positive.
  */
 int dmabuf_rw_check(const struct dmabuf_rw_binding *binding, const struct dmabuf_rw_transfer *t);
 
-/* True if @err of a direct transfer may be made good by bouncing. */
+/* True if bouncing may move the bytes for which a direct transfer failed with @err. */
 bool dmabuf_rw_may_bounce(const struct dmabuf_rw_binding *binding, int err);
-/* The same, or perhaps by zeros. */
+/* The same for bouncing or zeros. */
 bool dmabuf_rw_may_go_on(const struct dmabuf_rw_binding *binding, int err);
 
 /* Adds a finished transfer to the binding's totals. */
 void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
 		     const struct dmabuf_rw_progress *p);
 
-/* ---- the CPU's way to a buffer: view.c ------------------------------------------------ */
+/* ---- the CPU's access to a buffer: view.c --------------------------------------------- */
 
 struct dmabuf_rw_view {
-	int fd;			/* the dma-buf; ours */
+	int fd;			/* the dma-buf; owned */
 	uint64_t bytes;
 	_Atomic(struct dmabuf_rw_mapping *) map;	/* null with @copy; the newest */
-	bool readable;		/* bytes can be taken from the buffer */
-	bool writable;		/* and put into it */
+	bool readable;		/* the CPU can read the buffer */
+	bool writable;		/* and write it */
 	dmabuf_rw_copy_fn copy;
 	void *copy_arg;
 };
 
-/* The mapping of this process, made if need be; null with errno. Not with @copy. */
+/* This process's mapping, made if needed; null with errno. Not with @copy. */
 char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view);
 
-/* Size of a dma-buf. -EBADFD: it is none; or another -errno. */
+/* Size of a dma-buf. -EBADFD: not a dma-buf; or another -errno. */
 int dmabuf_rw_dmabuf_bytes(int fd, uint64_t *bytes);
 
 /* DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_* @flags. Returns 0 or -errno, never -EINTR. */
 int dmabuf_rw_cpu_access(int fd, uint64_t flags);
 
-/* -EBADFD: not a dma-buf; else -errno of what gives the CPU no access. */
+/* -EBADFD: not a dma-buf; else the -errno that denies the CPU access. */
 int dmabuf_rw_view_open(struct dmabuf_rw_view *view, int dmabuf_fd,
 			dmabuf_rw_copy_fn copy, void *copy_arg);
 void dmabuf_rw_view_close(struct dmabuf_rw_view *view);
 
-/*
- * Copies the bytes from @from up to @to of @pieces to or from @host. Returns 0 or
- * -errno; never -EINTR.
- */
+/* Copies bytes @from up to @to of @pieces to or from @host. Returns 0 or -errno; never -EINTR. */
 int dmabuf_rw_view_copy(const struct dmabuf_rw_view *view, enum dmabuf_rw_copy direction,
 			const struct dmabuf_rw_piece *pieces, unsigned int nr,
 			uint64_t from, uint64_t to, void *host);
 
-/* ---- what was not cached before: cache.c ------------------------------------------------ */
+/* ---- keeping the page cache as it was: cache.c ------------------------------------------ */
 
-/* Linux 6.14; the headers that this is built with may be older. */
+/* Linux 6.14; the build's headers may be older. */
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE	0x80
 #endif
 
-/* Of the page cache, on x86; on others nothing is dropped that should not be. */
+/* The page size on x86; with other sizes fewer pages may be dropped, never too many. */
 #define DMABUF_RW_CACHE_PAGE	4096
 
-/* Pages that a read touches, or that a write covers. */
+/* Pages that a read touches, or that a write covers entirely. */
 struct dmabuf_rw_cached {
 	uint64_t low, high;	/* in the file */
-	bool ours;		/* nobody had cached any, and they are not dropped yet */
+	bool ours;		/* none was cached before, and they are not dropped yet */
 };
 
-/* True if the file at @fd can be read with RWF_DONTCACHE, which needs none of the rest. */
+/* True if the file at @fd can be read with RWF_DONTCACHE; nothing else is then needed. */
 bool dmabuf_rw_cache_dontcache(int fd);
 /*
- * Before a read or write, enum dmabuf_rw_op @op: sets @c. Returns how many of its pages are
- * cached, or -1 if there are none or it cannot be known.
+ * Sets @c before a read or write, enum dmabuf_rw_op @op. Returns the number of its pages that are
+ * cached, or -1 if it has none or the number cannot be known.
  */
 int64_t dmabuf_rw_cache_ask(int fd, uint32_t op, uint64_t off, uint32_t len,
 			    struct dmabuf_rw_cached *c);
-/* After a read. */
+/* Call after a read. */
 void dmabuf_rw_cache_drop(int fd, struct dmabuf_rw_cached *c);
-/* After a write, and some time later: waits for the former. Returns an errno, positive. */
+/* Start writeback after a write; later wait for it and drop the pages. An errno, positive, or 0. */
 void dmabuf_rw_cache_write_back(int fd, struct dmabuf_rw_cached *c);
 int dmabuf_rw_cache_settle(int fd, struct dmabuf_rw_cached *c);
 
@@ -433,67 +429,67 @@ int dmabuf_rw_cache_settle(int fd, struct dmabuf_rw_cached *c);
 struct dmabuf_rw_chunk {
 	uint64_t pos;		/* of its first byte in the transfer */
 	uint32_t len;		/* bytes of the transfer in it */
-	uint32_t head;		/* bytes in front of them, read for alignment */
-	uint32_t want;		/* bytes to move between file and memory: all of it */
-	uint32_t got;		/* of these, moved */
+	uint32_t head;		/* bytes before them, read for alignment */
+	uint32_t want;		/* all bytes to move between file and memory */
+	uint32_t got;		/* bytes moved so far */
 	bool direct;
 	bool busy;		/* the kernel has it */
 	bool asked;		/* @cached is set */
-	struct dmabuf_rw_cached cached;	/* what it takes of the page cache */
+	struct dmabuf_rw_cached cached;	/* its pages in the page cache */
 	int err;
 };
 
-/* An io_uring with memory or a dma-buf registered, which serves one transfer at a time. */
+/* An io_uring with registered memory or a dma-buf; serves one transfer at a time. */
 struct dmabuf_rw_lane {
-	struct dmabuf_rw_lane *prev, *next;	/* pool.c's */
-	bool idle;		/* pool.c's */
+	struct dmabuf_rw_lane *prev, *next;	/* owned by pool.c */
+	bool idle;		/* owned by pool.c */
 	uint32_t depth;		/* chunks */
 	uint32_t chunk;		/* bytes of each */
-	char *memory;		/* null: it is for a dma-buf */
-	struct io_uring *ring;	/* null: chunk after chunk, by system calls */
+	char *memory;		/* null: the lane is for a dma-buf */
+	struct io_uring *ring;	/* null: one chunk at a time, by system calls */
 	struct dmabuf_rw_private_fd ring_fd;
 	bool registered;	/* the ring's buffer 0 */
-	bool broken;		/* not to be kept for another transfer */
+	bool broken;		/* do not keep it for another transfer */
 	struct dmabuf_rw_chunk window[DMABUF_RW_BOUNCE_MAX_DEPTH];
 };
 
-/* Lanes for a dma-buf; what is zero at first is pool.c's. */
+/* Lanes for a dma-buf. pool.c owns the fields that are zero at first. */
 struct dmabuf_rw_pool {
-	int dmabuf_fd;		/* not the pool's */
-	int file_fd;		/* its file, with O_DIRECT; nor this */
-	unsigned int most;	/* lanes that run; 0: as many as are wanted */
-	sem_t room;		/* how many more may; if there is a @most */
+	int dmabuf_fd;		/* borrowed */
+	int file_fd;		/* its file, with O_DIRECT; borrowed */
+	unsigned int most;	/* limit of running lanes; 0: none */
+	sem_t room;		/* lanes that may still start, if there is a limit */
 	struct dmabuf_rw_lane *lanes;	/* all of @process */
 	unsigned int nr_running, nr_idle;
 	_Atomic uint64_t process;	/* set last */
 };
 
-/* Frees its lanes, of which none runs. */
+/* Frees its lanes; none may be running. */
 void dmabuf_rw_pool_end(struct dmabuf_rw_pool *pool);
 
 /*
- * While somebody holds the pool of memory, a lane of it is kept for the next transfer.
- * -ENOMEM: this process cannot be told from its children.
+ * While the pool of memory is held, it keeps a lane for the next transfer. -ENOMEM: this process
+ * cannot be told from its children.
  */
 int dmabuf_rw_pool_hold(void);
 void dmabuf_rw_pool_drop(void);
-/* Around fork(3), the latter in both processes. */
+/* Called around fork(3), the latter in both processes. */
 void dmabuf_rw_pool_before_fork(void);
 void dmabuf_rw_pool_after_fork(void);
 /*
- * @pool null: with memory; else @chunk is 0. Null with errno; EINTR: a signal came while others
- * ran the most lanes that may. All of the window is zero.
+ * @pool null: a lane with memory; else @chunk is 0. Null with errno; EINTR: a signal arrived while
+ * waiting for room. The whole window is zero.
  */
 struct dmabuf_rw_lane *dmabuf_rw_lane_get(struct dmabuf_rw_pool *pool, uint32_t depth,
 					  uint32_t chunk);
 void dmabuf_rw_lane_put(struct dmabuf_rw_pool *pool, struct dmabuf_rw_lane *lane);
-/* From now on no lane with memory has a ring: the kernel takes nothing from this process. */
+/* No lane with memory gets a ring from now on: the kernel refuses this process. */
 void dmabuf_rw_pool_without_rings(void);
 bool dmabuf_rw_pool_has_rings(void);
 
 /* ---- through memory: bounce.c, scratch.c ------------------------------------------------ */
 
-/* What bouncing needs to know; the binding's options, resolved. */
+/* The binding's options for bouncing, resolved. */
 struct dmabuf_rw_bounce_params {
 	int dmabuf_fd;
 	int file_fd;
@@ -504,11 +500,11 @@ struct dmabuf_rw_bounce_params {
 	void *copy_arg;
 };
 
-/* Does not change while its binding lives, but for what is atomic. */
+/* Constant while its binding lives, except the atomic fields. */
 struct dmabuf_rw_bounce {
 	struct dmabuf_rw_view view;
-	int plain_fd;		/* the file without O_DIRECT, if we could have that */
-	int direct_fd;		/* the same with it; -1: the file refuses it, or we may not */
+	int plain_fd;		/* the file without O_DIRECT, if it could be opened */
+	int direct_fd;		/* with O_DIRECT; -1: the file refuses it, or no permission */
 	uint32_t align;		/* of file offsets and lengths with O_DIRECT */
 	bool can_read;		/* from file to buffer */
 	bool can_write;
@@ -516,54 +512,51 @@ struct dmabuf_rw_bounce {
 	_Atomic int dontcache;	/* the file knows RWF_DONTCACHE: 1; -1: no; 0: not tried */
 	uint32_t depth;
 	uint32_t chunk;
-	struct dmabuf_rw_scratch *scratch;	/* null: not bound, or not writable; ours */
-	uint32_t lba;		/* with @scratch: bytes of an LBA */
+	struct dmabuf_rw_scratch *scratch;	/* null: not bound, or not writable; owned */
+	uint32_t lba;		/* bytes of an LBA, with @scratch */
 };
 
 /*
- * A direct binding that does not bounce: a module binding, or with @device_fd negative a kernel
- * binding. 0 or -errno. binding.c's.
+ * Makes a direct binding without bouncing: a module binding, or with a negative @device_fd a kernel
+ * binding. 0 or -errno. In binding.c.
  */
 int dmabuf_rw_bind_plain(int device_fd, int dmabuf_fd, int file_fd,
 			 struct dmabuf_rw_binding **binding);
 
-/* Fills @error on failure, with the reason. */
+/* Fills @error with the reason on failure. */
 int dmabuf_rw_bounce_create(const struct dmabuf_rw_bounce_params *params,
 			    struct dmabuf_rw_error *error,
 			    struct dmabuf_rw_bounce **bounce);
 void dmabuf_rw_bounce_destroy(struct dmabuf_rw_bounce *bounce);
 
-/* Size of the file now, or -errno. */
+/* Current size of the file, or -errno. */
 int64_t dmabuf_rw_bounce_file_bytes(const struct dmabuf_rw_bounce *bounce);
 
 /*
- * Moves the bytes of @t from @p->done up to @end. Returns 0, also when the file ended
- * before, or an errno, positive.
+ * Moves the bytes of @t from @p->done up to @end. Returns 0, also if the file ends before, or an
+ * errno, positive.
  */
 int dmabuf_rw_bounce_run(struct dmabuf_rw_bounce *bounce,
 			 const struct dmabuf_rw_transfer *t,
 			 struct dmabuf_rw_progress *p, uint64_t end);
 
-/*
- * Where the module may find blocks again, when it has found none at @file_off: a file offset
- * behind that.
- */
+/* The next offset after @file_off, where the module found no block, at which it may find one. */
 uint64_t dmabuf_rw_bounce_data_after(const struct dmabuf_rw_bounce *bounce,
 				     uint64_t file_off);
 
 /*
- * Scratch memory bound to what a binding is bound to, in the same way (dmabuf_rw_bind_plain()),
- * whose LBAs have @lba bytes. It is made by the first write that needs it. The descriptors are
- * duplicated. 0 or -errno.
+ * Scratch memory, to be bound to the binding's file in the same way (dmabuf_rw_bind_plain()). An
+ * LBA has @lba bytes. The first write that needs it makes the binding. Duplicates the descriptors.
+ * 0 or -errno.
  */
 int dmabuf_rw_scratch_create(int device_fd, int file_fd, uint32_t lba,
 			     struct dmabuf_rw_scratch **scratch);
 void dmabuf_rw_scratch_destroy(struct dmabuf_rw_scratch *scratch);
-/* In a child, once, while it has one thread. */
+/* Called once in a child, while it has one thread. */
 void dmabuf_rw_scratch_after_fork(void);
 /*
- * As dmabuf_rw_bounce_run(), for writes; @view is the buffer's. EDOM: there is no scratch
- * memory, or the drive cannot write the file's last, partial LBA. ENXIO: no block is there.
+ * Like dmabuf_rw_bounce_run(), for writes; @view is the buffer's. EDOM: no scratch memory, or the
+ * drive cannot write the file's last, partial LBA. ENXIO: no block.
  */
 int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
 			    const struct dmabuf_rw_view *view,
@@ -572,50 +565,50 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *scratch,
 
 /* ---- kernel bindings: kernel_way.c ------------------------------------------------------- */
 
-/* Entries in flight of one transfer, and bytes of each at most. */
+/* Maximum of a transfer's entries in flight, and of an entry's bytes. */
 #define DMABUF_RW_KERNEL_DEPTH	64
 #define DMABUF_RW_KERNEL_ENTRY	(1U << 20)
 /* PRP entries begin at dwords (NVM Express Base Specification 2.0, 4.1.1). */
 #define DMABUF_RW_KERNEL_ALIGN	4
 
 struct dmabuf_rw_kernel {
-	struct dmabuf_rw_pool pool;	/* with the two descriptors, which are ours */
+	struct dmabuf_rw_pool pool;	/* owns its two descriptors */
 	uint64_t buf_bytes;
-	uint32_t lba;		/* what file offsets and lengths are multiples of */
+	uint32_t lba;		/* unit of file offsets and lengths */
 	bool can[2];		/* by enum dmabuf_rw_op */
-	_Atomic int flush_fd;	/* the disk, opened by the first flush; -1: not yet; ours */
-	_Atomic unsigned int refs;	/* its binding's, and those of queues that have it */
-	_Atomic bool dead;	/* its binding is gone */
+	_Atomic int flush_fd;	/* the disk, opened by the first flush; -1: not yet; owned */
+	_Atomic unsigned int refs;	/* its binding's, and those of queues that attached it */
+	_Atomic bool dead;	/* its binding is destroyed */
 };
 
 /* -errno with @error filled, which may be about the pair or about the call. */
 int dmabuf_rw_kernel_create(int dmabuf_fd, int file_fd, struct dmabuf_rw_error *error,
 			    struct dmabuf_rw_kernel **kernel);
-/* All but the structure goes, which is there while it has @refs. Takes null. */
+/* Frees everything but the structure, which stays until @refs drops to 0. Takes null. */
 void dmabuf_rw_kernel_destroy(struct dmabuf_rw_kernel *kernel);
-/* Gives up one of the @refs. Makes no system call, so it is no cancellation point. */
+/* Drops one of @refs. Makes no system call, so it is no cancellation point. */
 void dmabuf_rw_kernel_put(struct dmabuf_rw_kernel *kernel);
 
-/* Size of the disk now, or -errno. */
+/* Current size of the disk, or -errno. */
 int64_t dmabuf_rw_kernel_file_bytes(const struct dmabuf_rw_kernel *kernel);
 
 /* One entry. */
 struct dmabuf_rw_kernel_io {
 	uint64_t file_off, buf_off;
 	uint32_t len;
-	unsigned int tries;	/* kernel_way.c's */
-	int64_t res;		/* out: bytes; or -errno as the module would have told it */
+	unsigned int tries;	/* owned by kernel_way.c */
+	int64_t res;		/* out: bytes; or -errno, translated to the module's */
 };
 
 /*
- * Moves @nr, at most DMABUF_RW_KERNEL_DEPTH, side by side. Each has its result afterwards. EINTR:
- * a signal arrived. Another errno, positive: none was begun.
+ * Moves @nr entries, at most DMABUF_RW_KERNEL_DEPTH, in parallel, and sets the result of each.
+ * EINTR: a signal arrived. Another errno, positive: none was started.
  */
 int dmabuf_rw_kernel_move(struct dmabuf_rw_kernel *kernel, uint32_t op,
 			  struct dmabuf_rw_kernel_io *ios, unsigned int nr);
-/* What was written is durable after it. 0 or an errno, positive. */
+/* Makes written data durable. 0 or an errno, positive. */
 int dmabuf_rw_kernel_flush(struct dmabuf_rw_kernel *kernel);
-/* True if a transfer that dmabuf_rw_check() lets pass can be one entry. */
+/* True if a transfer that passed dmabuf_rw_check() can be one entry. */
 bool dmabuf_rw_kernel_takes(const struct dmabuf_rw_kernel *kernel,
 			    const struct dmabuf_rw_transfer *t);
 /*
@@ -626,50 +619,47 @@ int dmabuf_rw_kernel_run(const struct dmabuf_rw_binding *binding,
 			 const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
 			 uint64_t end);
 
-/* ---- what has been written: written.c ------------------------------------------------ */
+/* ---- blocks that have been written: written.c ---------------------------------------- */
 
-/*
- * True if BIND has found no block, by @info, where the file system shows some that have been
- * written.
- */
+/* True if BIND found no block, by @info, but the file system shows blocks that were written. */
 bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd);
 /*
- * Up to where, at most @end, nothing was written from @off on; @off if that cannot be known. Writes
- * out what is dirty in the file.
+ * The end, at most @end, of a range from @off on that was never written; @off if not known. Writes
+ * back the file's dirty pages.
  */
 uint64_t dmabuf_rw_unwritten_until(int fd, uint64_t off, uint64_t end);
 
-/* ---- zeros where nothing was written: zeros.c ------------------------------------------- */
+/* ---- zeros for blocks never written: zeros.c -------------------------------------------- */
 
 struct dmabuf_rw_zeros {
-	int fd;			/* the file, to be opened anew by; of the bounce, or ours */
+	int fd;			/* the file, for opening it anew; of the bounce, or owned */
 	bool ours;
-	_Atomic int plain, direct;	/* opened anew for writing, without and with O_DIRECT; -1 */
+	_Atomic int plain, direct;	/* opened for writing, without and with O_DIRECT; -1 */
 	uint32_t how;		/* DMABUF_RW_ZEROS_* */
-	uint64_t block;		/* bytes of those of the file system, or of a page */
-	_Atomic bool drive_cannot;	/* it, or the file system, or the kernel, has refused */
-	_Atomic unsigned int in_vain;	/* times that the module has found none of the zeros */
+	uint64_t block;		/* size of a file system block, or of a page */
+	_Atomic bool drive_cannot;	/* drive, file system or kernel has refused */
+	_Atomic unsigned int in_vain;	/* times that the module found no block after zeros */
 };
 
-/* Has the file system and the drive put zeros there. 0 or -errno: some -errno where they cannot. */
+/* Lets file system and drive write zeros without data. 0 or -errno, also if they cannot. */
 int dmabuf_rw_drive_zeros(int fd, uint64_t off, uint64_t len);
 /*
- * 0, with null where there is nothing for it: not a regular file, not writable; or -errno. What
- * @bounce has, which may be null, is used, and outlives it.
+ * 0, with null if the file is not regular or not writable; or -errno. Borrows descriptors from
+ * @bounce, which may be null, and must outlive it.
  */
 int dmabuf_rw_zeros_create(int file_fd, const struct dmabuf_rw_bounce *bounce, uint32_t how,
 			   struct dmabuf_rw_zeros **zeros);
 void dmabuf_rw_zeros_destroy(struct dmabuf_rw_zeros *zeros);
 /*
- * Before a write of @len bytes at @off: puts zeros into blocks of it from @off on. Returns how many
- * bytes are written to now; 0: none, as there are no blocks to put them into; or -errno.
+ * Before a write of @len bytes at @off: puts zeros into its blocks from @off on. Returns the number
+ * of bytes that now have written blocks; 0: no block can get zeros; or -errno.
  */
 int64_t dmabuf_rw_zeros_put(struct dmabuf_rw_zeros *zeros, uint64_t off, uint64_t len,
 			    struct dmabuf_rw_progress *p);
 
 /* ---- entries of a ring: sqe.c ------------------------------------------------------- */
 
-/* Fills the first 64 bytes of @sqe but user_data; see enum dmabuf_rw_uring_op. */
+/* Fills the first 64 bytes of @sqe except user_data; see enum dmabuf_rw_uring_op. */
 void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,
 			uint64_t file_off, uint64_t addr3, uint32_t len,
 			uint64_t flags);

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * scratch.c - LBAs of a bound file or device that a write changes in part.
+ * scratch.c - LBAs that a write changes in part, for direct bindings.
  *
- * The module writes whole LBAs. So the bytes are copied into scratch memory, which is bound
- * to the same file, and written from there. Where a transfer begins or ends within an LBA,
- * that LBA is read into the scratch memory first. pwrite() would do it by the page cache,
- * which reads and writes a whole page: LBAs that another transfer may be writing directly
- * at that time.
+ * The module writes whole LBAs. So the bytes are copied into scratch memory, which is bound to the
+ * same file, and written from there. An LBA in which the transfer begins or ends is read into the
+ * scratch memory first. pwrite() would use the page cache, and read and write a whole page: other
+ * LBAs of it may be written directly by another transfer at that time.
  *
- * Between reading such an LBA and writing it, nobody else may write its other bytes. Two
- * writes that do not overlap but share an LBA are both unaligned there, so both come this
- * way; one lock for the whole process keeps them apart, also when they go through different
- * bindings. Other processes are not kept out.
+ * Between reading such an LBA and writing it, no other write may change its other bytes. Two writes
+ * that do not overlap but share an LBA are both unaligned there, so both come this way; one lock
+ * for the whole process serializes them, even through different bindings. Other processes are not
+ * kept out.
  *
- * A process has one scratch memory, whatever the number of its bindings. Each of them binds
- * it to its file when it first writes here. It goes when nothing is bound to it any more. A
- * child process makes one of its own, as its parent may be writing through the one that it
- * inherits, and binds that anew.
+ * A process has one scratch memory for all bindings. Each binding binds it to its file at its first
+ * write here. It is freed when nothing is bound to it any more. A child process makes and binds one
+ * of its own, as its parent may be writing through the inherited one.
  *
- * Lock: "lock" guards everything that is static here and what is marked so, and is held while
- * some bytes, at most all of the scratch memory, are read, changed and written.
+ * Lock: "lock" protects everything static here and the fields marked so. It is held while some
+ * bytes, at most the whole scratch memory, are read, changed and written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,32 +32,32 @@
 
 #include "private.h"
 
-/* A multiple of every LBA size. Writes that come here are rare, and mostly edges. */
+/* A multiple of every LBA size. Writes through it are rare, and mostly edges. */
 #define SCRATCH_BYTES	(1U << 20)
 
 struct memory {
-	uint64_t process;	/* whose it is */
-	unsigned int nr_bound;	/* bindings of it that this process has made */
+	uint64_t process;	/* its owner */
+	unsigned int nr_bound;	/* bindings that this process has made of it */
 	struct dmabuf_rw_view view;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /*
- * Null: there is none. Changes by @lock, and always from null to what is complete, or to null
- * before it is taken apart: a child may have been forked at any moment.
+ * Null: there is none. Changed under @lock: from null to a complete memory, and to null before it
+ * is taken apart, as a child may be forked at any moment.
  */
 static struct memory *_Atomic memory;
 
 struct dmabuf_rw_scratch {
-	int device_fd;		/* ours; -1: what is made are kernel bindings */
-	int file_fd;		/* ours */
+	int device_fd;		/* owned; -1: make kernel bindings */
+	int file_fd;		/* owned */
 	uint32_t lba;
-	/* By @lock. */
+	/* Protected by @lock. */
 	struct dmabuf_rw_binding *binding;	/* of the scratch memory; null: none yet */
-	uint64_t process;	/* which made it */
+	uint64_t process;	/* the binding's maker */
 };
 
-/* A dma-buf of memory; a descriptor or -errno. */
+/* Makes a dma-buf of memory. A descriptor or -errno. */
 static int make_buffer(void)
 {
 	struct udmabuf_create create = {
@@ -99,7 +97,7 @@ static void drop_memory(void)
 	free(m);
 }
 
-/* The lock may be another thread's of the parent, which does not exist here. */
+/* The lock may be held by a thread of the parent, which does not exist here. */
 void dmabuf_rw_scratch_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
@@ -112,7 +110,7 @@ static int make_memory_locked(void)
 	struct memory *m = memory;
 	int buffer, ret;
 
-	/* A child that came about without fork(3) still has its parent's. */
+	/* A child not made by fork(3) still has its parent's. */
 	if (m && m->process != dmabuf_rw_process())
 		drop_memory();
 	if (memory)
@@ -169,12 +167,12 @@ static int make_ready_locked(struct dmabuf_rw_scratch *s)
 		if (!m->nr_bound)
 			drop_memory();
 	}
-	/* Whatever scratch memory fails for, why it is needed is what can be mended. */
+	/* For other failures the caller reports why scratch memory was needed: that can be mended. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
 	       -ret : EDOM;
 }
 
-/* The size as the module sees it now. 0, or an errno, positive. */
+/* The file's current size as the module sees it. 0, or an errno, positive. */
 static int ask_size_locked(const struct dmabuf_rw_scratch *s, uint64_t *bytes)
 {
 	struct dmabuf_rw_info info = { .size = sizeof(info) };
@@ -184,7 +182,7 @@ static int ask_size_locked(const struct dmabuf_rw_scratch *s, uint64_t *bytes)
 	return ret < 0 ? -ret : 0;
 }
 
-/* Moves @len bytes; returns how many, and the errno that ended it. */
+/* Moves @len bytes; returns the number moved, and the errno that ended it. */
 static uint32_t move(const struct dmabuf_rw_scratch *s, uint32_t op, uint64_t file_off,
 		     uint32_t at, uint32_t len, uint64_t flags, int *err)
 {
@@ -196,18 +194,18 @@ static uint32_t move(const struct dmabuf_rw_scratch *s, uint32_t op, uint64_t fi
 	return p.done;
 }
 
-/* What is written: bytes of the transfer, or a copy of them. */
+/* The bytes to write: the transfer's pieces, or a copy of them. */
 struct source {
 	const struct dmabuf_rw_view *view;
 	const struct dmabuf_rw_transfer *t;
-	uint64_t pos;		/* of the first in the transfer */
+	uint64_t pos;		/* of the first byte in the transfer */
 	uint32_t n;
-	char *copy;		/* null: they are in the buffer's mapping */
+	char *copy;		/* null: use the buffer's mapping */
 };
 
 /*
- * A copy function of the caller's may take as long as it likes, or write by this way itself.
- * So it is called before the lock is taken. 0 or -errno.
+ * Copies the bytes before the lock is taken: a caller's copy function may take long, or write
+ * through here itself. 0 or -errno.
  */
 static int fetch(struct source *src)
 {
@@ -229,9 +227,8 @@ static int fetch(struct source *src)
 }
 
 /*
- * Puts the first @n bytes behind the @head bytes that are in the scratch memory, and clears
- * what is behind the file's end, from @bytes up to @whole: that is what the page cache writes
- * there. 0 or -errno.
+ * Copies the first @n bytes behind the @head bytes in the scratch memory, and clears the part
+ * behind the file's end, from @bytes up to @whole, as the page cache does. 0 or -errno.
  */
 static int copy_in_locked(const struct source *src, uint32_t n, uint32_t head, uint32_t bytes,
 			  uint32_t whole)
@@ -256,20 +253,20 @@ static int copy_in_locked(const struct source *src, uint32_t n, uint32_t head, u
 	return ret;
 }
 
-/* Reads an LBA of the file, or what it has of it. 0, or an errno, positive. */
+/* Reads an LBA of the file, or the part that exists. 0, or an errno, positive. */
 static int read_edge(const struct dmabuf_rw_scratch *s, uint64_t file_off, uint32_t at,
 		     uint32_t len)
 {
 	int err;
 	uint32_t done = move(s, DMABUF_RW_OP_READ, file_off, at, len, 0, &err);
 
-	/* What has not come is another transfer's bytes. */
+	/* Missing bytes would be written with another transfer's data. */
 	return !err && done < len ? EIO : err;
 }
 
 /*
- * Writes @n bytes at @off of the file, which with what is before them in their first LBA fit
- * into the scratch memory. Returns an errno, positive, and how many are written in @done.
+ * Writes @n bytes at @off of the file, which fit into the scratch memory together with the bytes
+ * before them in their first LBA. Returns an errno, positive, and the bytes written in @done.
  */
 static int write_some_locked(struct dmabuf_rw_scratch *s, const struct source *src,
 			     uint64_t off, uint32_t n, uint64_t file_bytes, uint32_t *done)
@@ -297,7 +294,7 @@ static int write_some_locked(struct dmabuf_rw_scratch *s, const struct source *s
 	return err;
 }
 
-/* As much as fits. */
+/* Writes as much as fits. */
 static int write_next(struct dmabuf_rw_scratch *s, const struct dmabuf_rw_view *view,
 		      const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
 		      uint64_t end)
@@ -342,7 +339,7 @@ int dmabuf_rw_scratch_write(struct dmabuf_rw_scratch *s,
 	return err;
 }
 
-/* Of a file that is open for writing only, LBAs have to be read all the same. */
+/* Also a write-only file has to be read, for its LBAs. */
 static int open_file(int file_fd)
 {
 	int flags = fcntl(file_fd, F_GETFL), fd = -1;

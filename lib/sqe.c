@@ -3,9 +3,9 @@
  * sqe.c - submission queue entries: URING_CMD for module bindings, READ_FIXED and WRITE_FIXED for
  * kernel bindings.
  *
- * The layout of URING_CMD is the table above enum dmabuf_rw_uring_op in dmabuf_rw.h. Only the
- * first 64 bytes are touched: in an entry of 128 bytes, sqe->cmd begins at the same place
- * and the rest has no meaning.
+ * The layout of URING_CMD is the table above enum dmabuf_rw_uring_op in dmabuf_rw.h. Only the first
+ * 64 bytes are touched: sqe->cmd of a 128-byte entry begins at the same place, and its rest has no
+ * meaning.
  *
  * Thread-safety: functions of their arguments; the binding is only read.
  */
@@ -28,7 +28,7 @@ void dmabuf_rw_fill_sqe(struct io_uring_sqe *sqe, int fd, uint32_t op,
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = fd;
-	/* cmd_op shares its place with off, whose upper half must stay zero. */
+	/* cmd_op overlaps off, whose upper half must stay zero. */
 	sqe->cmd_op = op;
 	sqe->addr = file_off;
 	sqe->len = len;
@@ -54,7 +54,7 @@ void dmabuf_rw_kernel_fill_sqe(struct io_uring_sqe *sqe, const struct dmabuf_rw_
 	sqe->user_data = user_data;
 }
 
-/* A kernel binding's fd is -1, so an entry that its way cannot do ends with EBADF. */
+/* A kernel binding's fd is -1, so an entry that it does not support ends with EBADF. */
 static void prep_range(struct io_uring_sqe *sqe, const struct dmabuf_rw_binding *binding,
 		       uint32_t op, uint64_t file_off, uint64_t buf_off, uint32_t len,
 		       uint64_t flags)

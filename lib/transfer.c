@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer.c - one transfer from beginning to end: direct where the drive can, bounced
- * where it cannot and may.
+ * transfer.c - one transfer from beginning to end: direct where the drive can, else bounced if
+ * allowed.
  *
- * The kernel moves at most DMABUF_RW_MAX_BYTES in one call and may stop earlier for an
- * error; module_part() asks for the rest until nothing is left, the file ends or an error
- * is reported. The byte count never has a gap, because every request begins where the
- * last one stopped. For kernel bindings kernel_way.c does the same, with the same errnos.
+ * The kernel moves at most DMABUF_RW_MAX_BYTES in one call and may stop earlier at an error;
+ * module_part() requests the rest until nothing is left, the file ends or an error is reported. The
+ * byte count has no gap, because every request begins where the last one stopped. kernel_way.c does
+ * the same for kernel bindings, with the same errnos.
  *
- * Direct is tried first and for all of it, since the kernel knows best. What it refuses:
- *   EDOM		an unaligned end: the bytes up to the next whole LBA and those behind the
- *		last one are bounced, the middle is tried again. If that is refused too,
- *		for instance because of the place in the buffer, all the rest is bounced.
- *   ENXIO	no block of the file that has been written: if the binding may, and this is a
- *		write, zeros are put there (zeros.c), and it is direct again. Else bounced up to
- *		where data begins again, then direct again.
+ * Direct is tried first and for the whole transfer, since the kernel knows best. It may refuse with
+ *   EDOM		an unaligned end: the bytes up to the next whole LBA and those after the last
+ *		one are bounced, and the middle is tried again. If that is refused too, for example
+ *		because of the place in the buffer, the rest is bounced.
+ *   ENXIO	no written block: if this is a write and the binding may, zeros are put there
+ *		(zeros.c), and direct is tried again. Else bytes are bounced up to the next data,
+ *		and direct is tried again.
  *
- * Thread-safety: the binding is only read, but for its atomic totals, and everything else
- * is the caller's.
+ * Thread-safety: the binding is only read, except its atomic totals; everything else is the
+ * caller's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static void add(_Atomic uint64_t *total, uint64_t n)
 void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
 		     const struct dmabuf_rw_progress *p)
 {
-	/* The one part of a binding that changes. */
+	/* The only part of a binding that changes. */
 	struct dmabuf_rw_totals *totals = (struct dmabuf_rw_totals *)&binding->totals;
 	unsigned int i, nr = 0;
 
@@ -84,8 +84,8 @@ void dmabuf_rw_count(const struct dmabuf_rw_binding *binding,
 }
 
 /*
- * Asks the module for the bytes from p->done up to @end. Returns 0, also at the end of
- * the file, or the errno that ended it.
+ * Asks the module for the bytes from p->done up to @end. Returns 0, also at the end of the file, or
+ * the errno that ended it.
  */
 static int module_part(const struct dmabuf_rw_binding *b,
 		       const struct dmabuf_rw_transfer *t, struct dmabuf_rw_progress *p,
@@ -152,8 +152,8 @@ static int direct_part(const struct dmabuf_rw_binding *b, const struct dmabuf_rw
 }
 
 /*
- * The whole LBAs of what is left: from *@low up to *@high of the transfer. False if
- * there are none that the drive could move, for all that bind has told.
+ * The whole LBAs of the rest: from *@low up to *@high of the transfer. False if there are none that
+ * the drive could move, by bind's alignments.
  */
 static bool whole_lbas(const struct dmabuf_rw_binding *b,
 		       const struct dmabuf_rw_transfer *t, uint64_t done, uint64_t *low,
@@ -170,8 +170,8 @@ static bool whole_lbas(const struct dmabuf_rw_binding *b,
 }
 
 /*
- * A write of which the byte at p->done has no block. 1: it has one now; 0: it must go another way;
- * or -errno, after which it cannot. *@put: where zeros that were put before end.
+ * For a write whose byte at p->done has no block. 1: it has one now; 0: it must go another way; or
+ * -errno, which ends the transfer. *@put: the end of zeros put before.
  */
 static int put_zeros(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 		     struct dmabuf_rw_progress *p, uint64_t stop, uint64_t *put)
@@ -192,7 +192,7 @@ static int put_zeros(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_t
 	return n > 0;
 }
 
-/* Up to where a write that finds no block bounces: @data, or what zeros can be put into before. */
+/* The end of the bytes that bounce for want of a block: @data, or an earlier place for zeros. */
 static uint64_t bounce_until(const struct dmabuf_rw_binding *b, const struct dmabuf_rw_transfer *t,
 			     uint64_t done, uint64_t data)
 {

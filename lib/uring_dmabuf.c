@@ -2,7 +2,7 @@
 /*
  * uring_dmabuf.c - the calls of the kernel's own interface; see uring_dmabuf.h.
  *
- * Thread-safety: nothing here has a state. A ring's table belongs to the ring's user.
+ * Thread-safety: no state. A ring's table belongs to the ring's user.
  */
 #include <errno.h>
 #include <sys/syscall.h>
@@ -38,7 +38,7 @@ int dmabuf_rw_uring_register(int ring_fd, uint32_t slot, int dmabuf_fd, int file
 
 void dmabuf_rw_uring_unregister(int ring_fd, uint32_t slot)
 {
-	/* The kernel refuses any descriptor but zero here, -1 among them. */
+	/* The kernel refuses any descriptor but zero here, even -1. */
 	const struct uring_regbuf_desc desc = { .type = URING_REGBUF_TYPE_EMPTY };
 
 	update(ring_fd, slot, &desc);
@@ -53,7 +53,7 @@ int dmabuf_rw_uring_probe(void)
 	if (ret)
 		return ret;
 	ret = io_uring_register_buffers_sparse(&ring, 1);
-	/* Descriptors that are not open: who knows the request says EBADF. */
+	/* The descriptors are not open: a kernel that knows the request answers EBADF. */
 	if (!ret)
 		ret = dmabuf_rw_uring_register(ring.ring_fd, 0, -1, -1);
 	io_uring_queue_exit(&ring);

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * view.c - the CPU's way to a buffer: the dma-buf's own mapping, or the caller's
- * function.
+ * view.c - the CPU's access to a buffer: the dma-buf's mapping, or the caller's function.
  *
- * Each copy through the mapping is bracketed by DMA_BUF_IOCTL_SYNC, so when it returns,
- * devices see what was written and a copy sees what devices wrote before it. The
- * brackets are around single copies rather than transfers, because the drive may be
- * moving other ranges of the same buffer meanwhile.
+ * DMA_BUF_IOCTL_SYNC brackets each copy through the mapping: a copy sees what devices wrote before
+ * it, and devices see what it wrote once it returns. The brackets are around single copies rather
+ * than transfers, because the drive may be moving other ranges of the same buffer meanwhile.
  *
- * The mapping is made when the view is opened, so that a buffer that has none is refused
- * then. A buffer that its exporter takes away later raises SIGBUS when it is touched, as
- * in every mapping of it. A child process makes a mapping of its own when it first needs one,
- * since exporters may not pass theirs on, and something else may be at its place then.
+ * The mapping is made when the view is opened, so that a buffer without one is refused then. If the
+ * exporter takes the buffer away later, touching the mapping raises SIGBUS, like any mapping of it.
+ * A child process makes its own mapping when it first needs one, since exporters may not pass
+ * theirs on, and its address may be in other use then.
  *
- * Thread-safety: a view does not change while it is open, but for new mappings at the head of
- * its list, which are put there atomically.
+ * Thread-safety: an open view does not change, except that new mappings are added atomically at the
+ * head of its list.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +37,7 @@ int dmabuf_rw_cpu_access(int fd, uint64_t flags)
 	struct dma_buf_sync sync = { .flags = flags };
 	int ret;
 
-	/* Waits for fences, which a signal ends and time may not. */
+	/* Waits for fences, without a time limit; a signal may interrupt that. */
 	do {
 		ret = dmabuf_rw_ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync);
 	} while (ret == -EINTR || ret == -EAGAIN);
@@ -63,14 +61,14 @@ static struct dmabuf_rw_mapping *mapping_new(const struct dmabuf_rw_view *view,
 		free(m);
 		return NULL;
 	}
-	/* A child would keep it, and with it the buffer, when all others have let go. */
+	/* A child would keep the mapping, and with it the buffer, after all others released it. */
 	madvise(m->map, view->bytes, MADV_DONTFORK);
 	return m;
 }
 
 char *dmabuf_rw_view_map(const struct dmabuf_rw_view *view)
 {
-	/* The one part of a view that changes. */
+	/* The only part of a view that changes. */
 	_Atomic(struct dmabuf_rw_mapping *) *head =
 		(_Atomic(struct dmabuf_rw_mapping *) *)&view->map;
 	struct dmabuf_rw_mapping *m = atomic_load(head), *own;
@@ -97,8 +95,8 @@ int dmabuf_rw_dmabuf_bytes(int fd, uint64_t *bytes)
 	if (fcntl(fd, F_GETFL) < 0)
 		return -errno;
 	/*
-	 * A dma-buf refuses unknown flags before it asks its exporter, who might move the buffer
-	 * or wait for fences; no other descriptor knows the request.
+	 * A dma-buf refuses unknown flags before it calls its exporter, who might move the buffer
+	 * or wait for fences; other descriptors do not know the request.
 	 */
 	if (dmabuf_rw_ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) != -EINVAL)
 		return -EBADFD;
@@ -163,7 +161,7 @@ static int copy_piece(const struct dmabuf_rw_view *view, char *map,
 		ret = view->copy(view->copy_arg, direction, buf_off, host, len);
 		if (!ret)
 			return 0;
-		/* Two would say that a signal, or the caller, has ended the transfer. */
+		/* EINTR and ECANCELED would mean that a signal or the caller ended it. */
 		return ret < 0 && ret >= -4095 && ret != -EINTR && ret != -ECANCELED ? ret : -EIO;
 	}
 	if (direction == DMABUF_RW_COPY_TO_BUFFER)

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * workers.c - threads that run the transfers of a queue which have to bounce.
+ * workers.c - threads that run those transfers of a queue that have to bounce.
  *
- * Why threads, and not more entries in the queue's ring: most of what bouncing costs is
- * the copying, which would be done by whoever happens to reap and keep direct transfers
- * from being reaped meanwhile; the buffer's exporter may make a copy wait for its device;
- * and a copy function of the caller's may take as long as it likes. So a queue that
- * bounces nothing has no thread and pays nothing, and one that does overlaps copying with
- * its direct transfers. A transfer keeps several chunks in flight by itself (bounce.c),
- * so few threads are enough.
+ * Why threads and not more entries in the queue's ring: most of the cost of bouncing is the
+ * copying. The reaping thread would do it, and reap no direct transfers meanwhile; the exporter
+ * may make a copy wait for its device; and a caller's copy function may take long. So a queue
+ * without bounced transfers has no threads and no cost, and others overlap copying with their
+ * direct transfers. A transfer keeps several chunks in flight itself (bounce.c), so few threads are
+ * enough.
  *
- * Where there is no io_uring, the threads run all transfers of a queue, by system calls.
+ * Without io_uring, the threads run all transfers of a queue, by system calls.
  *
- * A thread is started when there is a job and none is idle, up to MAX_THREADS, and stays
- * until the queue is destroyed. It blocks all signals, which belong to the program, but for
- * those that a thread gets for what it does itself: a buffer that is taken away while it is
- * copied raises SIGBUS, and a handler of the program's works here as it does elsewhere.
+ * A job that finds no idle thread starts one, up to MAX_THREADS; threads stay until the queue is
+ * destroyed. They block all signals, which are for the program, except those for faults of the
+ * thread itself: a buffer that is taken away during a copy raises SIGBUS, and the program's handler
+ * runs here as in its own threads.
  *
  * Invariant: the descriptor is readable if and only if the list of done jobs is not empty.
  *
- * Thread-safety: adding, taking and sweeping by one thread at a time; the lists, and with
- * them the descriptor's state, are shared with the threads under the lock. A job is nobody's
- * but the thread's that runs it, except for its cancelling, which is atomic.
+ * Thread-safety: one thread at a time adds, takes and sweeps. The lock protects the lists, shared
+ * with the threads, and the descriptor's state. A job belongs to the thread that runs it, except
+ * its atomic cancellation flag.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -40,15 +39,15 @@ struct list {
 
 struct dmabuf_rw_workers {
 	int event_fd;
-	unsigned int nr_threads;	/* of the one that adds */
+	unsigned int nr_threads;	/* owned by the adding thread */
 	pthread_t threads[MAX_THREADS];
 
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	/* By @lock. */
+	/* Protected by @lock. */
 	struct list waiting;
 	struct list done;
-	unsigned int nr_idle;	/* threads that wait, perhaps woken already */
+	unsigned int nr_idle;	/* waiting threads, including woken ones */
 	bool quit;
 };
 
@@ -76,7 +75,7 @@ static struct dmabuf_rw_job *pop(struct list *list)
 
 static void append_done_locked(struct dmabuf_rw_workers *w, struct dmabuf_rw_job *job)
 {
-	/* Cannot fail: it is written once between two readings. */
+	/* Cannot fail: at most one write between two reads. */
 	if (!w->done.first)
 		eventfd_write(w->event_fd, 1);
 	append(&w->done, job);
@@ -228,7 +227,7 @@ void dmabuf_rw_workers_destroy(struct dmabuf_rw_workers *w)
 	if (!w)
 		return;
 	close(w->event_fd);
-	/* In a child the two may be locked and waited for, by threads that are not there. */
+	/* In a child, threads that do not exist here may hold the lock or wait. */
 	if (!w->nr_threads) {
 		pthread_cond_destroy(&w->more);
 		pthread_mutex_destroy(&w->lock);

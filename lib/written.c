@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * written.c - whether the bytes of a file have been written, as the file system tells it.
+ * written.c - whether the bytes of a file have been written, according to the file system.
  *
- * The module looks a file's blocks up in another way, and finds none (ENXIO) where there is
- * none that has been written; but on XFS nor does it in a file that is or was a clone. What
- * FIEMAP says tells the two apart.
+ * The module looks up blocks in another way, and finds none (ENXIO) where nothing was written. On
+ * XFS it also finds none in a file that is or was a clone. FIEMAP tells the two apart.
  *
  * Thread-safety: functions of their arguments.
  */
@@ -18,7 +17,7 @@
 
 #include "private.h"
 
-/* Where BIND looks for blocks, evenly from the file's beginning on. */
+/* Number of places where BIND looks for blocks, at equal distances from the file's beginning. */
 #define PLACES	8
 
 struct one_extent {
@@ -26,7 +25,7 @@ struct one_extent {
 	struct fiemap_extent extent;
 };
 
-/* The extent that has @off, or the next one: 1; 0: there is none; -1: it cannot be known. */
+/* The extent at @off, or the next one: 1; 0: there is none; -1: not known. */
 static int find_extent(int fd, uint64_t off, uint32_t flags, struct fiemap_extent *extent)
 {
 	struct one_extent one = { .map = {
@@ -53,7 +52,7 @@ static bool is_written_at(int fd, uint64_t off, uint32_t flags)
 	return find_extent(fd, off, flags, &e) > 0 && e.fe_logical <= off && is_written(&e);
 }
 
-/* Has nothing been written for certain? */
+/* True if the file has no written block for certain. */
 static bool is_written_nowhere(int fd, uint32_t flags)
 {
 	struct fiemap_extent e;
@@ -62,13 +61,13 @@ static bool is_written_nowhere(int fd, uint32_t flags)
 
 	for (off = 0; (found = find_extent(fd, off, flags, &e)) > 0;
 	     off = e.fe_logical + e.fe_length)
-		/* What is only dirty will be. */
+		/* Dirty data will be written. */
 		if (is_written(&e) || e.fe_flags & FIEMAP_EXTENT_DELALLOC)
 			return false;
 	return !found;
 }
 
-/* Nobody has written here, and nobody's bytes are on their way. */
+/* No written block, and no dirty data. */
 static bool is_unwritten(const struct fiemap_extent *e)
 {
 	return (e->fe_flags & (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_DELALLOC |
@@ -81,7 +80,7 @@ uint64_t dmabuf_rw_unwritten_until(int fd, uint64_t off, uint64_t end)
 	uint64_t at = off;
 	int found;
 
-	/* Each look writes out first what is dirty, so it tells of all that was written before. */
+	/* Each look-up first writes back dirty data, so it sees all earlier writes. */
 	while (at < end) {
 		found = find_extent(fd, at, FIEMAP_FLAG_SYNC, &e);
 		if (found < 0)
@@ -116,7 +115,7 @@ bool dmabuf_rw_is_clone(const struct dmabuf_rw_info *info, int file_fd)
 	if (!(info->flags & DMABUF_RW_INFO_NO_BLOCKS) || !is_on_xfs(file_fd, &block))
 		return false;
 	nr = info->file_bytes / block;
-	/* What is dirty has perhaps no block yet, so it is not written out here. */
+	/* Dirty data may have no block yet, so do not write it back here. */
 	for (i = 0; i < PLACES; i++)
 		if (is_written_at(file_fd, nr * i / PLACES * block, 0))
 			return true;
@@ -132,7 +131,7 @@ DMABUF_RW_API int dmabuf_rw_info_refusal(const struct dmabuf_rw_info *info, int 
 		*error = (struct dmabuf_rw_error){ 0 };
 	if (dmabuf_rw_is_clone(info, file_fd))
 		reason = DMABUF_RW_REASON_CLONE;
-	/* Unwritten space may have dirty pages, but most files need not be asked twice. */
+	/* Unwritten space may have dirty pages, but most files need only one look-up. */
 	else if (info->flags & DMABUF_RW_INFO_REGULAR && info->file_bytes &&
 		 is_written_nowhere(file_fd, 0) &&
 		 is_written_nowhere(file_fd, FIEMAP_FLAG_SYNC))

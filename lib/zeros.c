@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * zeros.c - zeros in blocks that were never written, so that the drive can write to them then.
+ * zeros.c - zeros in blocks that were never written, so that the drive can write to them.
  *
- * A transfer changes no metadata, so it finds no block where a file has only reserved one, or has a
- * hole. Once zeros are there it does. They are the drive's own work where kernel, file system and
- * drive know how (FALLOC_FL_WRITE_ZEROES: no data goes there), else they are written.
+ * A transfer changes no metadata, so it finds no block in reserved space or in a hole. Once zeros
+ * are there it does. The drive itself puts them where kernel, file system and drive can
+ * (FALLOC_FL_WRITE_ZEROES: no data is sent), else they are written as data.
  *
- * Zeros take the place of whatever is there, so they are put only where
- *   - the file system says, with all that was dirty written out, that nothing was written, and
- *   - the write that they are for will put its own bytes, every one of them: whole blocks of it,
- *     and the file's last one if the write goes up to the file's end.
- * Who else writes to these bytes at that moment writes to what is being overwritten; if the write
- * fails before it has got there, zeros are left. Nobody's bytes beside them are touched, in the
- * page cache or on the drive. What is left of the write, its ends in blocks that it does not fill,
- * goes through memory as ever.
+ * Zeros replace whatever is there, so they are put only if
+ *   - the file system says, after writing back dirty data, that nothing was written there, and
+ *   - the write will overwrite every byte: they are whole blocks of it, or the file's last one if
+ *     the write goes up to the file's end.
+ * A concurrent writer of these bytes writes to what is being overwritten; if the write fails
+ * before it gets there, the zeros stay. Bytes beside them are not touched, in the page cache or on
+ * the drive. The ends of the write, in blocks that it does not fill, go through memory as usual.
  *
- * Nothing stale is to be seen at any moment: the blocks stay unwritten until the zeros are there,
- * and that is the file system's own promise.
+ * Stale data is never visible: the file system promises that blocks stay unwritten until the zeros
+ * are there.
  *
- * Thread-safety: struct dmabuf_rw_zeros does not change, but for what is atomic. Openings of the file
- * are kept, since to close one gives up the process's record locks.
+ * Thread-safety: only the atomic fields of struct dmabuf_rw_zeros change. Openings of the file are
+ * kept, since closing one drops the process's record locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,19 +31,19 @@
 
 #include "private.h"
 
-/* Linux 6.17; the headers that this is built with may be older. */
+/* Linux 6.17; the build's headers may be older. */
 #ifndef FALLOC_FL_WRITE_ZEROES
 #define FALLOC_FL_WRITE_ZEROES	0x80
 #endif
 
-/* Zeros that the file system writes at a time; a drive may take a second for them. */
+/* Zeros that the file system writes in one call; a drive may take a second for them. */
 #define DRIVE_ZEROS	(UINT64_C(1) << 30)
-/* Bytes written at a time. */
+/* Zeros written as data in one call. */
 #define WRITTEN_ZEROS	(1U << 20)
 #define PAGE		DMABUF_RW_CACHE_PAGE
-/* Put before the data of as much: the longer it is, the longer may somebody else write between. */
+/* Zeros put before as much data. More would leave more time for others to write in between. */
 #define MOST_AT_ONCE	(UINT64_C(16) << 20)
-/* How often the module may find no block where zeros were put, as in clones on XFS. */
+/* How often the module may find no block after zeros were put, as in clones on XFS. */
 #define MOST_IN_VAIN	3
 
 #define ALIGN_DOWN(x, a)	((x) / (a) * (a))
@@ -65,7 +64,7 @@ int dmabuf_rw_drive_zeros(int fd, uint64_t off, uint64_t len)
 	return 0;
 }
 
-/* Few bindings ever need it, so no descriptor is kept that the binding has not anyway. */
+/* Few bindings ever need it, so borrow a descriptor that the binding has anyway. */
 int dmabuf_rw_zeros_create(int file_fd, const struct dmabuf_rw_bounce *bounce, uint32_t how,
 			   struct dmabuf_rw_zeros **out)
 {
@@ -125,7 +124,7 @@ static int write_zeros(int fd, uint64_t off, uint64_t len, uint64_t *written)
 	return 0;
 }
 
-/* Whole blocks, past the page cache. */
+/* Writes whole blocks of zeros, past the page cache. */
 static int write_blocks(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t len, uint64_t *written)
 {
 	int fd = dmabuf_rw_reopen_once(&z->direct, z->fd, O_WRONLY | O_DIRECT);
@@ -133,7 +132,7 @@ static int write_blocks(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t len, u
 	return fd < 0 ? -errno : write_zeros(fd, off, len, written);
 }
 
-/* The beginning of a block in which the file ends: O_DIRECT would make the file longer. */
+/* Writes the file's part of its last block: O_DIRECT would extend the file. */
 static int write_end(int fd, uint64_t off, uint64_t len, uint64_t *written)
 {
 	int ret = write_zeros(fd, off, len, written);
@@ -161,7 +160,7 @@ static int put_blocks(struct dmabuf_rw_zeros *z, int fd, uint64_t off, uint64_t 
 	return ret;
 }
 
-/* As dmabuf_rw_zeros_put(), by @fd, for writing and without O_DIRECT. */
+/* Like dmabuf_rw_zeros_put(), by @fd, open for writing without O_DIRECT. */
 static int64_t put(struct dmabuf_rw_zeros *z, int fd, uint64_t off, uint64_t len,
 		   struct dmabuf_rw_progress *p)
 {
@@ -199,6 +198,6 @@ int64_t dmabuf_rw_zeros_put(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t le
 	} else {
 		n = errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
 	}
-	/* They cannot be put there, which is no failure of the write. */
+	/* Zeros that cannot be put there are no failure of the write. */
 	return n == -EOPNOTSUPP || n == -ENOSYS || n == -EINVAL ? 0 : n;
 }
