@@ -3,42 +3,40 @@
  * queue.c - many transfers in flight over an io_uring of our own.
  *
  * Vocabulary
- *   slot	one transfer from queueing to reaping; its index is the user_data that
- *		io_uring sees
+ *   slot	one transfer from queueing to reaping; its index is its user_data in the ring
  *   pending	slots in use: queued, submitted, or finished but not reaped
  *   held	queued transfers for the workers, which get them at the next submit
- *   worker	a thread that runs a transfer by itself: workers.c. It has what must
- *		bounce, and everything where there is no io_uring
+ *   worker	a thread that runs whole transfers (workers.c): those that must bounce, and
+ *		without io_uring all
  *   attached	a module binding in the ring's table of files, or a kernel binding in that of
  *		buffers (queue_attach.c)
  *
  * Invariants
- *   - A slot is in one place: free, in the ring (with one entry), held, or with the
- *     workers. Pending <= depth <= entries of the submission ring, half of those of the
- *     completion ring; neither overflows.
- *   - A transfer that came back short, or was too long for one entry, is queued again
- *     for the rest from its slot. Only when the rest gives nothing or an error does it
- *     become a completion; so completions have the meaning of the synchronous calls.
- *   - A transfer that the module refuses and that may bounce goes to the workers for its
- *     rest, and so does all of one on a bounce-only binding, when it is submitted.
- *   - Of a kernel binding, plain, aligned transfers without flags have an entry, if the binding
- *     is attached; the first of them attaches it. All others are the workers'.
- *   - The ring's memory is not in a child process, so that nobody can submit to the
- *     parent's ring there. A child's calls are refused before they look at it.
+ *   - A slot is in one place: free, in the ring (with one entry), held, or with the workers.
+ *     Pending <= depth <= entries of the submission ring, half of those of the completion
+ *     ring; neither overflows.
+ *   - A transfer that came back short, or was too long for one entry, is queued again for the
+ *     rest from its slot. It completes only when the rest gives nothing or an error, so
+ *     completions have the meaning of the synchronous calls.
+ *   - The workers get the rest of a transfer that the module refuses and that may bounce, and
+ *     each transfer on a bounce-only binding when it is submitted.
+ *   - On a kernel binding, plain, aligned transfers without flags have an entry, if the binding
+ *     is attached; the first of them attaches it. The workers run all others.
+ *   - The ring's memory is not mapped in a child process, so no child can submit to its
+ *     parent's ring. A child's calls are refused before they touch it.
  *
- * The end of a ring. Closing it leaves its requests to a worker of the kernel. The ring's
- * table has one end of a pipe, which the kernel closes when the last request is done; the
- * other is end_fd. So we can wait for that where the completions cannot be waited for: only
- * the thread that a SINGLE_THREAD ring belongs to may do that. A child does not keep the
- * ring's descriptor, or the ring would end no sooner than the child.
+ * The end of a ring. Closing it leaves its requests to a worker of the kernel. The ring's table has
+ * one end of a pipe, which the kernel closes when the last request has ended; end_fd is the other
+ * end. Any thread can wait for that, while only the owner of a SINGLE_THREAD ring can wait for its
+ * completions. A child closes the ring's descriptor, or the ring would not end before the child.
  *
- * Waking. Completions that wait for their thread make the ring's own descriptor readable on
- * some kernels only, but signal a registered eventfd on all. So that is what is polled. It
- * may be readable for nothing, but is never unreadable while something waits: reaping resets it
- * at its end, and raises it again if something is left.
+ * Waking. Completions that wait for their thread make the ring's own descriptor readable only on
+ * some kernels, but signal a registered eventfd on all. So the eventfd is polled. It may be
+ * readable without cause, but is never unreadable while something waits: reaping resets it at its
+ * end, and signals it again if something is left.
  *
- * Thread-safety: one thread at a time per queue. Bindings are only read. The workers
- * touch a slot only while it is with them, and never the ring.
+ * Thread-safety: one thread at a time per queue. Bindings are only read. The workers touch a slot
+ * only while they own it, and never the ring.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +54,7 @@
 
 /* ---- the ring ---------------------------------------------------------------------- */
 
-/* A pipe's write end becomes the ring's alone. 0 or -errno. */
+/* Makes a pipe, whose write end only the ring keeps. 0 or -errno. */
 static int watch_end(struct dmabuf_rw_queue *q)
 {
 	int fds[2], ret;
@@ -71,7 +69,7 @@ static int watch_end(struct dmabuf_rw_queue *q)
 	return ret < 0 ? ret : -errno;
 }
 
-/* The kernel wants the table to be within the limit of descriptors. */
+/* The kernel limits the table to the process's limit of descriptors. */
 static int make_table(struct dmabuf_rw_queue *q)
 {
 	struct rlimit limit;
@@ -89,14 +87,14 @@ static int open_ring(struct dmabuf_rw_queue *q)
 	struct io_uring_params params = { 0 };
 	int ret;
 
-	/* Completions wait for our next call instead of interrupting us. */
+	/* Completions wait for our next call and do not interrupt the thread. */
 	params.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
 	if (q->flags & DMABUF_RW_QUEUE_SINGLE_THREAD)
 		params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 	ret = io_uring_queue_init_params(q->depth, &q->ring, &params);
 	if (ret < 0)
 		return ret;
-	/* A sandbox may allow to make one, and no more. */
+	/* A sandbox may allow creating a ring, but not entering it. */
 	ret = io_uring_get_events(&q->ring);
 	if (ret >= 0)
 		ret = io_uring_ring_dontfork(&q->ring);
@@ -167,7 +165,7 @@ int dmabuf_rw_queue_check_caller(const struct dmabuf_rw_queue *q)
 {
 	if (q->process != dmabuf_rw_process())
 		return -ECHILD;
-	/* The kernel refuses other threads as well, but only at the next system call. */
+	/* The kernel also refuses other threads, but only at the next system call. */
 	if (q->flags & DMABUF_RW_QUEUE_SINGLE_THREAD &&
 	    !pthread_equal(q->owner, pthread_self()))
 		return -EEXIST;
@@ -258,8 +256,8 @@ static struct dmabuf_rw_slot *unhold(struct dmabuf_rw_queue *q)
 }
 
 /*
- * As they are cancelled while others wait before them for workers that there cannot be, all of
- * the list is looked at.
+ * Scans the whole list: cancelled slots may be behind others that wait for workers that cannot be
+ * started.
  */
 struct dmabuf_rw_slot *dmabuf_rw_queue_unhold_cancelled(struct dmabuf_rw_queue *q)
 {
@@ -298,7 +296,7 @@ int dmabuf_rw_queue_submit_held(struct dmabuf_rw_queue *q)
 
 /*
  * True if the transfer can be one entry of the ring. @index: where its binding is attached, or -1;
- * set if it is attached now.
+ * set if the binding is attached now.
  */
 static bool goes_by_ring(struct dmabuf_rw_queue *q, const struct dmabuf_rw_binding *binding,
 			 const struct dmabuf_rw_transfer *t, int *index)
@@ -372,7 +370,7 @@ static int queue_range(struct dmabuf_rw_queue *q,
 		file_off, &range, flags);
 	uint64_t end;
 
-	/* The kernel sees only the first part; refuse the whole as it would have. */
+	/* The kernel sees only the first part; refuse the whole transfer as it would. */
 	if (len > DMABUF_RW_MAX_BYTES) {
 		if (__builtin_add_overflow(file_off, len, &end) || end > INT64_MAX ||
 		    __builtin_add_overflow(buf_off, len, &end) || end > INT64_MAX)
@@ -493,7 +491,7 @@ int dmabuf_rw_queue_submit_ring(struct dmabuf_rw_queue *q)
 {
 	int ret;
 
-	/* The kernel may take some and leave the others. */
+	/* The kernel may take only some of them. */
 	while (!q->ring_err && io_uring_sq_ready(&q->ring)) {
 		ret = io_uring_submit(&q->ring);
 		if (ret < 0 && ret != -EINTR)
@@ -511,7 +509,7 @@ DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 
 	if (ret)
 		return ret;
-	/* Want of threads keeps no entry from the drive. */
+	/* A lack of threads must not keep entries from the drive. */
 	held = dmabuf_rw_queue_submit_held(queue);
 	ret = dmabuf_rw_queue_submit_ring(queue);
 	return ret ? dmabuf_rw_kernel_errno(ret) : held;
@@ -519,7 +517,7 @@ DMABUF_RW_API int dmabuf_rw_queue_submit(struct dmabuf_rw_queue *queue)
 
 /* ---- cancelling -------------------------------------------------------------------- */
 
-/* Of entries that the kernel has not taken, makes those of cancelled slots do nothing. */
+/* Turns entries of cancelled slots that the kernel has not taken into NOPs. */
 static void take_back_entries(struct dmabuf_rw_queue *q)
 {
 	struct io_uring_sq *sq = &q->ring.sq;
@@ -571,7 +569,7 @@ DMABUF_RW_API int dmabuf_rw_queue_cancel_all(struct dmabuf_rw_queue *queue)
 	return cancel(queue, true, 0);
 }
 
-/* ---- what a queue tells ------------------------------------------------------------- */
+/* ---- state and descriptors ---------------------------------------------------------- */
 
 DMABUF_RW_API unsigned int dmabuf_rw_queue_pending(const struct dmabuf_rw_queue *queue)
 {
@@ -597,7 +595,7 @@ int dmabuf_rw_queue_need_wake(struct dmabuf_rw_queue *q)
 		close(fd);
 		return ret;
 	}
-	/* What is done already does not signal it any more. */
+	/* Finished transfers do not signal it any more. */
 	if (io_uring_cq_ready(&q->ring) || dmabuf_rw_has_deferred(q))
 		eventfd_write(fd, 1);
 	q->wake_fd = fd;
@@ -639,14 +637,14 @@ DMABUF_RW_API int dmabuf_rw_queue_fd(struct dmabuf_rw_queue *queue)
 
 /* ---- the end ------------------------------------------------------------------------- */
 
-/* Nobody will ask for the result any more. */
+/* Nobody will reap the result. */
 static void drop_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot)
 {
 	dmabuf_rw_count(slot->job.binding, &slot->job.progress);
 	dmabuf_rw_queue_free_slot(q, slot);
 }
 
-/* Does what an entry's result leaves to be done here and now. */
+/* Runs the rest of a transfer after its entry's result, in this thread. */
 static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int32_t res)
 {
 	struct dmabuf_rw_job *job = &slot->job;
@@ -668,7 +666,7 @@ static void finish_slot(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, 
 	drop_slot(q, slot);
 }
 
-/* Waits for all that the kernel has. False if it does not let us wait. */
+/* Waits for all entries in the kernel. False if the kernel does not let this thread wait. */
 static bool drain(struct dmabuf_rw_queue *q)
 {
 	struct io_uring_cqe *cqe;
@@ -687,13 +685,13 @@ static bool drain(struct dmabuf_rw_queue *q)
 	return true;
 }
 
-/* The caller may use the buffers, and unbind, when this returns. */
+/* On return the caller may use the buffers, and destroy the bindings. */
 static void end_ring(struct dmabuf_rw_queue *q)
 {
 	struct pollfd end = { .fd = q->end_fd, .events = POLLIN };
 	bool drained = !dmabuf_rw_queue_check_caller(q) && drain(q);
 
-	/* The kernel lets go of a ring's files long after it was closed. */
+	/* The kernel releases a ring's files long after its close. */
 	if (drained)
 		io_uring_unregister_files(&q->ring);
 	if (drained && q->has_buffers)
@@ -706,8 +704,8 @@ static void end_ring(struct dmabuf_rw_queue *q)
 }
 
 /*
- * The caller's epoll set may have our epoll_fd still, and keeps it while a child has it open:
- * then it is empty, and never readable.
+ * The caller's epoll set may still have our epoll_fd, and keeps it while a child has it open. So
+ * empty it: it is then never readable.
  */
 static void close_wakers(struct dmabuf_rw_queue *q)
 {
@@ -722,8 +720,9 @@ static void close_wakers(struct dmabuf_rw_queue *q)
 }
 
 /*
- * In a child process. Its parent goes on with the ring, and with threads that are not here and
- * may have been at anything; so only descriptors are given back, and what is surely whole.
+ * In a child process. The parent still uses the ring and the threads, which do not exist here and
+ * may have been anywhere at the fork. So this releases only descriptors and memory that is
+ * certainly consistent.
  */
 static void leave_to_parent(struct dmabuf_rw_queue *q)
 {

@@ -2,13 +2,12 @@
 /*
  * queue_attach.c - bindings in the tables of a queue's ring.
  *
- * A module binding is in the table of files, which saves a look-up; it need not be there. A
- * kernel binding is in the table of buffers, and there is no entry without that. The index is the
- * same in both tables.
+ * A module binding may be in the table of files, which saves a look-up. A kernel binding must be in
+ * the table of buffers to have entries at all. The index is the same in both tables.
  *
- * A kernel binding may be destroyed while its buffer is in the table. So the queue holds a
- * reference to what is behind it (struct dmabuf_rw_kernel), and empties the slot when it next
- * looks: only the queue's own thread may change the tables.
+ * A kernel binding may be destroyed while its buffer is in the table. So the queue references its
+ * struct dmabuf_rw_kernel, and empties the slot at the next sweep: only the queue's own thread may
+ * change the tables.
  *
  * Thread-safety: as queue.c.
  */

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * queue_reap.c - waiting for transfers of a queue, and turning what comes back into
- * completions.
+ * queue_reap.c - waits for transfers of a queue, and turns their results into completions.
  *
- * What comes back is in two places: the ring's completions, and the workers' done jobs. While
- * workers have nothing, the ring is waited for, in the call that also submits. While they
- * have something, both are waited for by ppoll(2), the ring by its wake_fd (queue.c).
+ * Results are in two places: the ring's completions, and the workers' done jobs. While the workers
+ * have no jobs, the wait is in the ring, in the call that also submits. While they have, ppoll(2)
+ * waits for both, for the ring by its wake_fd (queue.c).
  *
  * Thread-safety: as queue.c.
  */
@@ -20,7 +19,7 @@
 
 #define NS_PER_S	INT64_C(1000000000)
 
-/* The rest of a transfer that came back short: it is queued again. 0 or -errno. */
+/* Queues the rest of a transfer that came back short. 0 or -errno. */
 static int queue_rest(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, uint32_t moved)
 {
 	if (slot->pieces) {
@@ -36,7 +35,7 @@ static int queue_rest(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, ui
 	return dmabuf_rw_queue_slot(q, slot);
 }
 
-/* slot_result() of a batch. What is left of it is the workers', whether it is cancelled or not. */
+/* slot_result() of a batch. The workers get the rest, cancelled or not. */
 static int batch_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, int refused,
 			int *err)
 {
@@ -83,7 +82,7 @@ static int slot_result(struct dmabuf_rw_queue *q, struct dmabuf_rw_slot *slot, i
 	return !!ret;
 }
 
-/* Where completions go. Elements are as long as the caller says. */
+/* The caller's array. The caller sets the size of its elements. */
 struct array {
 	struct dmabuf_rw_completion *first;
 	size_t size;
@@ -136,7 +135,7 @@ static void collect_ring(struct dmabuf_rw_queue *q, struct array *array)
 	io_uring_cq_advance(&q->ring, seen);
 }
 
-/* Turns what is in the completion ring, and what workers have done, into completions. */
+/* Turns the ring's completions and the workers' done jobs into the caller's completions. */
 static void collect(struct dmabuf_rw_queue *q, struct array *array)
 {
 	struct dmabuf_rw_slot *slot;
@@ -153,7 +152,7 @@ static void collect(struct dmabuf_rw_queue *q, struct array *array)
 	}
 }
 
-/* Enters the kernel so that finished transfers show up, without waiting. */
+/* Enters the kernel so that finished transfers appear, without waiting. */
 static int poke(struct dmabuf_rw_queue *q)
 {
 	int ret = 0;
@@ -181,10 +180,10 @@ static unsigned int unsubmitted(const struct dmabuf_rw_queue *q)
 }
 
 /*
- * Submits, and waits in the ring until @nr have come or @ts has passed; null: for ever.
+ * Submits, and waits in the ring for @nr completions or until @ts has passed; null: for ever.
  *
- * A call that has submitted something does not tell of a signal that has ended its wait: it
- * returns what it has submitted.
+ * A call that has submitted something returns that number, and does not report a signal that has
+ * ended its wait.
  */
 static int wait_in_ring(struct dmabuf_rw_queue *q, unsigned int nr, const struct timespec *ts)
 {
@@ -198,7 +197,7 @@ static int wait_in_ring(struct dmabuf_rw_queue *q, unsigned int nr, const struct
 			return -EINTR;
 		return ret;
 	}
-	/* With a timeout liburing waits again by itself, unless there was nothing to submit. */
+	/* With a timeout liburing waits again by itself, unless there is nothing to submit. */
 	if (unsubmitted(q)) {
 		ret = io_uring_submit(&q->ring);
 		if (ret < 0)
@@ -217,7 +216,7 @@ static void reset_wake(struct dmabuf_rw_queue *q)
 		eventfd_read(q->wake_fd, &value);
 }
 
-/* Submits, and waits for anything to come back, from the ring or from the workers. */
+/* Submits, and waits for any result, from the ring or from the workers. */
 static int wait_for_either(struct dmabuf_rw_queue *q, const struct timespec *ts)
 {
 	struct pollfd fds[] = {
@@ -230,7 +229,7 @@ static int wait_for_either(struct dmabuf_rw_queue *q, const struct timespec *ts)
 		ret = poke(q);
 	if (ret < 0)
 		return ret;
-	/* What that has brought need not be waited for. */
+	/* Submitting may already have brought results. */
 	if (!q->ring_err && io_uring_cq_ready(&q->ring))
 		return 0;
 	fds[1].fd = q->wake_fd;
@@ -245,7 +244,7 @@ static int wait_for_either(struct dmabuf_rw_queue *q, const struct timespec *ts)
 	return poke(q);
 }
 
-/* The next wait, until @deadline at most; negative: for ever. -ETIME: that has passed. */
+/* One more wait, until @deadline at most; negative: for ever. -ETIME: the deadline has passed. */
 static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline)
 {
 	int64_t left = deadline < 0 ? 0 : deadline - now_ns();
@@ -253,7 +252,7 @@ static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline
 	int ret;
 
 	if (deadline >= 0 && left <= 0) {
-		/* What has finished must show up all the same. */
+		/* Finished transfers must still appear. */
 		ret = poke(q);
 		return ret < 0 ? ret : -ETIME;
 	}
@@ -261,7 +260,7 @@ static int wait_for(struct dmabuf_rw_queue *q, unsigned int nr, int64_t deadline
 		ret = wait_for_either(q, deadline < 0 ? NULL : &ts);
 	else
 		ret = wait_in_ring(q, nr, deadline < 0 ? NULL : &ts);
-	/* Woken early, it is not over. */
+	/* Woken before the deadline: not over yet. */
 	return ret == -ETIME && now_ns() < deadline ? 0 : ret;
 }
 
@@ -276,7 +275,7 @@ static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min
 		ret = poke(q);
 		collect(q, array);
 	}
-	/* What is under way is not kept back by what cannot be. */
+	/* Held transfers that cannot start must not delay the others. */
 	if (held)
 		return held;
 	while (array->nr < min && q->pending) {
@@ -289,16 +288,16 @@ static int reap(struct dmabuf_rw_queue *q, struct array *array, unsigned int min
 }
 
 /*
- * Submits what is queued still: entries of the caller's, and rests of transfers that came back
- * short, which have been submitted once, so whatever ended the call must not leave them
- * behind. What is left all the same is for the next call, which the wake_fd then asks for.
+ * Submits entries that are still queued: the caller's, and rests of transfers that came back short.
+ * The latter have been submitted once, so no error of the call may leave them behind. The wake_fd
+ * requests another call for any that remain.
  */
 static int leave(struct dmabuf_rw_queue *q)
 {
 	int ret = dmabuf_rw_queue_submit_ring(q);
 
 	dmabuf_rw_queue_sweep(q);
-	/* What comes after the resetting signals it again; what came before is seen here. */
+	/* Results after the reset signal it again; earlier ones are seen here. */
 	reset_wake(q);
 	if (q->wake_fd >= 0 &&
 	    (unsubmitted(q) || io_uring_cq_ready(&q->ring) || dmabuf_rw_has_deferred(q)))
@@ -306,7 +305,7 @@ static int leave(struct dmabuf_rw_queue *q)
 	return ret;
 }
 
-/* When @timeout will have passed; -1: never. False: it is malformed. */
+/* The time when @timeout ends; -1: never. False: malformed. */
 static bool deadline_of(const struct timespec *timeout, int64_t *deadline)
 {
 	*deadline = -1;

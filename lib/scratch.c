@@ -167,7 +167,7 @@ static int make_ready_locked(struct dmabuf_rw_scratch *s)
 		if (!m->nr_bound)
 			drop_memory();
 	}
-	/* For other failures the caller reports why scratch memory was needed: that can be mended. */
+	/* Else report why scratch memory was needed, which the caller can mend. */
 	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || ret == -EINTR ?
 	       -ret : EDOM;
 }

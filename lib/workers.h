@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workers.h - threads that run the transfers of a queue which have to bounce.
+ * workers.h - threads that run those transfers of a queue that have to bounce.
  */
 #ifndef DMABUF_RW_WORKERS_H
 #define DMABUF_RW_WORKERS_H
 
 #include "private.h"
 
-/* One transfer. The workers' from _add() to _take(). */
+/* One transfer. The workers own it from _add() to _take(). */
 struct dmabuf_rw_job {
 	const struct dmabuf_rw_binding *binding;
 	struct dmabuf_rw_transfer transfer;
-	struct dmabuf_rw_progress progress;	/* in: how far it is; out: in the end */
+	struct dmabuf_rw_progress progress;	/* in and out */
 	int err;			/* out: as dmabuf_rw_run() */
-	_Atomic bool cancelled;		/* may be set at any time; then it ends soon */
-	struct dmabuf_rw_job *next;	/* of workers.c */
+	_Atomic bool cancelled;		/* may be set at any time; the job then ends soon */
+	struct dmabuf_rw_job *next;	/* owned by workers.c */
 };
 
-/* Ends a cancelled one that no worker has, without I/O. Returns its errno. */
+/* Ends a cancelled job that no worker has, without I/O. Returns its errno. */
 int dmabuf_rw_job_cancel(struct dmabuf_rw_job *job);
 
 struct dmabuf_rw_workers;
 
 int dmabuf_rw_workers_create(struct dmabuf_rw_workers **workers);
-/* Cannot fail: where no thread can be had, the job is run before this returns. */
+/* Cannot fail: without a thread, the job runs before this returns. */
 void dmabuf_rw_workers_add(struct dmabuf_rw_workers *workers, struct dmabuf_rw_job *job);
-/* A job that is done, or null. */
+/* A done job, or null. */
 struct dmabuf_rw_job *dmabuf_rw_workers_take(struct dmabuf_rw_workers *workers);
-/* Cancelled jobs that wait for a thread become done at once. */
+/* Ends cancelled jobs that wait for a thread. */
 void dmabuf_rw_workers_sweep(struct dmabuf_rw_workers *workers);
-/* Readable while a job that is done waits to be taken. */
+/* Readable while a done job waits to be taken. */
 int dmabuf_rw_workers_fd(const struct dmabuf_rw_workers *workers);
 /* Runs all jobs to their end, and ends the threads. */
 void dmabuf_rw_workers_finish(struct dmabuf_rw_workers *workers);

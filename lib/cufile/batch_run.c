@@ -138,7 +138,7 @@ static void leave_ring_locked(struct batch *b, struct group *g)
 	*at = g->next;
 }
 
-/* The module could not store each result, as the submitter's memory is gone: all bytes moved. */
+/* The module could not store each result, as the submitting thread is gone: all bytes moved. */
 static void all_moved(struct group *g)
 {
 	unsigned int i;
