@@ -239,7 +239,7 @@ static const struct dmabuf_rw_error *refusal_of(const struct dmabuf_rw_binding *
 	return &b->kernel_refusal;
 }
 
-/* Makes a bounce-only binding if @refusal is about the pair and bouncing is allowed. */
+/* A bounce-only binding if @refusal is about the pair and bouncing is allowed; else its error. */
 static int refused(struct dmabuf_rw_binding *b, const struct dmabuf_rw_bounce_params *params,
 		   const struct dmabuf_rw_binding_opts *o, const struct dmabuf_rw_error *refusal)
 {

@@ -9,8 +9,8 @@
  * the same for kernel bindings, with the same errnos.
  *
  * Direct is tried first and for the whole transfer, since the kernel knows best. It may refuse with
- *   EDOM		an unaligned end: the bytes before the first whole LBA and after the last one
- *		are bounced, and the middle is tried again. If that is refused too, for example
+ *   EDOM		an unaligned end: the bytes before the first whole LBA and after the last
+ *		one are bounced, and the middle is tried again. If that is refused too, for example
  *		because of the place in the buffer, the rest is bounced.
  *   ENXIO	no written block: if this is a write and the binding may, zeros are put there
  *		(zeros.c), and direct is tried again. Else bytes are bounced up to the next data,
