@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-# gpu-proof.py - do a drive and a GPU exchange bytes without the detour through memory?
+# gpu-proof.py - shows whether a drive and a GPU exchange bytes without a detour through memory
 #
 # usage: gpu-proof.py DIRECTORY [LIBRARY]    for example: gpu-proof.py /mnt/nvme
 #
 # Reads a scratch file in DIRECTORY into scratch memory of the first GPU, compares, writes other
-# bytes back, compares, and prints what is needed to understand the outcome. Which way the bytes
-# went libcufile says itself, in the last lines. With DMABUF_RW_CUFILE_DIRECT_ONLY=1 in the
-# environment it fails rather than bounce. Please send what it prints, also where all is well:
-# docs/gpu.md says where to.
+# bytes back, compares, and prints the facts that explain the outcome. In the last lines libcufile
+# reports which way the bytes went. With DMABUF_RW_CUFILE_DIRECT_ONLY=1 in the environment the
+# program fails rather than bounces. Please send its output, also if all is well: docs/gpu.md says
+# where to.
 import ctypes as c, glob, os, platform, sys, tempfile
 
 os.environ.setdefault("DMABUF_RW_CUFILE_REPORT", "-")

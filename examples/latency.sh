@@ -1,19 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# latency.sh - how long transfers take while a command runs, by drive, as the kernel's own tracing
-# counts it: nothing else need be installed.
+# latency.sh - how long transfers take while a command runs, by drive, measured by the kernel's own
+# tracing: nothing else needs to be installed.
 #
 #	latency.sh COMMAND...		latency.sh sleep 10
 #
 # Prints a histogram of microseconds, in powers of two. Needs root, the module, and a kernel with
-# CONFIG_HIST_TRIGGERS and CONFIG_SYNTH_EVENTS, as distributions have it. docs/observe.md describes
-# the events.
+# CONFIG_HIST_TRIGGERS and CONFIG_SYNTH_EVENTS, which distributions enable. docs/observe.md
+# describes the events.
 set -eu
 
 tracing=/sys/kernel/tracing
 submit=$tracing/events/dmabuf_rw/drw_submit/trigger
 complete=$tracing/events/dmabuf_rw/drw_complete/trigger
-# What is io_uring's worker's has been submitted before.
+# A worker of io_uring continues an earlier submission.
 begin='hist:keys=id:begun=common_timestamp.usecs if worker == 0'
 end='hist:keys=id:us=common_timestamp.usecs-$begun:onmatch(dmabuf_rw.drw_submit).drw_latency($us,dev)'
 
@@ -34,7 +34,7 @@ fi
 
 finish()
 {
-	# In the order in which they need each other; what is not there need not go.
+	# Each before those that it depends on; some may be missing.
 	echo "!hist:keys=dev,us.log2" >$tracing/events/synthetic/drw_latency/trigger || :
 	echo "!$end" >"$complete" || :
 	echo "!$begin" >"$submit" || :

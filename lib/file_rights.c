@@ -87,7 +87,7 @@ static ssize_t list(const struct source *s, char *names, size_t len)
 	return s->fd < 0 ? listxattr(s->path, names, len) : flistxattr(s->fd, names, len);
 }
 
-/* Labels that describe the old contents do not apply to the new ones. */
+/* Labels that describe the old contents are not copied. */
 static bool is_label(const char *name)
 {
 	return !strncmp(name, LABEL, strlen(LABEL)) && strcmp(name, LABEL "capability") &&

@@ -14,7 +14,7 @@
  * An entry that ends with EAGAIN, because the exporter is moving the buffer, is issued again
  * unchanged, for PATIENCE_NS at most and until a signal arrives.
  *
- * Errors mean the same as by the module. So the library itself refuses transfers that the kernel
+ * Errors have the same meaning as the module's. So the library itself refuses transfers that the kernel
  * would refuse with other errnos, and the rest is translated().
  *
  * Forced durability is a flush after the write (fdatasync(2)), since it is not known whether the

@@ -52,7 +52,7 @@
  *     also means that the buffer was being moved for ten seconds.
  *   - A transfer may also fail with the errors of creating a ring: ENOMEM, EMFILE, ENFILE, or
  *     EPERM, EACCES, ENOSYS if io_uring was forbidden after bind. dmabuf_rw_queue_attach() may
- *     return any errno of the registration; the queue then works without it.
+ *     return any errno of the registration; the queue then works without attaching.
  *   - A signal does not interrupt the kernel's own wait for a buffer that is being moved.
  *   - It has no descriptor to pass on. It works in a child process.
  *   - At most eight synchronous transfers run at a time; others wait for them, or for a signal.
@@ -115,7 +115,7 @@
  * The child keeps copies of the descriptors of its parent's bindings. After the parent has
  * destroyed a binding, its buffer stays allocated, and a module binding stays bound, until the
  * child destroys it too, calls execve(2) or exits. A daemon creates its queues and files after it
- * has forked. A child that closes all descriptors must not use the objects it inherited.
+ * has forked. A child that closes all descriptors must not touch the objects it inherited.
  */
 #ifndef LIBDMABUF_RW_H
 #define LIBDMABUF_RW_H
@@ -291,7 +291,7 @@ typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
  * How a write may fill whole blocks that it will overwrite, and that have never been written, with
  * zeros first, so that it goes direct. Bits of @zeros.
  */
-#define DMABUF_RW_ZEROS_BY_DRIVE	(1U << 0)	/* no data goes there (Linux 6.17) */
+#define DMABUF_RW_ZEROS_BY_DRIVE	(1U << 0)	/* without sending data (Linux 6.17) */
 #define DMABUF_RW_ZEROS_WRITTEN		(1U << 1)	/* as data, if the drive cannot */
 
 /* Limits of @bounce_chunk and @bounce_depth. */

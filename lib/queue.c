@@ -69,7 +69,7 @@ static int watch_end(struct dmabuf_rw_queue *q)
 	return ret < 0 ? ret : -errno;
 }
 
-/* The kernel limits the table to the process's limit of descriptors. */
+/* The table may not exceed the process's limit of descriptors. */
 static int make_table(struct dmabuf_rw_queue *q)
 {
 	struct rlimit limit;

@@ -220,7 +220,7 @@ static int check_stream(const struct cuda_driver *cuda, cuda_stream stream)
 	return err ? err : capturing ? CUDA_CAPTURE_UNSUPPORTED : 0;
 }
 
-/* Hands @a over. 0, or a driver error; nothing more is then done. */
+/* Hands @a to the stream. 0, or a driver error, after which @a has no effect. */
 static int enqueue(const struct cuda_driver *cuda, struct async *a, cuda_stream stream)
 {
 	uint32_t number = 0;

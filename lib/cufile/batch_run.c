@@ -3,7 +3,8 @@
  * batch_run.c - makes groups of a batch's entries, and runs them by the ring or as jobs, as batch.h
  * describes.
  *
- * Entries of a group end together, with one wake-up at most. The others end one by one.
+ * Entries of a group end together, with one wake-up at most. Entries that cannot run together end one
+ * by one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static bool is_unfinished(const struct entry *e, int64_t n)
 	       n == -EXDEV || n == -ENOMEM;
 }
 
-/* All entries of the group are over; nothing uses the group any more. */
+/* Releases the segment and the file, which no entry of the group needs any more. */
 static void drop_group(struct group *g)
 {
 	/* Before the entries end: a thread that sees them over finds nothing in use. */

@@ -313,8 +313,8 @@ static bool is_lack(int err)
 }
 
 /*
- * A descriptor with or without O_DIRECT: the program's own, or one of ours with the same access
- * modes. A failed open is not tried again. Or -errno.
+ * A descriptor with or without O_DIRECT: the program's own, or one of ours with its other modes. A
+ * failed open is not tried again. Or -errno.
  */
 static int opening(struct front_file *file, bool direct)
 {

@@ -101,8 +101,8 @@ const struct cuda_driver *cuda_driver(void);
 const struct cuda_driver *cuda_driver_load(void);
 
 /*
- * A number that no other context of the process has had, while the address of one that is destroyed
- * may be the next one's. 0: the driver, before CUDA 12.0, does not tell it.
+ * A number that is unique in the process, while a new context may have the address of a destroyed
+ * one. 0: not known, before CUDA 12.0.
  */
 unsigned long long cuda_context_id(const struct cuda_driver *driver, cuda_context context);
 

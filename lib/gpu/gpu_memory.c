@@ -131,7 +131,7 @@ static size_t find_locked(uint64_t p)
 	return low;
 }
 
-/* Moves the cache's reference to the caller, who calls dropped() without the lock. */
+/* The caller gets the cache's reference, and calls dropped() without the lock. */
 static struct gpu_segment *remove_locked(size_t i)
 {
 	struct gpu_segment *s = cache[i];

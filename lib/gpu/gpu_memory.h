@@ -97,8 +97,8 @@ static inline bool gpu_segment_has(const struct gpu_segment *s, uint64_t p, uint
 }
 
 /*
- * Marks a use by the holder of a reference who is not a user. It delays the drop like a use that
- * ends now, except that a transfer longer than GPU_LINGER_MS is not covered.
+ * Marks a use by a holder of a reference that is not a user. It delays the drop like a use that ends
+ * now, so it does not cover transfers longer than GPU_LINGER_MS.
  */
 static inline void gpu_segment_touch(struct gpu_segment *s)
 {
