@@ -282,7 +282,7 @@ enum dmabuf_rw_copy {
 /*
  * Copies @len bytes between @host and the buffer at @buf_off; the range is always inside the
  * buffer. Returns 0 when the bytes have arrived, or -errno, which ends the transfer with that errno
- * (EIO for EINTR and ECANCELED). The calling thread or a queue's calls it, and several may at once.
+ * (EIO for EINTR and ECANCELED). Runs in the caller's threads or a queue's, in several at once.
  */
 typedef int (*dmabuf_rw_copy_fn)(void *arg, enum dmabuf_rw_copy direction,
 				 uint64_t buf_off, void *host, size_t len);
@@ -693,8 +693,8 @@ struct dmabuf_rw_file_opts {
  * system or the kernel requires one, with a temporary one that begins with ".dmabuf-rw-". An
  * existing target stays as it is until the file is committed.
  *
- * The target is what @path leads to; symbolic links are followed, and stay. It must not exist or
- * be a regular file; anything else is refused, and not opened. Conditions that would make the
+ * The target is what @path leads to; symbolic links are followed, and stay. It is a regular file
+ * or does not exist; anything else is refused, and not opened. Conditions that would make the
  * commit fail are refused now, as far as they can be known. Errors, by reason where there is one:
  *   -ENOENT	DANGLING_LINK: a link to nothing, perhaps meant for a disk that is not
  *		mounted; otherwise the directory does not exist

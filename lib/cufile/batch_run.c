@@ -3,8 +3,7 @@
  * batch_run.c - makes groups of a batch's entries, and runs them by the ring or as jobs, as batch.h
  * describes.
  *
- * Entries of a group end together, with one wake-up at most. Entries that cannot run together end one
- * by one.
+ * Entries of a group end together, with one wake-up at most; unfinished ones then go on alone.
  */
 #include <errno.h>
 #include <stdlib.h>

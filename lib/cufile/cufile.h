@@ -217,11 +217,9 @@ CUfileError_t cuFileDriverClose_v2(void);
 /* The number of opens; 0: the driver is not open. */
 long cuFileUseCount(void);
 CUfileError_t cuFileDriverGetProperties(CUfileDrvProps_t *props);
-/*
- * All values are KiB. The threshold may be any value; the sizes may not be 0, or 4 TiB or more
- * (CU_FILE_DRIVER_UNSUPPORTED_LIMIT).
- */
+/* The threshold is any number of KiB. */
 CUfileError_t cuFileDriverSetPollMode(bool poll, size_t poll_threshold_size);
+/* Sizes are KiB. CU_FILE_DRIVER_UNSUPPORTED_LIMIT: 0, or 4 TiB or more. */
 CUfileError_t cuFileDriverSetMaxDirectIOSize(size_t max_direct_io_size);
 CUfileError_t cuFileDriverSetMaxCacheSize(size_t max_cache_size);
 CUfileError_t cuFileDriverSetMaxPinnedMemSize(size_t max_pinned_size);

@@ -10,7 +10,7 @@
  *
  * Results of transfers are bytes, -errno, or a negated CUfileOpError, which are all above errnos.
  *
- * Layers, each using those below it only:
+ * Layers, each using those below it only, except that files.c has batch.c end a file's groups:
  *   batch*.c, ring.c, async.c, api.c	public functions
  *   transfer.c			one transfer
  *   bonds.c, stage.c		its ways
@@ -18,8 +18,6 @@
  *				cache.c, and its function to open a file anew; all others use
  *				public functions only
  *   state.c			whether the driver is open, and its settings
- *
- * One exception: files.c asks batch.c to end the groups of a file.
  *
  * Locks: each source file has its own, held for list operations. Those of bonds.c and files.c are
  * not taken together.
@@ -87,7 +85,7 @@ void report_zeros(const struct front_file *file, const struct dmabuf_rw_result *
 /* Prints a message the first time. */
 void report_bounced(const struct front_file *file, bool write, uint64_t bytes,
 		    const struct front_reason *why);
-/* Prints the first time that a transfer fails because it cannot go direct. */
+/* Prints a message the first time that a transfer fails because it cannot go direct. */
 void report_refused(const struct front_file *file, const struct front_reason *why);
 /* Prints a line on standard error, unless the program has registered a file as descriptor 2. */
 void __attribute__((format(printf, 1, 2))) report_say(const char *fmt, ...);
