@@ -59,10 +59,10 @@ struct bindings {
 	bool hidden;
 };
 
-/* Below @root as in sysfs.h; @pid 0: of all processes. 0 or -errno: no memory, no /proc. */
+/* @root: see sysfs.h; @pid 0: all processes. 0 or -errno (no memory, no /proc). */
 int bindings_find(const char *root, pid_t pid, struct bindings *found);
 void bindings_free(struct bindings *found);
-/* The one with this id; null: none. */
+/* Returns the binding with this id, or null. */
 const struct bound *bindings_with(const struct bindings *found, uint64_t id);
 
 #endif

@@ -43,13 +43,13 @@ struct buffer_kind {
 
 extern const struct buffer_kind buffer_vfio, buffer_cuda, buffer_hip;
 
-/* buffer.c: a size that is not 0. */
+/* Parses a size other than 0 (buffer.c). */
 int buffer_parse_bytes(const char *text, uint64_t *size, char **why);
 
-/* Why a device that has another driver cannot be had, allocated; @class: its base class, or -1. */
+/* Allocated: why a device with another driver is refused; @class: its base class, or -1. */
 char *vfio_foreign_driver(const char *pci, const char *driver, int class);
 
-/* Writes the sentence and returns -@err. */
+/* Stores the sentence in *@why and returns -@err. */
 static inline int __attribute__((format(printf, 3, 4)))
 buffer_fail(char **why, int err, const char *format, ...)
 {

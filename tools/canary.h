@@ -18,7 +18,7 @@
 #include "tool.h"
 
 #define CANARY_ROUNDS	6
-/* Bytes of one round at most, so of a range there is use for twice as many. */
+/* Most bytes of one round; a range has use for twice as many. */
 #define CANARY_BYTES	(1 << 20)
 #define CANARY_PATHS	16
 
@@ -28,39 +28,39 @@ struct canary_range {
 };
 
 struct canary_round {
-	uint64_t from;		/* where the drive read, wrote, and what it moved between */
+	uint64_t from;		/* file offsets of the read and the write, buffer offset */
 	uint64_t to;
 	uint64_t buf_off;
-	uint64_t len;		/* 0: there was no room for it */
+	uint64_t len;		/* 0: no room for this round */
 };
 
 enum canary_end {
 	CANARY_PROVEN,
-	CANARY_DIFFERS,		/* @where says it */
-	CANARY_FAILED,		/* @why does, or @error if its err is not 0 */
+	CANARY_DIFFERS,		/* see @where */
+	CANARY_FAILED,		/* see @why, or @error if its err is not 0 */
 	CANARY_STOPPED,
 };
 
 struct canary {
 	/* in */
 	struct dmabuf_rw_binding *binding;
-	struct buffer *buffer;	/* mapped, or not if the CPU has no view of it */
-	int fd;			/* of the file: for reading and writing, without O_DIRECT */
-	struct canary_range file, memory;	/* what was offered */
+	struct buffer *buffer;	/* mapped if the CPU has a view of it */
+	int fd;			/* of the file, O_RDWR, without O_DIRECT */
+	struct canary_range file, memory;	/* the offered ranges */
 	volatile sig_atomic_t *stop;
 
 	/* out */
-	struct canary_range used;	/* of the file: whole pages of what was offered */
+	struct canary_range used;	/* of the file: whole pages of the offered range */
 	struct canary_range used_memory;
 	struct canary_round rounds[CANARY_ROUNDS];
-	unsigned int nr_rounds;	/* that came to their end */
+	unsigned int nr_rounds;	/* completed */
 	uint32_t file_step, memory_step;	/* finest offsets that were tried */
 	bool past_cache;	/* the CPU read by O_DIRECT */
 	bool seen;		/* the CPU looked at the buffer, too */
-	uint32_t pci[CANARY_PATHS], domain[CANARY_PATHS];	/* controllers that were used */
+	uint32_t pci[CANARY_PATHS], domain[CANARY_PATHS];	/* the controllers used */
 	unsigned int nr_pci;
 	struct dmabuf_rw_error error;
-	char *why;		/* the caller's to free(); a sentence */
+	char *why;		/* a sentence; the caller frees it */
 	char *where;		/* the same */
 };
 

@@ -23,20 +23,20 @@ struct check {
 	const char *root;	/* for sysfs.h */
 	struct report *report;
 	struct facts facts;
-	struct session session;	/* device and buffer; the file is the one being looked at */
+	struct session session;	/* device, buffer and the current file */
 	uint64_t bind_flags;
 
 	/* of the canary */
-	bool canary;		/* it is to be let loose */
-	int scratch;		/* its file in a directory, which has no name; -1: none yet */
-	bool no_scratch;	/* none can be made, as is said */
+	bool canary;		/* run it */
+	int scratch;		/* its nameless file in a directory; -1: none yet */
+	bool no_scratch;	/* none can be made; reported already */
 
 	bool module;		/* usable */
 	bool kernel_way;	/* the kernel has an interface of its own */
 
-	/* of all that was asked about */
+	/* of all names */
 	bool no;		/* something will not go direct */
-	bool unknown;		/* of something it could not be found out */
+	bool unknown;		/* for something the answer is unknown */
 };
 
 /* check_machine.c */
@@ -49,14 +49,14 @@ void check_name(struct check *c, const char *name);
  * it is on.
  */
 void check_mounted(struct check *c, const struct mount *mount, enum fact_state disk);
-/* Adds the answer for what is looked at, and remembers it. */
+/* Adds the answer for the current name, and remembers it. */
 void check_answer(struct check *c, enum fact_state state, const char *remedy,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* The same where the library has refused it. */
+/* The same for a refusal of the library. */
 void check_refused(struct check *c, const struct dmabuf_rw_error *error);
 
 /* check_drive.c */
-/* The facts of the drive, which is read; false: there is none. */
+/* Reads the drive and adds its facts; false: there is none. */
 bool check_drive(struct check *c, dev_t dev, struct drive *drive);
 /*
  * How the drive reaches the buffer. @bound: the session's info is of a binding; else @error says
@@ -79,9 +79,9 @@ const char *check_prospect(const char *iommu, enum turn turn);
  */
 int check_canary(struct check *c, const char *name, const struct canary_range *range,
 		 const struct canary_range *memory);
-/* Makes @c->scratch in @dir. STATUS_OK, or a status after it was said why that cannot be. */
+/* Makes @c->scratch in @dir. STATUS_OK, or a status after the reason was reported. */
 int check_scratch(struct check *c, const char *dir);
-/* Whether the canary may be let loose on @name at all. -1: yes; else a status, usage was wrong. */
+/* Whether the canary may run on @name. -1: yes; else the status of wrong usage. */
 int check_canary_usage(struct report *report, const char *name, bool ranged);
 
 #endif

@@ -88,7 +88,7 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	return STATUS_FAILED;
 }
 
-/* The last part of a file is done. Its descriptor may still be good for the verification. */
+/* The last part of a file is done. Verification may still use its descriptor. */
 static void let_go(struct run *r, unsigned int input)
 {
 	if (r->write)
@@ -99,7 +99,7 @@ static void let_go(struct run *r, unsigned int input)
 		input_put(r, &r->o.inputs[input]);
 }
 
-/* Part after part; the first that does not come to its end is the last. */
+/* Moves part after part; stops after the first that is not complete. */
 static int move_parts(struct run *r, struct dmabuf_rw_queue *queue)
 {
 	unsigned int i, status = STATUS_OK;
@@ -126,7 +126,7 @@ static int flush(struct run *r)
 {
 	const struct input *input = &r->o.inputs[0];
 
-	/* A new file is flushed when it gets its name. */
+	/* The commit flushes a new file. */
 	if (!r->o.fsync || r->file || !fsync(input->fd))
 		return STATUS_OK;
 	report_fail(r->report, "%s: the drive's cache could not be flushed: %s", input->name,
@@ -254,7 +254,7 @@ static int commit(struct run *r)
 
 /* ---- a run -------------------------------------------------------------------------- */
 
-/* What is open when it begins is closed by run(). */
+/* run() closes everything that this opens, even after a failure. */
 static int open_all(struct run *r)
 {
 	struct buffer_spec spec;
@@ -296,7 +296,7 @@ static int transfer(struct run *r)
 		report_note(r->report, "the file is as it was");
 	if (!status && r->file)
 		status = commit(r);
-	/* With what their bindings have counted. */
+	/* Keep the info with the binding's counters. */
 	input_unbind(&r->o.inputs[0]);
 	put_result(r);
 	if (!status && !r->report->json)
@@ -304,7 +304,7 @@ static int transfer(struct run *r)
 	return status;
 }
 
-/* So that many files can be named; each needs descriptors while it is used. */
+/* Each file needs descriptors while it is held. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;

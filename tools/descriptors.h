@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Opens what is closed of 0, 1 and 2 on /dev/null; ends the program where that cannot be. */
+/* Opens closed ones of 0, 1 and 2 on /dev/null; ends the program if that fails. */
 static inline void take_standard_descriptors(void)
 {
 	int fd;
@@ -20,7 +20,7 @@ static inline void take_standard_descriptors(void)
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		/* The lowest free number is the one that is given out. */
+		/* open() returns the lowest free number. */
 		if (open("/dev/null", O_RDWR) == fd)
 			continue;
 		/* Writing to this one fails, but the number is taken. */

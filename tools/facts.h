@@ -9,22 +9,22 @@
 #include "tool.h"
 
 enum fact_state {
-	FACT_OK,	/* as it should be */
-	FACT_NO,	/* keeps transfers from going direct */
-	FACT_NOTE,	/* they go all the same, but something could be better */
-	FACT_UNKNOWN,	/* cannot be known, mostly by this user */
-	FACT_INFO,	/* neither good nor bad */
+	FACT_OK,	/* no problem */
+	FACT_NO,	/* prevents direct transfers */
+	FACT_NOTE,	/* does not prevent them, but could be better */
+	FACT_UNKNOWN,	/* unknown, usually to this user */
+	FACT_INFO,	/* for information */
 };
 
 struct facts {
 	struct report *report;
 	struct json_object *array;
 	const char *about;	/* null: the machine */
-	bool in_the_way;	/* one of what they are about is FACT_NO */
+	bool in_the_way;	/* @about has a FACT_NO */
 };
 
 void facts_begin(struct facts *facts, struct report *report);
-/* What the next ones are about; null: the machine. */
+/* Sets the subject of the next facts; null: the machine. */
 void facts_about(struct facts *facts, const char *about);
 /*
  * Adds one. @remedy may be null. Returns its JSON object, for numbers and names that the text has,
@@ -35,7 +35,7 @@ struct json_object *fact(struct facts *facts, const char *name, enum fact_state 
 	__attribute__((format(printf, 5, 6)));
 struct json_object *fact_of_list(struct facts *facts, const char *name, enum fact_state state,
 				 const char *remedy, const char *format, va_list ap);
-/* The same of a failure that the library knows, in its words. */
+/* The same for a failure of the library, with its text. */
 struct json_object *fact_of_error(struct facts *facts, const char *name, enum fact_state state,
 				  const struct dmabuf_rw_error *error);
 /*

@@ -17,7 +17,7 @@
 
 struct gpu {
 	bool rocm;
-	char pci[24];		/* "0000:18:00.0"; "": the driver does not tell */
+	char pci[24];		/* "0000:18:00.0"; "": unknown */
 	char name[64];
 	bool dma_buf;		/* its memory can be exported at all */
 };
@@ -25,17 +25,17 @@ struct gpu {
 struct gpus {
 	unsigned int nr;
 	struct gpu gpus[GPUS_MAX];
-	char why_none[96];	/* if there are none; of CUDA's */
+	char why_none[96];	/* why there are no CUDA GPUs */
 };
 
-/* Somebody who asks, up to gpus_finish(). */
+/* A query in progress, until gpus_finish(). */
 struct gpus_question {
-	pid_t child;		/* -1: none could be made */
+	pid_t child;		/* -1: fork() failed */
 	int fd;
 };
 
 void gpus_ask(struct gpus_question *question);
-/* Waits for the answer, for @timeout_ms at most. */
+/* Waits for the answer, at most @timeout_ms. */
 void gpus_finish(struct gpus_question *question, int timeout_ms, struct gpus *gpus);
 /*
  * Those of ROCm: each PCI function that the kernel's driver (amdkfd) lists, once, however it is

@@ -7,9 +7,9 @@
 #define TOOLS_MODULE_H
 
 struct module_release {
-	char name[32];		/* "0.2.0"; "": it does not tell */
-	const char *relation;	/* "older than this command"; null: neither that nor newer */
-	const char *remedy;	/* null: as that */
+	char name[32];		/* "0.2.0"; "": unknown */
+	const char *relation;	/* "older than this command"; null: neither older nor newer */
+	const char *remedy;	/* null if @relation is */
 };
 
 /* @root: see sysfs.h. */
