@@ -177,7 +177,7 @@ static int look_into(const char *root, pid_t pid, struct bindings *found)
 	errno = 0;
 	fds = sysfs_names(root, "/proc/%d/fd", pid);
 	if (!fds) {
-		/* Otherwise the process has ended. */
+		/* Otherwise the process may have ended. */
 		found->unseen += errno == EACCES || errno == EPERM;
 		return errno == ENOMEM ? -ENOMEM : 0;
 	}

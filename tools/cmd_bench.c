@@ -55,7 +55,7 @@ struct job {
 	const struct dmabuf_rw_binding *binding;
 	volatile sig_atomic_t *stop;
 	uint64_t buf_base;	/* place of slot 0, in blocks */
-	uint64_t buf_blocks;	/* the job's blocks in the buffer */
+	uint64_t buf_blocks;	/* blocks of the whole buffer */
 	uint64_t file_blocks;
 	uint64_t next_block;	/* sequential: the next one */
 	uint64_t random;	/* state; never 0 */

@@ -80,7 +80,7 @@ static void list(struct gpus *gpus)
 		snprintf(gpus->why_none, sizeof(gpus->why_none), "the CUDA driver shows none");
 }
 
-/* The child: its driver gets no terminal, and its environment ends with it. */
+/* Runs in the child, which has no terminal and takes the driver's leftovers with it. */
 static void answer(int fd, pid_t parent)
 {
 	struct gpus gpus = { 0 };

@@ -13,14 +13,14 @@
 #include "tool.h"
 
 enum option_kind {
-	OPTION_FLAG = 1,	/* takes nothing, sets a bool */
-	OPTION_BITS,		/* takes nothing, adds @bits to a uint64_t */
+	OPTION_FLAG = 1,	/* no argument, sets a bool */
+	OPTION_BITS,		/* no argument, adds @bits to a uint64_t */
 	OPTION_SIZE,		/* size.h; into a uint32_t or a uint64_t */
-	OPTION_NUMBER,		/* the same, in other words for people */
+	OPTION_NUMBER,		/* the same, but messages call it a number */
 	OPTION_TEXT,		/* into a const char * */
 	OPTION_WAY,		/* into a uint32_t, enum dmabuf_rw_path */
-	OPTION_DIRECT_WAY,	/* the same, of one that is direct */
-	OPTION_CALL,		/* anything, which @take sets */
+	OPTION_DIRECT_WAY,	/* the same, direct ways only */
+	OPTION_CALL,		/* anything; @take parses it */
 };
 
 /**
@@ -45,7 +45,7 @@ struct command_option {
 
 #define AT(type, member) .at = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
-/* Into @bind_flags and @way of the command's struct, for those that only bind directly. */
+/* Sets @bind_flags and @way in the struct of a command that only binds directly. */
 #define DIRECT_BIND_OPTIONS(type)						\
 	BIND_FLAG_OPTIONS(type),						\
 	{ "way", OPTION_DIRECT_WAY, AT(type, way) }
@@ -62,7 +62,7 @@ struct command_option {
  */
 int options_parse(const struct command *command, struct report *report, void *into, int argc,
 		  char **argv);
-/* The long options of @command as getopt_long() takes them; until the next call. */
+/* The long options of @command for getopt_long(); valid until the next call. */
 const struct option *options_long(const struct command *command);
 
 #endif

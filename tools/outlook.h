@@ -15,9 +15,9 @@
 
 struct check;
 
-/* On standard error. */
+/* Prints the outlook on standard error. */
 void outlook_say(void);
-/* The same with a @check whose facts are begun, and not printed, and whose buffer is open. */
+/* The same with a @check whose buffer is open; its facts are not printed. */
 void outlook_tell(struct check *check, FILE *out, struct gpus_question *question);
 
 #endif

@@ -24,7 +24,7 @@ struct run_account {
 
 /* 0, or -1 with errno. */
 int run_account_open(struct run_account *a);
-/* What each process has done, and how it ended; no other record can be taken from then on. */
+/* Prints each process's totals and how it ended, and closes the account to new records. */
 void run_account_tell(struct run_account *a, FILE *out);
 void run_account_close(struct run_account *a);
 

@@ -31,7 +31,7 @@ int session_open_device(struct session *s, struct report *report)
 
 	if (!dmabuf_rw_device_open(&opts, &s->device) || !report)
 		return STATUS_OK;
-	/* What becomes of another way is said when it is tried. */
+	/* Another way remains; binding reports whether it works. */
 	if (s->ways ? s->ways != DMABUF_RW_PATH_MODULE : dmabuf_rw_has_kernel_way(NULL))
 		return STATUS_OK;
 	report_error(report, DMABUF_RW_DEVICE, &s->device_error);
@@ -41,7 +41,7 @@ int session_open_device(struct session *s, struct report *report)
 int session_refused(const struct session *s, struct report *report, const char *what,
 		    const struct dmabuf_rw_error *error, const char *hint)
 {
-	/* Why there is no module says more than that there is none. */
+	/* The device's error says why there is no module. */
 	if (error->reason == DMABUF_RW_REASON_NO_DEVICE && s->device_error.err) {
 		report_error(report, DMABUF_RW_DEVICE, &s->device_error);
 		return STATUS_FAILED;

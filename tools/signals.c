@@ -42,7 +42,7 @@ void restore_write_signals(void)
 
 static void catch(int sig)
 {
-	/* No SA_RESTART: waits are to end. */
+	/* No SA_RESTART, so that waits end. */
 	struct sigaction action = { .sa_handler = on_signal }, old;
 
 	if (!sigaction(sig, NULL, &old) && old.sa_handler != SIG_IGN)

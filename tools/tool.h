@@ -24,11 +24,11 @@
 /* Exit statuses; dmabuf-rw(1) documents them. */
 enum {
 	STATUS_OK		= 0,
-	STATUS_FAILED		= 1,	/* a transfer or something around it failed */
+	STATUS_FAILED		= 1,	/* a transfer or another operation failed */
 	STATUS_USAGE		= 2,
 	STATUS_REFUSED		= 3,	/* the pair cannot go direct */
 	STATUS_MISMATCH		= 4,	/* --verify found a difference */
-	STATUS_INTERRUPTED	= 130,	/* 128 + SIGINT, as shells say it */
+	STATUS_INTERRUPTED	= 130,	/* 128 + SIGINT, as in shells */
 };
 
 struct report;
@@ -51,7 +51,7 @@ struct command {
 	int (*run)(const struct command *command, struct report *report, int argc, char **argv);
 };
 
-/* "-": other arguments keep their place among the options, whatever the environment says. */
+/* "-": getopt_long() returns other arguments in order, despite POSIXLY_CORRECT. */
 #define SHORT_OPTIONS "-:o:h"
 
 extern const struct command cmd_load, cmd_store, cmd_info, cmd_check, cmd_stat, cmd_bench, cmd_run;
@@ -72,22 +72,22 @@ void report_command(struct report *report, const char *command);
  */
 int report_check_format(struct report *report, const char *format);
 bool report_knows_format(const char *format);
-/* Says a failure: the sentence on stderr, and in the JSON object as "error". */
+/* Reports a failure on stderr and as "error" of the JSON object. */
 void report_fail(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same with the library's sentence, about @what. */
+/* The same with the library's text, about @what. */
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error);
-/* The same with what else can be done. */
+/* The same with a further remedy. */
 void report_error_and(struct report *report, const char *what,
 		      const struct dmabuf_rw_error *error, const char *hint);
-/* The same with a @remedy of the command's own in place of the library's. */
+/* The same with @remedy in place of the library's. */
 void report_error_but(struct report *report, const char *what,
 		      const struct dmabuf_rw_error *error, const char *remedy);
-/* Wrong usage: says it, and where help is. STATUS_USAGE. */
+/* Reports wrong usage and points to the help. STATUS_USAGE. */
 int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* For what getopt_long() has given as @c, ':' or '?'. STATUS_USAGE. */
+/* Reports getopt_long()'s failure @c, ':' or '?'. STATUS_USAGE. */
 int report_option(struct report *report, const struct option *options, int c, char **argv);
 /* A further sentence on stderr. */
 void report_note(const struct report *report, const char *text);
@@ -105,11 +105,11 @@ void json_put_u64(struct json_object *object, const char *key, uint64_t value);
 void json_put_double(struct json_object *object, const char *key, double value);
 void json_put_bool(struct json_object *object, const char *key, bool value);
 void json_put_string(struct json_object *object, const char *key, const char *value);
-/* What an error is, in words and numbers. */
+/* An error in words and numbers. */
 struct json_object *json_of_error(const struct dmabuf_rw_error *error);
-/* Adds enum dmabuf_rw_path: what it is called in all, and each way by itself. */
+/* Adds "path" and "ways" for enum dmabuf_rw_path. */
 void json_put_path(struct json_object *object, uint32_t path);
-/* All of @info under its field names. */
+/* All fields of @info by their names. */
 struct json_object *json_of_info(const struct dmabuf_rw_info *info);
 void json_print(FILE *out, struct json_object *object);
 
@@ -137,7 +137,7 @@ struct session_opts {
 int session_open(struct session *s, struct report *report, const char *file,
 		 const char *buffer, const struct session_opts *opts);
 void session_close(struct session *s);
-/* The steps of it. */
+/* The steps of session_open(). */
 void session_init(struct session *s);
 /*
  * Why there is no module is kept in @s->device_error. It is a failure if @report is not null, and
@@ -164,7 +164,7 @@ int session_open_buffer(struct session *s, struct report *report, const char *bu
 int bind_buffer(struct dmabuf_rw_device *device, struct buffer *buffer, int file_fd,
 		const struct dmabuf_rw_binding_opts *opts, struct dmabuf_rw_binding **binding);
 int session_try_bind(struct session *s, uint64_t bind_flags, struct dmabuf_rw_error *error);
-/* The same; @refused says it if they cannot be joined. */
+/* The same; reports a refusal. */
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 		 int (*refused)(const struct session *s, struct report *report,
 				const char *what, const struct dmabuf_rw_error *error,
@@ -175,16 +175,16 @@ int bind_status(const struct dmabuf_rw_error *error);
 int parse_way(struct report *report, const char *text, uint32_t *path);
 /* The same where only a direct way makes sense. */
 int parse_direct_way(struct report *report, const char *text, uint32_t *path);
-/* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
+/* Whether the file exists and may be opened; for writing, only files and disks may. */
 int check_file(struct report *report, const char *file, int open_flags);
-/* Says that it is not; its status. */
+/* Reports that it may not. Returns the status. */
 int refuse_file(struct report *report, const char *file);
-/* As check_file(), and opens it. O_CLOEXEC is added. */
+/* Calls check_file() and opens the file with O_CLOEXEC. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
 
 /* ---- pair.c: what can be asked of a pair that nothing is moved between ------------ */
 
-/* A page of memory as the other half, from whichever exporter this kernel has. 0, or -1, @why. */
+/* Opens a page of memory as the buffer, from any exporter. 0, or -1 with @why. */
 int pair_open_some_buffer(struct session *s, char **why);
 /*
  * What load and store could do. The file is open for reading only: a disk that was open for
@@ -210,8 +210,8 @@ struct engine {
 	uint64_t len;
 	uint64_t block;		/* bytes of one transfer */
 	uint64_t io_flags;
-	volatile sig_atomic_t *stop;	/* set: submit no more, and end what can be ended */
-	/* Now and then; may be null. */
+	volatile sig_atomic_t *stop;	/* set: submit no more, and cancel */
+	/* Called occasionally; may be null. */
 	void (*progress)(void *arg, uint64_t done, uint32_t path);
 	void *progress_arg;
 
@@ -222,8 +222,8 @@ struct engine {
 	uint64_t bounced_bytes;
 	uint64_t kernel_bytes;
 	uint64_t completions;
-	uint32_t path;		/* enum dmabuf_rw_path, all that were taken */
-	bool ended;		/* the file was shorter than that */
+	uint32_t path;		/* enum dmabuf_rw_path, all ways taken */
+	bool ended;		/* the file ended early */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 
@@ -250,7 +250,7 @@ void progress_update(void *progress, uint64_t done, uint32_t path);
 void progress_end(struct progress *p, uint64_t done, uint32_t path);
 
 int64_t clock_ns(void);
-/* Seconds of CPU time that the process has used, user and system. */
+/* The process's CPU time in seconds, user and system. */
 double cpu_seconds(void);
 
 /* ---- verify.c: what arrived -------------------------------------------------------- */
@@ -271,11 +271,11 @@ int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
 
 /* ---- signals.c ---------------------------------------------------------------------- */
 
-/* At the start: what cannot be written is an error, and not the process's end. */
+/* Makes a failed write an error instead of a fatal signal. */
 void ignore_write_signals(void);
-/* For a program that takes this one's place: as they were before. */
+/* Restores those signals, before exec. */
 void restore_write_signals(void);
-/* Makes signals that ask for an end set *the flag* instead of ending the process. */
+/* Makes terminating signals set the returned flag instead of ending the process. */
 volatile sig_atomic_t *catch_signals(void);
 
 #endif

@@ -34,10 +34,10 @@ struct totals {
 	bool known;
 };
 
-/* Below @root as in sysfs.h. 0 or -ENOMEM. */
+/* @root: see sysfs.h. 0 or -ENOMEM. */
 int totals_find(const char *root, struct totals *found);
 void totals_free(struct totals *found);
-/* The same disk in what was found at another time; null: it was not there. */
+/* The same disk in another snapshot; null: not in it. */
 const struct total *totals_of(const struct totals *found, const struct total *drive);
 
 #endif
