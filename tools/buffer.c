@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * buffer.c - the kinds of buffers, and those that need no more than a call to their exporter.
+ * buffer.c - the table of buffer kinds, and the kinds that need only a call to their exporter.
  *
  * A struct buffer that buffer_open() filled owns every descriptor and mapping in it;
- * buffer_close() returns them all, whatever state it is in.
+ * buffer_close() releases them all, in any state.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -97,8 +97,8 @@ static const char *remedy(int err, const char *other)
 }
 
 /*
- * Exporters of memory give what they are asked for until the kernel ends other processes to
- * have some. 0 or -errno.
+ * Memory exporters have no limit of their own: a large request can make the kernel kill other
+ * processes. 0 or -errno.
  */
 static int check_memory(const struct buffer *b, char **why)
 {
@@ -228,8 +228,8 @@ static int open_fd(struct buffer *b, char **why)
 }
 
 /*
- * What has been opened is a dma-buf, which has a file system of its own, and tells its size. A
- * heap may have rounded up what was asked for. 0 or -errno.
+ * Checks that the descriptor is a dma-buf, by its file system, and takes its size. A heap may have
+ * rounded the requested size up. 0 or -errno.
  */
 static int settle_size(struct buffer *b, char **why)
 {

@@ -10,12 +10,11 @@
  *   cuda:GPU:SIZE	memory of an NVIDIA GPU, by the CUDA driver
  *   hip:GPU:SIZE	memory of an AMD GPU, by ROCm's runtime
  *
- * Private to this project: the tool, the demonstration and the benchmark use it. It needs
- * nothing but libc and the kernel; the last two kinds load their vendor's library when they are
- * opened.
+ * Private to this project: the tool, the demonstration and the benchmark use it. It needs only libc
+ * and the kernel; opening one of the last two kinds loads its vendor's library.
  *
- * Functions that can fail return -errno and then set *@why to a sentence that says what is
- * wrong and what to do. It is the caller's to free(); without memory for it, it is null.
+ * Functions that can fail return -errno and set *@why to a sentence that describes the problem and
+ * the remedy. The caller frees it; it is null without memory.
  *
  * Thread-safety: one thread at a time per buffer.
  */
@@ -77,9 +76,9 @@ int buffer_parse(const char *text, struct buffer_spec *spec, char **why);
 int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why);
 
 /*
- * Gives the CPU a view of the buffer at @buffer->map, for checks: of the dma-buf
- * itself, or, for a BAR, of the vfio region behind it. Not every buffer has one. Of a GPU's memory
- * there is none either, but it can be copied, so that this succeeds.
+ * Maps the buffer at @buffer->map, for checks: the dma-buf itself or, for a BAR, the vfio region
+ * behind it. Not every buffer can be mapped. GPU memory cannot, but the call succeeds, as
+ * buffer_read() and buffer_write() copy it.
  */
 int buffer_map(struct buffer *buffer, char **why);
 /* Whether buffer_read() and buffer_write() work after buffer_map(). */

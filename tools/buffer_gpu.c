@@ -2,9 +2,8 @@
 /*
  * buffer_gpu.c - memory of a GPU, allocated and exported by its vendor's driver.
  *
- * The driver is loaded when such a buffer is opened, and not before: nothing is needed where there
- * is none. What has no dma-buf is refused with the reason. The CPU has no view of this memory; the
- * driver copies it.
+ * Opening such a buffer loads the driver; without one, nothing depends on it. Memory that cannot be
+ * exported is refused with the reason. The CPU has no view of this memory; the driver copies it.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -2,12 +2,11 @@
 /*
  * buffer_vfio.c - a PCI BAR as a dma-buf, from the in-tree vfio-pci driver.
  *
- * Binding the device to vfio-pci is the administrator's act, not ours; where that or
- * anything else is missing, the sentence says what to type. The device is opened
- * through its IOMMU group and a container, or, where the kernel has no containers,
- * through its own node and iommufd. (Debian's cloud kernels have no iommufd, so the
- * project's machines test only the first way.) The dma-buf keeps working while the device is
- * open, so all descriptors stay until it is closed.
+ * The administrator binds the device to vfio-pci; if that or anything else is missing, the error
+ * says what to type. The device is opened through its IOMMU group and a container or, on kernels
+ * without containers, through its own node and iommufd. (Debian's cloud kernels have no iommufd, so
+ * the project's machines test only the first way.) The dma-buf works only while the device is open,
+ * so buffer_close() closes all descriptors together.
  *
  * Opening resets most devices, and closing the last descriptor revokes the dma-buf.
  */

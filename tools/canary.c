@@ -15,9 +15,8 @@
 #define BUFFER_FILL	0x5a
 
 /*
- * Where each round begins in the halves of the range and in the buffer, before it is rounded up
- * to what the drive takes. The first is for the plain case; then odd places of one side, of both,
- * and such as are not the same in a page.
+ * Where each round begins in the halves of the range and in the buffer, before it is rounded up to
+ * the drive's alignment: aligned; unaligned on one side and on both; at different places in a page.
  */
 static const struct { uint32_t file, memory; } places[CANARY_ROUNDS] = {
 	{ 0, 0 }, { 0, 1 }, { 1, 0 }, { 511, 3 }, { 513, 4093 }, { 4095, 2051 },

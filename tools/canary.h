@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * canary.h - an end-to-end proof that bytes arrive, on a range of a file and of a buffer that the
- * caller has offered, and nowhere else.
+ * canary.h - an end-to-end proof that bytes arrive, within the ranges of a file and of a buffer
+ * that the caller offers.
  *
- * A round: the CPU writes a pattern into the first half of the file's range and fills the rest of
- * it and the buffer's range with something else; the drive reads from the first half into the
- * buffer, and writes from there into the second half; the CPU reads the whole range past the page
- * cache, and the buffer's where it sees it, and compares every byte: those that were moved, and
- * those that were not to be touched. Each round has a pattern of its own, which no memory or drive
- * has seen before, and other places.
+ * In each round the CPU writes a pattern to the first half of the file's range and other bytes to
+ * the rest of it and to the buffer's range. The drive reads from the first half into the buffer and
+ * writes from the buffer to the second half. The CPU then reads the file's range past the page
+ * cache and, if it has a view, the buffer's, and compares every byte, including those that must not
+ * have changed. Each round has new places and a new pattern, which no memory or drive has held
+ * before.
  *
- * Nothing bounces, as the binding must not: one that may is refused.
+ * A binding that may bounce is refused.
  */
 #ifndef TOOLS_CANARY_H
 #define TOOLS_CANARY_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * check_canary.c - what the canary is let loose on, and what it has proven. See cmd_check.h.
+ * check_canary.c - the canary's ranges, and what it has proven. See cmd_check.h.
  *
- * Of a directory it is a file of its own, which has no name; of a file or a disk a range that the
- * caller has named. A disk is opened so that nobody else has it mounted.
+ * In a directory it uses a nameless file of its own, in a file or on a disk the range that the
+ * caller gave. It opens a disk exclusively, so that a mounted one is refused.
  */
 #include <errno.h>
 #include <fcntl.h>

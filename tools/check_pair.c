@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * check_pair.c - what check tells of a file, a disk or a directory: whether it goes direct with
- * the buffer, and what is in the way. See cmd_check.h.
+ * check_pair.c - checks whether a file, a disk or a directory goes direct with the buffer, and what
+ * prevents it. See cmd_check.h.
  *
- * Nothing is opened that opening would disturb: no pipe or device, no file that somebody has a
- * write lease on, and nothing for writing. What is bound is unbound at once.
+ * To disturb no one, it opens no pipe, no device other than disks, no file with a write lease, and
+ * nothing for writing. It unbinds at once what it has bound.
  */
 #include <dirent.h>
 #include <errno.h>

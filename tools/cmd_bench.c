@@ -2,13 +2,12 @@
 /*
  * cmd_bench.c - dmabuf-rw bench: a small load generator for one file and one buffer.
  *
- * Each job is a thread with a queue of its own; all share one binding. Every slot of
- * every job has its own place in the buffer as long as the buffer has room for them;
- * beyond that, places are shared, which costs nothing but the contents. A job counts
- * into its own struct and the totals are made after all have ended.
+ * Each job is a thread with its own queue; all share one binding. Every slot of every job has its
+ * own place in the buffer while there is room; further slots share places, which affects only the
+ * contents. A job counts in its own struct; the totals are summed up after all jobs have ended.
  *
- * Latencies go to a histogram with 16 cells per power of two, so percentiles are right
- * within 6 %.
+ * A histogram with 16 cells per power of two holds the latencies, so percentiles are accurate to
+ * 6 %.
  */
 #include <errno.h>
 #include <fcntl.h>

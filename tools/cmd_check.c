@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_check.c - dmabuf-rw check: will it be direct, by which way, and what is in the way; and by
- * --canary, did the bytes arrive. See cmd_check.h.
+ * cmd_check.c - dmabuf-rw check: whether transfers will go direct, by which way, and what prevents
+ * it; with --canary, whether bytes arrive. See cmd_check.h.
  */
 #include <stdlib.h>
 #include <unistd.h>

@@ -3,9 +3,8 @@
  * cmd_info.c - dmabuf-rw info: is it direct, is it peer to peer, and if not, why and
  * what to do.
  *
- * A file and a buffer are judged together, because only a pair has an answer: info
- * binds them as load would, reports what the module found, and transfers nothing. A
- * file alone is tried with one page of system memory as the buffer.
+ * Only a pair of file and buffer has an answer: info binds them as load would, reports the result
+ * and transfers nothing. A file alone is tried with one page of system memory as the buffer.
  */
 #include <fcntl.h>
 #include <stdarg.h>

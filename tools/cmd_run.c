@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_run.c - dmabuf-rw run: a program with our libcufile in the place of another one, and which
- * way its bytes went.
+ * cmd_run.c - dmabuf-rw run: runs a program with this project's libcufile in place of another one,
+ * and reports which way its bytes went.
  *
- * The program finds the library however it looks: LD_LIBRARY_PATH is for those that open it by its
- * name or are linked with it; LD_PRELOAD puts it before one that they open by a full path, and into
- * the list of what is mapped. The library counts in memory that is ours, process by process, which
- * is told when the program has ended (run_account.h).
+ * LD_LIBRARY_PATH serves programs that open the library by its name or are linked with it.
+ * LD_PRELOAD puts it before a library that they open by a full path, and into their list of mapped
+ * files. The library counts in shared memory of this process, one record per process; the report
+ * follows when the program has ended (run_account.h).
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_stat.c - dmabuf-rw stat: who has bound what, and what has gone through it.
+ * cmd_stat.c - dmabuf-rw stat: the system's bindings and the bytes that they have moved.
  *
- * Numbers are the module's: of a binding since it was made, of a drive since the module was loaded,
- * with bindings that have gone. With --watch they are what was added in the interval, by the
- * second; of what has come meanwhile, all.
+ * The module counts for a binding since it was made, and for a drive since the module was loaded,
+ * including bindings that have ended. --watch shows the change in the interval, per second; for a
+ * new binding, since it was made.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -284,7 +284,7 @@ static void put_json(struct report *report, const struct seen *seen)
 
 /*
  * A label's value: Prometheus, exposition formats, "Comments, help text, and type information".
- * Of characters that are no text a label has none.
+ * Omits control characters and bytes that are not UTF-8.
  */
 static char *escape(const char *text)
 {

@@ -2,14 +2,13 @@
 /*
  * cmd_transfer.c - dmabuf-rw load and store: ranges of files, one range of a buffer.
  *
- * The two differ in direction and in a few options, so they share everything else.
- * Order: parse, open the buffer and map it if its contents are to be looked at, open, bind and
- * check the files, transfer, flush, verify, give a new file its name, report. Nothing is
- * transferred before everything that can be refused has been.
+ * The two differ only in direction and in a few options. The order is: parse, open the buffer, map
+ * it if its contents are needed, open, bind and check the files, transfer, flush, verify, give a
+ * new file its name, report. All checks come before the first transfer.
  *
- * Storing to a regular file makes a new one beside it, which takes its place when all is
- * done and durable; so nobody sees half of it, and after an interruption or a crash the
- * old one is there. --in-place writes into the file that is there.
+ * Storing to a regular file makes a new file beside it, which replaces the old one when it is
+ * complete and durable. So no one sees half of it, and the old file survives an interruption or a
+ * crash. --in-place writes into the existing file.
  */
 #include <errno.h>
 #include <stdlib.h>

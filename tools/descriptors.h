@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * descriptors.h - the first thing that each program of this project does: see to it that 0, 1
- * and 2 are taken.
+ * descriptors.h - keeps descriptors 0, 1 and 2 taken; each program of this project begins with it.
  *
- * Who starts a program may have closed them. The next file that is opened would get such a
- * number, and what is printed would be written into it.
+ * The parent may have closed them. The next file opened would then get such a number, and output
+ * would be written into it.
  */
 #ifndef TOOLS_DESCRIPTORS_H
 #define TOOLS_DESCRIPTORS_H

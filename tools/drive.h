@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drive.h - what sysfs tells of the block device behind a file or a disk.
+ * drive.h - facts from sysfs about the block device behind a file or a disk.
  *
  * Vocabulary
- *   disk	a whole block device; with native multipath the head, which is what has a node
- *   path	one controller by which the disk is reached; without multipath there is one
+ *   disk	a whole block device; with native multipath the head, which has the node
+ *   path	one controller that leads to the disk; without multipath there is only one
  */
 #ifndef TOOLS_DRIVE_H
 #define TOOLS_DRIVE_H

@@ -39,8 +39,8 @@ static void note_block(struct engine *e, const struct dmabuf_rw_completion *c, u
 }
 
 /*
- * The first block ends where a block of the file does, so that all others begin and end
- * there, whatever the transfer's offset is.
+ * The first block ends at a multiple of the block size in the file, so that all others begin and
+ * end aligned for any offset of the transfer.
  */
 static uint64_t block_len(const struct engine *e, uint64_t off)
 {

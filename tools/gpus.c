@@ -148,8 +148,8 @@ void gpus_finish(struct gpus_question *q, int timeout_ms, struct gpus *gpus)
 			*gpus = (struct gpus){ .why_none = "the CUDA driver has not answered in "
 							   "time" };
 		/*
-		 * It ends by itself, or with this process. What it has begun to initialize the
-		 * program would have to begin anew if it were ended now.
+		 * The child ends by itself, or with this process. If it were killed now, the
+		 * program would have to repeat the initialization that it has begun.
 		 */
 		waitpid(q->child, NULL, WNOHANG);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * module.h - the release of the module that is loaded, beside this command's. After an upgrade the
- * old one goes on until it is unloaded.
+ * module.h - compares the releases of the loaded module and of this command. After an upgrade the
+ * old module stays loaded until it is unloaded.
  */
 #ifndef TOOLS_MODULE_H
 #define TOOLS_MODULE_H

@@ -33,9 +33,9 @@ static void unescape(char *text)
 }
 
 /*
- * One line: "36 35 98:0 /root /dir rw,noatime shared:1 - ext4 /dev/sda rw,errors=continue". The
- * fields before the dash, from "shared:1" on, are any number. A name has no bound that this could
- * go by, as each of its bytes may be four here. Takes @line, whatever comes of it.
+ * One line: "36 35 98:0 /root /dir rw,noatime shared:1 - ext4 /dev/sda rw,errors=continue". Any
+ * number of fields like "shared:1" may precede the dash. A name has no length limit, as each byte
+ * may be four here. Takes over @line, even on failure.
  */
 static bool parse_line(char *line, struct mount *m)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mounts.h - what /proc tells of the file system that a file is on, and of who has a hand on the
- * file already; and what it does not tell.
+ * mounts.h - facts from /proc about a file's file system and leases, and what /proc hides.
  */
 #ifndef TOOLS_MOUNTS_H
 #define TOOLS_MOUNTS_H
@@ -27,16 +26,16 @@ struct lease {
 };
 
 /*
- * @fd: of the file or directory, in any mode, O_PATH too. False: /proc does not tell. @mount is for
- * mount_free() in either case.
+ * @fd: of the file or directory, in any mode, even O_PATH. False: not in /proc. In either case call
+ * mount_free().
  */
 bool mount_of(const char *root, int fd, struct mount *mount);
 void mount_free(struct mount *mount);
 /* The mount point for open(2), allocated; null: no memory. */
 char *mount_path(const struct mount *mount);
 /*
- * Calls @each with every mount that this process sees, in the order of /proc. Who keeps one takes
- * all of it, and leaves an empty one.
+ * Calls @each with every mount that this process sees, in the order of /proc. @each may keep a
+ * mount by moving it out and leaving an empty one.
  */
 void mounts_each(const char *root, void (*each)(void *arg, struct mount *mount), void *arg);
 /* Whether the options include "@option" or "@option=VALUE". */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.h - the command line of a command, by a table: what each option is called, what it takes,
- * and which member of the command's own struct it sets.
+ * options.h - the options of a command in a table: the name of each, its argument, and the member
+ * of the command's struct that it sets.
  *
- * Every command has -o and --help, too; they are in no table.
+ * Every command also has -o and --help, which are in no table.
  */
 #ifndef TOOLS_OPTIONS_H
 #define TOOLS_OPTIONS_H
@@ -26,13 +26,12 @@ enum option_kind {
 /**
  * struct command_option - one line of a table; the last one has no name
  * @name:	of the long option
- * @kind:	what it takes
+ * @kind:	kind of its argument
  * @at, @size:	the member that it sets, by AT()
- * @given:	offset of a bool that is set, too; 0: there is none
+ * @given:	offset of a bool that it also sets; 0: none
  * @bits:	for OPTION_BITS
- * @least, @most: of numbers and sizes; @most 0: any
- * @take:	for OPTION_CALL: into the command's struct @into. -1: go on; else the status to
- *		leave with
+ * @least, @most: limits of numbers and sizes; @most 0: no limit
+ * @take:	for OPTION_CALL; @into is the command's struct. -1: go on; else the exit status
  */
 struct command_option {
 	const char *name;
@@ -57,8 +56,8 @@ struct command_option {
 	  .bits = DMABUF_RW_BIND_TRUST_ADDRESSES }
 
 /*
- * Takes the options and arguments into @into, the command's struct. -1: go on; else the status to
- * leave with. With @command->program what follows "--" is left at argv[optind].
+ * Parses options and arguments into @into, the command's struct. -1: go on; else the exit status.
+ * With @command->program, the words after "--" are left at argv[optind].
  */
 int options_parse(const struct command *command, struct report *report, void *into, int argc,
 		  char **argv);

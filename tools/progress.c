@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * progress.c - one line on stderr that says how far a transfer is; and clocks.
+ * progress.c - one line on stderr with the progress of a transfer; and clocks.
  *
- * On a terminal the line must fit into a row: what goes on in the next one stays there when
- * the line is drawn again. The bar gives way first.
+ * On a terminal the line must fit into a row, as redrawing does not erase what wrapped into the
+ * next one. The bar shrinks first.
  */
 #include <limits.h>
 #include <stdlib.h>

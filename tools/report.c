@@ -2,9 +2,8 @@
 /*
  * report.c - results and failures, as text for people or JSON for programs.
  *
- * With -o json, stdout carries exactly one JSON object, also after a failure, which is
- * then in its "error" member; sentences go to stderr in either format. Only help and the
- * version are text even so.
+ * With -o json, stdout carries exactly one JSON object, with a member "error" after a failure.
+ * Messages go to stderr in either format. Only help and the version remain text.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -2,13 +2,13 @@
 /*
  * route.h - where PCI devices are in the tree, and what lies between two of them.
  *
- * All of it is from sysfs. What tells ACS and the kind of a port is configuration space behind
- * the first 64 bytes, which only CAP_SYS_ADMIN may read.
+ * All facts are from sysfs. ACS and the kind of a port are in configuration space beyond the first
+ * 64 bytes, which only CAP_SYS_ADMIN may read.
  *
  * Vocabulary
  *   chain	the bridges from a host bridge down to a device, and the device
- *   turn	where requests from one device to another turn round: the last bridge that both
- *		chains have, else the host bridge
+ *   turn	where requests from one device to another turn round: the last bridge that the
+ *		chains share, else the host bridge
  */
 #ifndef TOOLS_ROUTE_H
 #define TOOLS_ROUTE_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run_account.h - the account that the processes of a program count in (lib/cufile/account.h), as
- * dmabuf-rw run makes it and tells it.
+ * run_account.h - dmabuf-rw run makes and reports the account in which the program's processes
+ * count (lib/cufile/account.h).
  *
- * The program's processes open it by this process's descriptor, in /proc: nothing is left behind,
- * however this process ends, and the program inherits no descriptor.
+ * The processes open it in /proc by this process's descriptor. So nothing is left behind when this
+ * process ends, and the program inherits no descriptor.
  */
 #ifndef TOOLS_RUN_ACCOUNT_H
 #define TOOLS_RUN_ACCOUNT_H

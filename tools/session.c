@@ -2,8 +2,8 @@
 /*
  * session.c - opening the module, a buffer and a file, and joining them.
  *
- * Everything is checked before anything is transferred, and each failure is reported
- * where it arises, with the name that the user typed.
+ * All checks come before any transfer, and each failure is reported where it occurs, with the name
+ * that the user typed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -102,8 +102,8 @@ int session_open_buffer(struct session *s, struct report *report, const char *bu
 }
 
 /*
- * To be opened for reading, a pipe would wait for who writes to it; to be written to, a device
- * may do whatever it does when it is opened. So both are only looked at.
+ * Opening a pipe for reading waits for a writer, and opening a device may have side effects. So
+ * check both without opening them.
  */
 static bool may_be_opened(const struct stat *st, int open_flags)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysfs.h - what /sys and /proc say, read below a root that tests replace by a tree of their own.
+ * sysfs.h - reads /sys and /proc below a root, which tests replace by a tree of their own.
  *
- * @root is "" for the machine itself; else the real path of a directory. Paths begin with
+ * @root is "" for the machine itself, else the real path of a directory. Paths begin with
  * "/sys/" or "/proc/". Nothing here opens a device or writes.
  *
- * Texts are the caller's to free(); null where there is nothing to read, with errno.
+ * The caller frees texts; null with errno if there is nothing to read.
  */
 #ifndef TOOLS_SYSFS_H
 #define TOOLS_SYSFS_H

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text.h - what people read: put together at any length, and printed so that no name in it
- * can do anything to a terminal.
+ * text.h - formats text of any length, and prints it so that no name in it can control a terminal.
  *
- * setlocale() is never called, so neither numbers nor the sentences of strerror() depend on
- * where the user is.
+ * setlocale() is never called, so neither numbers nor strerror() depend on the locale.
  */
 #ifndef TOOLS_TEXT_H
 #define TOOLS_TEXT_H

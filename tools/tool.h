@@ -2,8 +2,8 @@
 /*
  * tool.h - what the parts of the dmabuf-rw command share.
  *
- * The tool is one thread, except bench, whose threads share only a binding. main() makes
- * the one struct report, and every run ends with report_end().
+ * The tool has one thread, except in bench, whose threads share only a binding. main() makes the
+ * only struct report, and every run ends with report_end().
  */
 #ifndef TOOLS_TOOL_H
 #define TOOLS_TOOL_H
@@ -36,10 +36,10 @@ struct option;
 struct command_option;
 
 /**
- * struct command - one of them
+ * struct command - a subcommand
  * @options:	its table (options.h); the short ones are SHORT_OPTIONS
- * @argument:	takes one that is no option; -1: go on; else the status to leave with
- * @program:	what follows "--" are no arguments of the command's own
+ * @argument:	takes an argument that is not an option; -1: go on; else the exit status
+ * @program:	the words after "--" belong to a program, not to the command
  */
 struct command {
 	const char *name;
@@ -67,8 +67,7 @@ struct report {
 void report_begin(struct report *report);
 void report_command(struct report *report, const char *command);
 /*
- * The argument of -o. main() has settled the format before anything can fail, so all that is
- * left is to refuse one that is not known: -1: go on; else the status to leave with.
+ * Checks the argument of -o, which main() has already applied. -1: go on; else the exit status.
  */
 int report_check_format(struct report *report, const char *format);
 bool report_knows_format(const char *format);
@@ -94,8 +93,8 @@ void report_note(const struct report *report, const char *text);
 /* Prints help in place of a result. STATUS_OK. */
 int report_help(struct report *report, const struct command *command);
 /*
- * The end of every run: prints the JSON object, and sees to it that all output is where it
- * should be. Returns @status, or STATUS_FAILED if that is not so.
+ * The end of every run: prints the JSON object and flushes all output. Returns @status, or
+ * STATUS_FAILED if output was lost.
  */
 int report_end(struct report *report, int status);
 
@@ -140,26 +139,26 @@ void session_close(struct session *s);
 /* The steps of session_open(). */
 void session_init(struct session *s);
 /*
- * Why there is no module is kept in @s->device_error. It is a failure if @report is not null, and
- * @s->ways is the module's, or all and the kernel has no interface of its own.
+ * Without the module, stores the reason in @s->device_error. That is a failure only if @report is
+ * not null, and @s->ways is the module's, or all and the kernel has no interface of its own.
  */
 int session_open_device(struct session *s, struct report *report);
 /*
- * Says why a pair is refused, and @hint; where it is for want of the module, why there is none.
- * The status for it.
+ * Reports why a pair is refused, with @hint, or why there is no module if that is the reason.
+ * Returns the status.
  */
 int session_refused(const struct session *s, struct report *report, const char *what,
 		    const struct dmabuf_rw_error *error, const char *hint);
 int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec);
 int session_open_buffer(struct session *s, struct report *report, const char *buffer);
 /*
- * Joins the file and the buffer that are open, and fills @s->info. 0, or -errno with *@error, where
- * @s->binding is null unless only the info could not be had.
+ * Binds the open file and buffer, and fills @s->info. 0, or -errno with *@error; then @s->binding
+ * is null unless only reading the info failed.
  */
 /*
- * As dmabuf_rw_binding_create(), with what the buffer needs: a copy function to bounce by, and for
- * memory that may move, to be in the device. Where that is not so and it may bounce, it only does,
- * and *@opts->error, which must be there, says why, though 0 is returned.
+ * Calls dmabuf_rw_binding_create() with the buffer's needs: a copy function to bounce, and device
+ * memory for memory that may move. If the latter is refused but bouncing is allowed, makes a
+ * bounce-only binding and returns 0 with the reason in *@opts->error, which must not be null.
  */
 int bind_buffer(struct dmabuf_rw_device *device, struct buffer *buffer, int file_fd,
 		const struct dmabuf_rw_binding_opts *opts, struct dmabuf_rw_binding **binding);
@@ -187,14 +186,14 @@ int open_file(struct report *report, const char *file, int open_flags, int *fd);
 /* Opens a page of memory as the buffer, from any exporter. 0, or -1 with @why. */
 int pair_open_some_buffer(struct session *s, char **why);
 /*
- * What load and store could do. The file is open for reading only: a disk that was open for
- * writing is read anew by udev when it is closed, and a program that runs cannot be opened so.
- * So whether it could be written is asked in another way.
+ * Whether the permissions allow load and store. Checks writing without opening the file for it:
+ * udev rescans a disk that was open for writing, and a running program cannot be opened for
+ * writing.
  */
 void pair_directions(const struct session *s, bool *load, bool *store);
 /*
- * Why a pair does not take the other direct way; err 0: it would do as well. Returns that way,
- * DMABUF_RW_PATH_MODULE or _KERNEL; of a pair that is refused, the kernel's.
+ * Why a pair does not take the other direct way; err 0: that would work, too. Returns that way,
+ * DMABUF_RW_PATH_MODULE or _KERNEL; for a refused pair, the kernel's.
  */
 uint32_t pair_other_way(const struct session *s, struct dmabuf_rw_error *error);
 
@@ -228,8 +227,8 @@ struct engine {
 };
 
 /*
- * 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight then, unless the
- * queue itself has failed; so destroy that before the binding.
+ * 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight afterwards, unless the
+ * queue itself failed; so destroy the queue before the binding.
  */
 int engine_run(struct engine *e);
 
@@ -258,9 +257,9 @@ double cpu_seconds(void);
 #define DIGEST_TEXT 65
 
 /*
- * Compares @len bytes of the mapped buffer with the file @fd, which @name is for messages,
- * read past the page cache: with O_DIRECT where the file has it. 0: equal; 1: they
- * differ first at *@where; -errno after the failure was reported.
+ * Compares @len bytes of the mapped buffer with the file @fd, read past the page cache (source.h).
+ * @name is for messages. 0: equal; 1: *@where is the first difference; -errno after the failure was
+ * reported.
  */
 int verify_range(struct report *report, struct session *s, int fd, const char *name,
 		 uint64_t file_off, uint64_t buf_off, uint64_t len,

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.h - one run of load or store, and who does what of it:
+ * transfer.h - one run of load or store, and its parts:
  *
- *   transfer_options.c	what is asked for, off the command line
- *   transfer_inputs.c	files: opened, bound, made, checked, and let go again
- *   cmd_transfer.c	the order of it all
- *   transfer_result.c	what is said about it
+ *   transfer_options.c	the command line
+ *   transfer_inputs.c	opens, binds, makes, checks and closes files
+ *   cmd_transfer.c	the order of operations
+ *   transfer_result.c	the report
  *
  * Vocabulary
- *   input	a file as it was named, once; also where it is written
+ *   input	a file named on the command line, even if store writes to it
  *   part	one range of one input; parts follow each other in the buffer, and those of
- *		an input follow each other, too
- *   held	an input that stays open and bound after it was checked. Any number can be
- *		named, and only some of them are held; others are opened and bound again
- *		when it is their turn
+ *		an input are adjacent
+ *   held	an input that stays open and bound after it was checked. Only some inputs are
+ *		held; the others are opened and bound again when their turn comes
  */
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H

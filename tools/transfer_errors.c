@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer_errors.c - what load and store say when they fail.
+ * transfer_errors.c - the error messages of load and store.
  *
- * The library's remedies end with "or allow bouncing", which is no advice for one who has: he is
- * told what bouncing lacks.
+ * The library's remedies end with "or allow bouncing". A user who has allowed it is told instead
+ * why it does not work.
  */
 #include <errno.h>
 #include <stdlib.h>

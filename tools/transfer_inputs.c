@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer_inputs.c - the files of load and store, as far as that is before and after their
- * bytes are moved.
+ * transfer_inputs.c - opens, binds, checks and closes the files of load and store.
  *
- * All of them are opened, bound and checked before the first byte moves, so what is wrong
- * with the last is found then. However many there are, descriptors are needed for a few only:
- * the first ones stay open and bound, and the rest have their turn twice.
+ * All files are opened, bound and checked before the first byte moves, so that a problem with the
+ * last is found early. Only the first ones stay open and bound, to limit the number of descriptors;
+ * the rest are opened and bound twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -388,8 +387,8 @@ static int look_at(struct run *r, const char *name)
 }
 
 /*
- * A new file below /dev was meant for a device that is not there. Other file systems that are
- * mounted below it are like any other.
+ * A new file below /dev was meant for a device that is missing. This does not apply to other file
+ * systems mounted below it.
  */
 static bool is_missing_device(const char *name)
 {
