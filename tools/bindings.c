@@ -140,7 +140,7 @@ static bool is_binding(const char *root, pid_t pid, int fd)
 	return is;
 }
 
-/* The descriptor was a binding's; by now its number may be another file's. */
+/* The descriptor was a binding's; its number may belong to another file now. */
 static int take_descriptor(const char *root, pid_t pid, int fd, struct bindings *found)
 {
 	struct bound b = { 0 }, *more;

@@ -70,7 +70,7 @@ static char pattern(uint64_t seed, uint64_t i)
 	return (x ^ x >> 31) >> i % 8 * 8;
 }
 
-/* ---- what is there to work with -------------------------------------------------------- */
+/* ---- ranges and places ----------------------------------------------------------------- */
 
 static bool within(const struct canary_range *range, uint64_t bytes)
 {

@@ -61,7 +61,7 @@ struct canary {
 	unsigned int nr_pci;
 	struct dmabuf_rw_error error;
 	char *why;		/* a sentence; the caller frees it */
-	char *where;		/* the same */
+	char *where;		/* a sentence; the caller frees it */
 };
 
 enum canary_end canary_run(struct canary *canary);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* check_machine.c - what check tells of the machine and the user. See cmd_check.h. */
+/* check_machine.c - checks the machine and the user. See cmd_check.h. */
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_info.c - dmabuf-rw info: is it direct, is it peer to peer, and if not, why and
+ * cmd_info.c - dmabuf-rw info: whether a pair goes direct and peer to peer, and if not, why and
  * what to do.
  *
  * Only a pair of file and buffer has an answer: info binds them as load would, reports the result

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* json.c - what the commands say to programs. */
+/* json.c - the JSON objects of results and errors. */
 #include <stdlib.h>
 #include <string.h>
 

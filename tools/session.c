@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * session.c - opening the module, a buffer and a file, and joining them.
+ * session.c - opens the module, a buffer and a file, and binds the pair.
  *
  * All checks come before any transfer, and each failure is reported where it occurs, with the name
  * that the user typed.

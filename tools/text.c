@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* text.c - texts of any length, and how they are printed; see text.h. */
+/* text.c - see text.h. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>

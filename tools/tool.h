@@ -181,7 +181,7 @@ int refuse_file(struct report *report, const char *file);
 /* Calls check_file() and opens the file with O_CLOEXEC. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
 
-/* ---- pair.c: what can be asked of a pair that nothing is moved between ------------ */
+/* ---- pair.c: facts about a pair without a transfer -------------------------------- */
 
 /* Opens a page of memory as the buffer, from any exporter. 0, or -1 with @why. */
 int pair_open_some_buffer(struct session *s, char **why);
@@ -252,7 +252,7 @@ int64_t clock_ns(void);
 /* The process's CPU time in seconds, user and system. */
 double cpu_seconds(void);
 
-/* ---- verify.c: what arrived -------------------------------------------------------- */
+/* ---- verify.c: comparison and checksum --------------------------------------------- */
 
 #define DIGEST_TEXT 65
 

@@ -373,7 +373,7 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	return is_aligned(r, input, part);
 }
 
-/* ---- all of it ----------------------------------------------------------------------- */
+/* ---- all inputs ---------------------------------------------------------------------- */
 
 static int look_at(struct run *r, const char *name)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* transfer_result.c - what load and store say when they are through. */
+/* transfer_result.c - the reports of load and store. */
 #include <stdlib.h>
 
 #include "transfer.h"
