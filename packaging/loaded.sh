@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# loaded.sh - what to say of a module that is loaded while its file is replaced or taken away.
+# loaded.sh - the message about a module that is loaded while its file is replaced or removed.
 #
-# Nothing is unloaded: whoever has something bound goes on, and an idle module may get its next
-# program at any moment. scripts/install reads this file, and debian/rules puts it into the
+# The module stays loaded: existing bindings keep working, and a program may bind to an idle module
+# at any moment. scripts/install sources this file, and debian/rules copies it into the
 # package's scripts, which are for sh.
 
 # tell_loaded replaced | removed
@@ -22,7 +22,7 @@ tell_loaded()
 			"or until 'rmmod dmabuf_rw'$until."
 		return 0
 	fi
-	# Of the same source: there is nothing new to load.
+	# The same source: there is nothing new to load.
 	new=$(modinfo -F srcversion dmabuf_rw 2>/dev/null) || new=
 	[ -z "$new" ] || [ "$new" != "$(cat "$loaded/srcversion" 2>/dev/null)" ] || return 0
 	echo "The module dmabuf_rw that is loaded (release $now) goes on, and programs with it." \

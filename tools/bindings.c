@@ -10,7 +10,7 @@
 #include "sysfs.h"
 #include "text.h"
 
-/* What a binding's descriptor is a link to; kernel/ioctl.c. */
+/* The link target of a binding's descriptor; see kernel/ioctl.c. */
 #define LINK	"anon_inode:[dmabuf_rw]"
 
 static void bound_clear(struct bound *b)
@@ -63,7 +63,7 @@ static void take_line(struct bound *b, const char *key, const char *value)
 		{ "drive", &b->drive, NULL },
 		{ "class", &b->class, NULL },
 		{ "state", &b->state, NULL },
-		/* The device comes after the number, which it is put before. */
+		/* fdinfo has the device after the BAR's number; the text has it before. */
 		{ "bar", &b->bar, NULL },
 		{ "ino", NULL, &b->id },
 		{ "buffer-bytes", NULL, &b->buffer_bytes },
@@ -93,7 +93,7 @@ static void take_line(struct bound *b, const char *key, const char *value)
 	}
 }
 
-/* False: the descriptor has gone meanwhile. */
+/* False: the descriptor was closed meanwhile. */
 static bool read_lines(const char *root, pid_t pid, int fd, struct bound *b)
 {
 	char path[64], *line = NULL, *colon;
@@ -115,7 +115,7 @@ static bool read_lines(const char *root, pid_t pid, int fd, struct bound *b)
 	}
 	free(line);
 	fclose(f);
-	/* It is the last one; a signal that ends the wait for a drain leaves them out. */
+	/* The last line; a signal that ends the wait for a drain omits it. */
 	b->told = b->state;
 	return b->id;
 }
@@ -140,7 +140,7 @@ static bool is_binding(const char *root, pid_t pid, int fd)
 	return is;
 }
 
-/* A descriptor that was one of a binding's; by now its number may be another file's. */
+/* The descriptor was a binding's; its number may belong to another file now. */
 static int take_descriptor(const char *root, pid_t pid, int fd, struct bindings *found)
 {
 	struct bound b = { 0 }, *more;
@@ -177,7 +177,7 @@ static int look_into(const char *root, pid_t pid, struct bindings *found)
 	errno = 0;
 	fds = sysfs_names(root, "/proc/%d/fd", pid);
 	if (!fds) {
-		/* It may have ended. */
+		/* Otherwise the process may have ended. */
 		found->unseen += errno == EACCES || errno == EPERM;
 		return errno == ENOMEM ? -ENOMEM : 0;
 	}
@@ -206,7 +206,7 @@ int bindings_find(const char *root, pid_t pid, struct bindings *found)
 				ret = look_into(root, atoi(pids[i]), found);
 		sysfs_names_free(pids);
 	}
-	/* If one of others' was there, /proc shows them, perhaps to this user's group. */
+	/* A visible process of another user means that /proc hides none from this user. */
 	found->hidden = !found->unseen && proc_hides_processes(root);
 	if (ret)
 		bindings_free(found);

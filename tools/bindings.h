@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bindings.h - the bindings of the system, as the descriptors of its processes tell of them.
+ * bindings.h - the bindings of the system, found through the descriptors of its processes.
  *
- * A binding is found by a descriptor of it in /proc/PID/fd, and told of by its lines in
- * /proc/PID/fdinfo, for which the caller must be allowed to look into the process (as its owner, or
- * with CAP_SYS_PTRACE). Nothing is opened that anybody could notice. Not found are bindings that
- * only a socket in flight or a ring's table of files holds.
+ * /proc/PID/fd shows the descriptors of a binding and /proc/PID/fdinfo its numbers, if the caller
+ * may inspect the process (as its owner, or with CAP_SYS_PTRACE). Reading them does not disturb the
+ * process. A binding that only a socket in flight or a ring's table of files holds is not found.
  */
 #ifndef TOOLS_BINDINGS_H
 #define TOOLS_BINDINGS_H
@@ -23,17 +22,17 @@ struct holder {
 
 /**
  * struct bound - one binding
- * @id:		inode number of its descriptors, of no other binding at the same time
- * @holders:	every descriptor of it, in order of process and number; @nr_holders > 0
+ * @id:		inode number of its descriptors, unique among bindings at one time
+ * @holders:	all its descriptors, in order of process and number; @nr_holders > 0
  * @command:	name of the first holder's process
- * @told:	its lines could be had; without, nothing below is known
- * @file:	as the kernel names it: octal numbers for blanks and backslashes
+ * @told:	its fdinfo was readable; if not, the fields below are unknown
+ * @file:	as the kernel names it, with octal escapes for blanks and backslashes
  * @disk:	the block device of a regular file; null for others
  * @drive:	PCI address of the controller in use
  * @class, @state: as in fdinfo
  * @bar:	"0000:00:09.0/2" if the buffer is a BAR, else null
  *
- * Texts that the kernel did not give are null.
+ * Unknown texts are null.
  */
 struct bound {
 	uint64_t id;
@@ -48,9 +47,9 @@ struct bound {
 };
 
 /**
- * struct bindings - all that were found, in order of their first holder
- * @unseen:	processes whose descriptors the caller may not see
- * @hidden:	there may be others that /proc does not show to the caller at all
+ * struct bindings - all bindings found, in order of their first holder
+ * @unseen:	number of processes whose descriptors the caller may not see
+ * @hidden:	/proc may hide further processes from the caller
  */
 struct bindings {
 	struct bound *bound;
@@ -59,10 +58,10 @@ struct bindings {
 	bool hidden;
 };
 
-/* Below @root as in sysfs.h; @pid 0: of all processes. 0 or -errno: no memory, no /proc. */
+/* @root: see sysfs.h; @pid 0: all processes. 0 or -errno (no memory, no /proc). */
 int bindings_find(const char *root, pid_t pid, struct bindings *found);
 void bindings_free(struct bindings *found);
-/* The one with this id; null: none. */
+/* Returns the binding with this id, or null. */
 const struct bound *bindings_with(const struct bindings *found, uint64_t id);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * buffer.c - the kinds of buffers, and those that need no more than a call to their exporter.
+ * buffer.c - the table of buffer kinds, and the kinds that need only a call to their exporter.
  *
  * A struct buffer that buffer_open() filled owns every descriptor and mapping in it;
- * buffer_close() returns them all, whatever state it is in.
+ * buffer_close() releases them all, in any state.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -79,7 +79,7 @@ static int parse_fd(const char *text, struct buffer_spec *spec, char **why)
 	return 0;
 }
 
-/* What to do about @err, where @other is not known better. */
+/* The remedy for @err, or @other if there is none. */
 static const char *remedy(int err, const char *other)
 {
 	switch (err) {
@@ -97,8 +97,8 @@ static const char *remedy(int err, const char *other)
 }
 
 /*
- * Exporters of memory give what they are asked for until the kernel ends other processes to
- * have some. 0 or -errno.
+ * Memory exporters have no limit of their own: a large request can make the kernel kill other
+ * processes. 0 or -errno.
  */
 static int check_memory(const struct buffer *b, char **why)
 {
@@ -111,7 +111,7 @@ static int check_memory(const struct buffer *b, char **why)
 			kib = 0;
 	if (f)
 		fclose(f);
-	/* A part of it stays for others. */
+	/* Leave a sixteenth for others. */
 	if (!kib || b->size >> 10 <= kib - kib / 16)
 		return 0;
 	return buffer_fail(why, ENOMEM, "the machine has %llu MiB of memory left, of which a "
@@ -119,7 +119,7 @@ static int check_memory(const struct buffer *b, char **why)
 			   kib >> 10, (unsigned long long)b->size >> 20);
 }
 
-/* What the udmabuf module allows, in MiB; 0: not known. */
+/* The udmabuf module's limit in MiB; 0: unknown. */
 static long udmabuf_limit_mb(void)
 {
 	FILE *f = fopen("/sys/module/udmabuf/parameters/size_limit_mb", "re");
@@ -228,8 +228,8 @@ static int open_fd(struct buffer *b, char **why)
 }
 
 /*
- * What has been opened is a dma-buf, which has a file system of its own, and tells its size. A
- * heap may have rounded up what was asked for. 0 or -errno.
+ * Checks that the descriptor is a dma-buf, by its file system, and takes its size. A heap may have
+ * rounded the requested size up. 0 or -errno.
  */
 static int settle_size(struct buffer *b, char **why)
 {
@@ -285,7 +285,7 @@ bool buffer_is_name(const char *text)
 	return find_kind(text);
 }
 
-/* All forms in one text, allocated; null: no memory. */
+/* Returns all forms in one allocated text; null: no memory. */
 static char *list_forms(void)
 {
 	char *list = strdup(""), *more;
@@ -343,7 +343,7 @@ int buffer_map(struct buffer *buffer, char **why)
 		return buffer->spec.kind->map(buffer, why);
 
 	map = mmap(NULL, buffer->size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
-	/* One that the exporter gave for reading only can be stored and looked at. */
+	/* A read-only buffer can still be stored and compared. */
 	buffer->read_only = map == MAP_FAILED && errno == EACCES;
 	if (buffer->read_only)
 		map = mmap(NULL, buffer->size, PROT_READ, MAP_SHARED, buffer->fd, 0);

@@ -10,12 +10,11 @@
  *   cuda:GPU:SIZE	memory of an NVIDIA GPU, by the CUDA driver
  *   hip:GPU:SIZE	memory of an AMD GPU, by ROCm's runtime
  *
- * Private to this project: the tool, the demonstration and the benchmark use it. It needs
- * nothing but libc and the kernel; the last two kinds load their vendor's library when they are
- * opened.
+ * Private to this project: the tool, the demonstration and the benchmark use it. It needs only libc
+ * and the kernel; opening one of the last two kinds loads its vendor's library.
  *
- * Functions that can fail return -errno and then set *@why to a sentence that says what is
- * wrong and what to do. It is the caller's to free(); without memory for it, it is null.
+ * Functions that can fail return -errno and set *@why to a sentence that describes the problem and
+ * the remedy. The caller frees it; it is null without memory.
  *
  * Thread-safety: one thread at a time per buffer.
  */
@@ -27,7 +26,7 @@
 #include <stdint.h>
 
 #define BUFFER_PCI	16	/* "dddd:bb:dd.f" */
-#define BUFFER_NAME	256	/* as long as a file's name can be, and its end */
+#define BUFFER_NAME	256	/* NAME_MAX and a NUL */
 
 /* buffer_kind.h, gpu_memory.h */
 struct buffer_kind;
@@ -36,7 +35,7 @@ struct gpu_segment;
 extern const struct buffer_kind *const buffer_kinds[];
 extern const unsigned int nr_buffer_kinds;
 
-/* What a name says. */
+/* A parsed name. */
 struct buffer_spec {
 	const struct buffer_kind *kind;
 	char name[BUFFER_NAME];	/* vfio: dddd:bb:dd.f; heap: its name */
@@ -48,10 +47,10 @@ struct buffer_spec {
 
 struct buffer {
 	struct buffer_spec spec;
-	int fd;			/* the dma-buf; ours, also where the name was fd:N */
+	int fd;			/* the dma-buf; owned, even for fd:N */
 	uint64_t size;
 	void *map;		/* after buffer_map(); else null */
-	bool read_only;		/* so is that view */
+	bool read_only;		/* the view is read-only */
 
 	/* vfio only, else -1 */
 	int device;
@@ -61,15 +60,15 @@ struct buffer {
 	bool region_mmap;
 
 	/* cuda and hip only */
-	uint64_t address;		/* the memory; 0: none */
-	struct gpu_segment *segment;	/* of it; null: not exported */
-	bool may_move;	/* out of the device: to be bound as device memory, or not at all */
+	uint64_t address;		/* of the memory; 0: none */
+	struct gpu_segment *segment;	/* null: not exported */
+	bool may_move;	/* out of the device: bind only as device memory */
 };
 
-/* A buffer that is not open, which may be closed. */
+/* A buffer that is not open; buffer_close() accepts it. */
 #define BUFFER_NONE ((struct buffer){ .fd = -1, .device = -1, .group = -1, .container = -1 })
 
-/* True if @text begins as names of buffers do. */
+/* True if @text begins with the prefix of a kind. */
 bool buffer_is_name(const char *text);
 int buffer_parse(const char *text, struct buffer_spec *spec, char **why);
 
@@ -77,26 +76,26 @@ int buffer_parse(const char *text, struct buffer_spec *spec, char **why);
 int buffer_open(struct buffer *buffer, const struct buffer_spec *spec, char **why);
 
 /*
- * Gives the CPU a view of the buffer at @buffer->map, for checks: of the dma-buf
- * itself, or, for a BAR, of the vfio region behind it. Not every buffer has one. Of a GPU's memory
- * there is none either, but it can be copied, so that this succeeds.
+ * Maps the buffer at @buffer->map, for checks: the dma-buf itself or, for a BAR, the vfio region
+ * behind it. Not every buffer can be mapped. GPU memory cannot, but the call succeeds, as
+ * buffer_read() and buffer_write() copy it.
  */
 int buffer_map(struct buffer *buffer, char **why);
-/* Whether, after that, buffer_read() works, and buffer_write(). */
+/* Whether buffer_read() and buffer_write() work after buffer_map(). */
 bool buffer_is_readable(const struct buffer *buffer);
 bool buffer_is_writable(const struct buffer *buffer);
 
-/* Whether the dma-buf itself has a CPU mapping, by which the library copies what bounces. */
+/* Whether the dma-buf itself has a CPU mapping, which the library needs to bounce. */
 bool buffer_has_mapping(const struct buffer *buffer);
 
-/* Bracket reads (or writes too) through the map, as DMA_BUF_IOCTL_SYNC wants. */
+/* Bracket reads (@write: also writes) through the map with DMA_BUF_IOCTL_SYNC. */
 int buffer_cpu_begin(struct buffer *buffer, bool write);
 int buffer_cpu_end(struct buffer *buffer, bool write);
-/* Copy a range of the buffer out, or into it, between these brackets. 0 or -errno. */
+/* Copy a range out of or into the buffer, inside these brackets. 0 or -errno. */
 int buffer_read(struct buffer *buffer, uint64_t off, void *out, size_t len);
 int buffer_write(struct buffer *buffer, uint64_t off, const void *from, size_t len);
 
-/* The PCI address of the GPU that the memory is of; false: there is none, or it is not known. */
+/* The PCI address of the memory's GPU; false: none, or unknown. */
 bool buffer_pci_name(const struct buffer *buffer, char name[BUFFER_PCI]);
 
 void buffer_close(struct buffer *buffer);

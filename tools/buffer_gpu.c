@@ -2,9 +2,8 @@
 /*
  * buffer_gpu.c - memory of a GPU, allocated and exported by its vendor's driver.
  *
- * The driver is loaded when such a buffer is opened, and not before: nothing is needed where there
- * is none. What has no dma-buf is refused with the reason. The CPU has no view of this memory; the
- * driver copies it.
+ * Opening such a buffer loads the driver; without one, nothing depends on it. Memory that cannot be
+ * exported is refused with the reason. The CPU has no view of this memory; the driver copies it.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +15,7 @@
 #include "gpu/gpu_alloc.h"
 #include "gpu/gpu_memory.h"
 
-/* Then an allocation has pages, and a dma-buf, of its own. */
+/* A multiple of this gets pages, and so a dma-buf, of its own. */
 #define GRAIN	(UINT64_C(2) << 20)
 
 struct vendor {
@@ -81,7 +80,7 @@ static int say_failure(const struct vendor *v, int err, const struct gpu_failure
 			   "and that this user may use it (%s)", v->driver, said, v->tool);
 }
 
-/* The library's words are for programs, which choose what they allocate. */
+/* Replaces remedies of the library that only a program can follow. */
 static const char *remedy_of(const struct buffer *b)
 {
 	switch (b->segment->refusal) {
@@ -96,7 +95,7 @@ static const char *remedy_of(const struct buffer *b)
 	}
 }
 
-/* Of fresh memory. 0 or -errno. */
+/* Exports freshly allocated memory. 0 or -errno. */
 static int export(struct buffer *b, char **why)
 {
 	const char *detail;
@@ -139,7 +138,7 @@ static int open_gpu(struct buffer *b, char **why)
 	return export(b, why);
 }
 
-/* What a drive has written is there before the driver's copy. */
+/* The drive's writes are visible before the driver copies. */
 static int copy(struct buffer *b, bool to_buffer, uint64_t off, void *mem, size_t len)
 {
 	int ret;
@@ -160,7 +159,7 @@ static void close_gpu(struct buffer *b)
 {
 	if (b->segment)
 		gpu_segment_done(b->segment);
-	/* Its dma-buf would keep the memory. */
+	/* The idle dma-buf would keep the memory allocated. */
 	gpu_drop_idle();
 	if (b->address)
 		vendor_of(b)->allocator->release(b->address);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buffer_kind.h - what the kinds of buffers have to tell buffer.c.
+ * buffer_kind.h - the interface between buffer.c and the kinds of buffers.
  *
  *   buffer.c		the table of kinds, and those that are memory or a descriptor
  *   buffer_vfio.c	BARs
@@ -16,17 +16,16 @@
 
 /**
  * struct buffer_kind - one kind of buffer
- * @prefix:	what its names begin with, colon included
- * @form:	how they are written
- * @summary:	what it is
- * @rounds:	the exporter may give more than was asked for
- * @parse:	the rest of a name; fills the spec, but for its kind
- * @open:	makes @buffer->fd the dma-buf; what it leaves in @buffer, @close takes away
- * @map:	the CPU's view, if it is not the dma-buf's own; else null. There is nothing to
- *		bracket then
- * @copy:	to or from the buffer, where the CPU cannot have a view; null: it can. Any thread
- * @pci_name:	of the device that has the memory; null: there is none
- * @close:	takes away what is left beside the dma-buf and the view; null: nothing
+ * @prefix:	start of its names, including the colon
+ * @form:	syntax of its names
+ * @summary:	description for the help
+ * @rounds:	the exporter may round the size up
+ * @parse:	parses the rest of a name; fills the spec, except its kind
+ * @open:	sets @buffer->fd to the dma-buf; @close releases anything else that it leaves
+ * @map:	maps the buffer for the CPU, without brackets; null: map the dma-buf itself
+ * @copy:	copies to or from a buffer that the CPU cannot map; null: it can. Any thread
+ * @pci_name:	gets the address of the memory's device; null: there is none
+ * @close:	releases anything beside the dma-buf and the view; null: nothing
  */
 struct buffer_kind {
 	const char *prefix;
@@ -43,13 +42,13 @@ struct buffer_kind {
 
 extern const struct buffer_kind buffer_vfio, buffer_cuda, buffer_hip;
 
-/* buffer.c: a size that is not 0. */
+/* Parses a size other than 0 (buffer.c). */
 int buffer_parse_bytes(const char *text, uint64_t *size, char **why);
 
-/* Why a device that has another driver cannot be had, allocated; @class: its base class, or -1. */
+/* Allocated: why a device with another driver is refused; @class: its base class, or -1. */
 char *vfio_foreign_driver(const char *pci, const char *driver, int class);
 
-/* Writes the sentence and returns -@err. */
+/* Stores the sentence in *@why and returns -@err. */
 static inline int __attribute__((format(printf, 3, 4)))
 buffer_fail(char **why, int err, const char *format, ...)
 {

@@ -2,12 +2,11 @@
 /*
  * buffer_vfio.c - a PCI BAR as a dma-buf, from the in-tree vfio-pci driver.
  *
- * Binding the device to vfio-pci is the administrator's act, not ours; where that or
- * anything else is missing, the sentence says what to type. The device is opened
- * through its IOMMU group and a container, or, where the kernel has no containers,
- * through its own node and iommufd. (Debian's cloud kernels have no iommufd, so the
- * project's machines test only the first way.) The dma-buf keeps working while the device is
- * open, so all descriptors stay until it is closed.
+ * The administrator binds the device to vfio-pci; if that or anything else is missing, the error
+ * says what to type. The device is opened through its IOMMU group and a container or, on kernels
+ * without containers, through its own node and iommufd. (Debian's cloud kernels have no iommufd, so
+ * the project's machines test only the first way.) The dma-buf works only while the device is open,
+ * so buffer_close() closes all descriptors together.
  *
  * Opening resets most devices, and closing the last descriptor revokes the dma-buf.
  */
@@ -84,7 +83,7 @@ static int parse(const char *text, struct buffer_spec *spec, char **why)
 		      n > 0 && !pci[n]))
 			n = -1;
 	}
-	/* sscanf() takes blanks and signs as well. */
+	/* sscanf() also accepts blanks and signs. */
 	if (n < 0 || pci[strspn(pci, "0123456789abcdefABCDEF:.")])
 		return buffer_fail(why, EINVAL, "'%s' is not a PCI address: write dddd:bb:dd.f "
 				   "as lspci -D does", pci);
@@ -123,7 +122,7 @@ static int open_path(const char *path)
 	return -1;
 }
 
-/* Last component of the symbolic link SYSFS/@pci/@name, allocated; null: there is none. */
+/* Allocated last component of the symbolic link SYSFS/@pci/@name; null: none. */
 static char *link_name(const char *pci, const char *name)
 {
 	char *path = path_of(SYSFS "%s/%s", pci, name);
@@ -140,7 +139,7 @@ static char *link_name(const char *pci, const char *name)
 	return strdup(slash ? slash + 1 : target);
 }
 
-/* What it is, in the highest byte of its class; -1: not known. */
+/* The device's base class, the highest byte of its class; -1: unknown. */
 static int class_of(const char *pci)
 {
 	char *path = path_of(SYSFS "%s/class", pci);
@@ -156,7 +155,7 @@ static int class_of(const char *pci)
 	return base;
 }
 
-/* What to type, but for a device whose loss may be that of the system's own disk. */
+/* Gives the commands to type, except for a device that may hold the system's disk. */
 char *vfio_foreign_driver(const char *pci, const char *driver, int class)
 {
 	if (class == PCI_BASE_CLASS_STORAGE)
@@ -242,7 +241,7 @@ static int open_by_group(struct buffer *b, const char *path, char **why)
 	return 0;
 }
 
-/* Path of the device's own node, allocated; null: it has none. */
+/* Allocated path of the device's own node; null: none. */
 static char *node_path(const char *pci)
 {
 	char *path = path_of(SYSFS "%s/vfio-dev", pci), *node = NULL;
@@ -294,7 +293,7 @@ static int open_by_node(struct buffer *b, const char *path, char **why)
 	return 0;
 }
 
-/* The dma-buf of a BAR is revoked while the device's memory decoding is off. */
+/* vfio revokes the dma-buf of a BAR while the device's memory decoding is off. */
 static int enable_memory(struct buffer *b, char **why)
 {
 	struct vfio_region_info config = {
@@ -404,7 +403,7 @@ static int open_bar(struct buffer *b, char **why)
 	return ret;
 }
 
-/* A BAR is seen through vfio, uncached. */
+/* The CPU's view of a BAR is vfio's region, uncached. */
 static int map_bar(struct buffer *b, char **why)
 {
 	void *map;

@@ -10,14 +10,13 @@
 #include "canary.h"
 #include "source.h"
 
-/* What bytes beside the moved ones hold: of the file's range, and of the buffer's. */
+/* The fill of bytes that are not moved, in the file's range and in the buffer's. */
 #define FILE_FILL	0xa5
 #define BUFFER_FILL	0x5a
 
 /*
- * Where each round begins in the halves of the range and in the buffer, before it is rounded up
- * to what the drive takes. The first is for the plain case; then odd places of one side, of both,
- * and such as are not the same in a page.
+ * Where each round begins in the halves of the range and in the buffer, before it is rounded up to
+ * the drive's alignment: aligned; unaligned on one side and on both; at different places in a page.
  */
 static const struct { uint32_t file, memory; } places[CANARY_ROUNDS] = {
 	{ 0, 0 }, { 0, 1 }, { 1, 0 }, { 511, 3 }, { 513, 4093 }, { 4095, 2051 },
@@ -27,8 +26,8 @@ struct work {
 	struct canary *c;
 	struct dmabuf_rw_info info;
 	uint64_t seed;
-	uint64_t half;		/* bytes of the first half, which the second begins behind */
-	char *image;		/* what the whole range is to hold */
+	uint64_t half;		/* bytes of the first half; the second follows it */
+	char *image;		/* the expected contents of the whole range */
 	char *copy;		/* of the buffer's range */
 	struct source source;
 };
@@ -61,7 +60,7 @@ static enum canary_end fail(struct canary *c, const char *format, ...)
 	return CANARY_FAILED;
 }
 
-/* Byte @i of the pattern: of a word that no other place and no other round has. */
+/* Byte @i of the pattern, whose words differ in every place and every round. */
 static char pattern(uint64_t seed, uint64_t i)
 {
 	uint64_t x = seed + (i / 8 + 1) * 0x9e3779b97f4a7c15ULL;	/* splitmix64 */
@@ -71,7 +70,7 @@ static char pattern(uint64_t seed, uint64_t i)
 	return (x ^ x >> 31) >> i % 8 * 8;
 }
 
-/* ---- what is there to work with -------------------------------------------------------- */
+/* ---- ranges and places ----------------------------------------------------------------- */
 
 static bool within(const struct canary_range *range, uint64_t bytes)
 {
@@ -81,7 +80,7 @@ static bool within(const struct canary_range *range, uint64_t bytes)
 static enum canary_end find_ranges(struct work *w)
 {
 	struct canary *c = w->c;
-	/* The CPU writes by way of the page cache: whole pages, and no byte beside them. */
+	/* The CPU writes through the page cache: use only whole pages. */
 	uint64_t unit = sysconf(_SC_PAGESIZE), end;
 	struct statfs fs;
 	int ret;
@@ -102,7 +101,7 @@ static enum canary_end find_ranges(struct work *w)
 			    (unsigned long long)w->info.buf_bytes);
 	if (w->info.write_align > unit)
 		unit = w->info.write_align;
-	/* A file system writes back its blocks, which may be larger. */
+	/* A file system writes back whole blocks, which may be larger. */
 	if (w->info.flags & DMABUF_RW_INFO_REGULAR && !fstatfs(c->fd, &fs) &&
 	    (uint64_t)fs.f_bsize > unit)
 		unit = fs.f_bsize;
@@ -125,7 +124,7 @@ static enum canary_end find_ranges(struct work *w)
 	return CANARY_PROVEN;
 }
 
-/* Settles where round @i moves what; false: there is no room, or another one does the same. */
+/* Places round @i; false: there is no room, or it would repeat another round. */
 static bool place_round(const struct work *w, unsigned int i, struct canary_round *r)
 {
 	const struct canary *c = w->c;
@@ -142,7 +141,7 @@ static bool place_round(const struct work *w, unsigned int i, struct canary_roun
 		.buf_off = memory,
 		.len = smaller(smaller(w->half - file, end - memory), CANARY_BYTES),
 	};
-	/* Of both transfers: what is read begins and ends at any byte, what is written does not. */
+	/* The same length is also written, and writes are aligned. */
 	r->len = round_down(r->len, w->info.write_align);
 	for (j = 0; j < c->nr_rounds; j++)
 		if (c->rounds[j].from == r->from && c->rounds[j].buf_off == r->buf_off)
@@ -165,7 +164,7 @@ static enum canary_end write_all(struct work *w)
 				    strerror(n ? errno : ENOSPC));
 		done += n > 0 ? n : 0;
 	}
-	/* On the drive, and its last pages are no more than that. */
+	/* Now the pages are clean, and on the drive. */
 	if (fdatasync(c->fd))
 		return fail(c, "the pattern cannot be written to the drive: %s", strerror(errno));
 	return CANARY_PROVEN;
@@ -234,7 +233,7 @@ static enum canary_end differ(struct canary *c, const char *what, uint64_t at, b
 	return CANARY_DIFFERS;
 }
 
-/* What the buffer is to hold, and nothing else. */
+/* Compares every byte of the buffer's range with the expected contents. */
 static enum canary_end look_at_buffer(struct work *w, const struct canary_round *r)
 {
 	struct canary *c = w->c;
@@ -260,7 +259,7 @@ static enum canary_end look_at_buffer(struct work *w, const struct canary_round 
 	return CANARY_PROVEN;
 }
 
-/* The range of the file as it is on the drive. */
+/* Compares the file's range as it is on the drive. */
 static enum canary_end look_at_file(struct work *w, const struct canary_round *r)
 {
 	struct canary *c = w->c;
@@ -287,7 +286,7 @@ static enum canary_end look_at_file(struct work *w, const struct canary_round *r
 	return CANARY_PROVEN;
 }
 
-/* Of a multipath namespace nobody can choose the path, but see which one it was. */
+/* The path of a multipath namespace cannot be chosen, so record the one that was used. */
 static void note_path(struct canary *c)
 {
 	struct dmabuf_rw_info info = { .size = sizeof(info) };

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * canary.h - an end-to-end proof that bytes arrive, on a range of a file and of a buffer that the
- * caller has offered, and nowhere else.
+ * canary.h - an end-to-end proof that bytes arrive, within the ranges of a file and of a buffer
+ * that the caller offers.
  *
- * A round: the CPU writes a pattern into the first half of the file's range and fills the rest of
- * it and the buffer's range with something else; the drive reads from the first half into the
- * buffer, and writes from there into the second half; the CPU reads the whole range past the page
- * cache, and the buffer's where it sees it, and compares every byte: those that were moved, and
- * those that were not to be touched. Each round has a pattern of its own, which no memory or drive
- * has seen before, and other places.
+ * In each round the CPU writes a pattern to the first half of the file's range and other bytes to
+ * the rest of it and to the buffer's range. The drive reads from the first half into the buffer and
+ * writes from the buffer to the second half. The CPU then reads the file's range past the page
+ * cache and, if it has a view, the buffer's, and compares every byte, including those that must not
+ * have changed. Each round has new places and a new pattern, which no memory or drive has held
+ * before.
  *
- * Nothing bounces, as the binding must not: one that may is refused.
+ * A binding that may bounce is refused.
  */
 #ifndef TOOLS_CANARY_H
 #define TOOLS_CANARY_H
@@ -18,7 +18,7 @@
 #include "tool.h"
 
 #define CANARY_ROUNDS	6
-/* Bytes of one round at most, so of a range there is use for twice as many. */
+/* Most bytes of one round; a range has use for twice as many. */
 #define CANARY_BYTES	(1 << 20)
 #define CANARY_PATHS	16
 
@@ -28,40 +28,40 @@ struct canary_range {
 };
 
 struct canary_round {
-	uint64_t from;		/* where the drive read, wrote, and what it moved between */
+	uint64_t from;		/* file offsets of the read and the write, buffer offset */
 	uint64_t to;
 	uint64_t buf_off;
-	uint64_t len;		/* 0: there was no room for it */
+	uint64_t len;		/* 0: no room for this round */
 };
 
 enum canary_end {
 	CANARY_PROVEN,
-	CANARY_DIFFERS,		/* @where says it */
-	CANARY_FAILED,		/* @why does, or @error if its err is not 0 */
+	CANARY_DIFFERS,		/* see @where */
+	CANARY_FAILED,		/* see @why, or @error if its err is not 0 */
 	CANARY_STOPPED,
 };
 
 struct canary {
 	/* in */
 	struct dmabuf_rw_binding *binding;
-	struct buffer *buffer;	/* mapped, or not if the CPU has no view of it */
-	int fd;			/* of the file: for reading and writing, without O_DIRECT */
-	struct canary_range file, memory;	/* what was offered */
+	struct buffer *buffer;	/* mapped if the CPU has a view of it */
+	int fd;			/* of the file, O_RDWR, without O_DIRECT */
+	struct canary_range file, memory;	/* the offered ranges */
 	volatile sig_atomic_t *stop;
 
 	/* out */
-	struct canary_range used;	/* of the file: whole pages of what was offered */
+	struct canary_range used;	/* of the file: whole pages of the offered range */
 	struct canary_range used_memory;
 	struct canary_round rounds[CANARY_ROUNDS];
-	unsigned int nr_rounds;	/* that came to their end */
+	unsigned int nr_rounds;	/* completed */
 	uint32_t file_step, memory_step;	/* finest offsets that were tried */
 	bool past_cache;	/* the CPU read by O_DIRECT */
 	bool seen;		/* the CPU looked at the buffer, too */
-	uint32_t pci[CANARY_PATHS], domain[CANARY_PATHS];	/* controllers that were used */
+	uint32_t pci[CANARY_PATHS], domain[CANARY_PATHS];	/* the controllers used */
 	unsigned int nr_pci;
 	struct dmabuf_rw_error error;
-	char *why;		/* the caller's to free(); a sentence */
-	char *where;		/* the same */
+	char *why;		/* a sentence; the caller frees it */
+	char *where;		/* a sentence; the caller frees it */
 };
 
 enum canary_end canary_run(struct canary *canary);

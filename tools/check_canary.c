@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * check_canary.c - what the canary is let loose on, and what it has proven. See cmd_check.h.
+ * check_canary.c - the canary's ranges, and what it has proven. See cmd_check.h.
  *
- * Of a directory it is a file of its own, which has no name; of a file or a disk a range that the
- * caller has named. A disk is opened so that nobody else has it mounted.
+ * In a directory it uses a nameless file of its own, in a file or on a disk the range that the
+ * caller gave. It opens a disk exclusively, so that a mounted one is refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "mounts.h"
 #include "route.h"
 
-/* For the longest round with a page to spare on either side. */
+/* Room for the longest round and a spare page on either side. */
 #define SCRATCH_BYTES	(2 * (CANARY_BYTES + 65536))
 
 int check_canary_usage(struct report *report, const char *name, bool ranged)
@@ -26,7 +26,7 @@ int check_canary_usage(struct report *report, const char *name, bool ranged)
 	struct stat st;
 
 	if (stat(name, &st))
-		return -1;	/* which is said when it is looked at */
+		return -1;	/* reported when the name is checked */
 	if (S_ISDIR(st.st_mode) && ranged)
 		return report_usage(report, "in a directory the canary has a file of its own, so "
 				    "--range is for files and disks");
@@ -37,7 +37,7 @@ int check_canary_usage(struct report *report, const char *name, bool ranged)
 	return -1;
 }
 
-/* Adds what keeps it from being run. */
+/* Adds the reason why the canary cannot run. */
 static int fail(struct check *c, const char *remedy, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -51,7 +51,7 @@ static int fail(struct check *c, const char *remedy, const char *format, ...)
 	return STATUS_FAILED;
 }
 
-/* Blocks that were never written cannot be bound, or only so. */
+/* Transfers need blocks that have been written. */
 static int write_zeros(int fd)
 {
 	static const char zeros[65536];
@@ -68,7 +68,7 @@ static int write_zeros(int fd)
 	return fdatasync(fd) ? errno : 0;
 }
 
-/* A file that no name ever leads to, or where the file system has none such, none from now on. */
+/* Opens a file without a name, or, without O_TMPFILE, one whose name is removed at once. */
 static int open_nameless(int dir)
 {
 	int fd = openat(dir, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600), err;
@@ -105,7 +105,7 @@ int check_scratch(struct check *c, const char *dir)
 			  "no scratch file can be made in %s: %s", dir, strerror(err)) : STATUS_OK;
 }
 
-/* What @at, by O_PATH, has been looked at is what is opened, whatever the name is by now. */
+/* Opens the file that @at (O_PATH) has checked, even if the name has changed. */
 static int open_offered(struct check *c, const char *name, int at, const struct stat *st)
 {
 	struct lease lease;
@@ -152,7 +152,7 @@ static int open_target(struct check *c, const char *name, struct canary_range *r
 	return status;
 }
 
-/* Whatever is written to registers may set a device going. */
+/* Writing to registers may start an operation of the device. */
 static bool is_registers(const struct check *c)
 {
 	const struct buffer_spec *spec = &c->session.buffer.spec;
@@ -295,7 +295,7 @@ int check_canary(struct check *c, const char *name, const struct canary_range *r
 		fact_of_error(&c->facts, "canary", FACT_NO, &error);
 		return bind_status(&error);
 	}
-	/* Without a view of it the way back to the file has to do. */
+	/* Without a CPU view only the way back to the file is checked. */
 	if (buffer_map(&s->buffer, &why))
 		free(why);
 	y.binding = s->binding;

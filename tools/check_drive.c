@@ -134,7 +134,7 @@ bool check_drive(struct check *c, dev_t dev, struct drive *d)
 
 /* ---- the route --------------------------------------------------------------------------- */
 
-/* The buffer's device and BAR, as far as anything tells; false: it has none, or nothing does. */
+/* The buffer's device and BAR; false: none, or unknown. */
 static bool find_bar(const struct check *c, bool bound, char *pci, size_t len, unsigned int *bar)
 {
 	const struct buffer_spec *spec = &c->session.buffer.spec;
@@ -152,7 +152,7 @@ static bool find_bar(const struct check *c, bool bound, char *pci, size_t len, u
 	return true;
 }
 
-/* Who has said that the drive reaches the buffer. */
+/* Names the authority that permits the route. */
 static const char *decider(const struct check *c, enum turn turn)
 {
 	const struct dmabuf_rw_info *info = &c->session.info;
@@ -223,7 +223,7 @@ static void add_line(void *arg, const char *text)
 	fact_line(tree->facts, text);
 }
 
-/* The chains of the drive's paths, and of the buffer if it has one; how many. */
+/* Reads the chains of the drive's paths and, if it has one, of the buffer. Returns their number. */
 static unsigned int read_chains(const struct check *c, const struct drive *d,
 				struct pci_chain *chains)
 {
@@ -283,7 +283,7 @@ static void check_aperture(struct check *c, const char *pci, unsigned int nr)
 	json_put_u64(o, "bytes", bar.bytes);
 }
 
-/* The sentence, and the object that the tree belongs to. */
+/* Adds the fact; returns its object, for the tree. */
 static struct json_object *add_route(struct check *c, bool bound,
 				     const struct dmabuf_rw_error *error,
 				     const char *turn_text, enum turn turn)
@@ -324,7 +324,7 @@ void check_route(struct check *c, const struct drive *d, bool bound,
 
 	if (has_bar && pci_chain_read(c->root, pci, &chains[nr])) {
 		snprintf(chains[nr].label, sizeof(chains[nr].label), "the buffer (BAR %u)", bar);
-		/* Of several paths the worst. */
+		/* The worst of several paths counts. */
 		for (i = 0; i < nr; i++)
 			if (!i || route_turn(&chains[i], &chains[nr]) > turn)
 				turn = route_turn(&chains[i], &chains[nr]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* check_machine.c - what check tells of the machine and the user. See cmd_check.h. */
+/* check_machine.c - checks the machine and the user. See cmd_check.h. */
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>
@@ -13,14 +13,14 @@
 #include "mounts.h"
 #include "sysfs.h"
 
-/* The number of the namespace that the machine's first process is in: PROC_PID_INIT_INO. */
+/* PROC_PID_INIT_INO: the initial PID namespace. */
 #define FIRST_PIDS	"pid:[4026531836]"
 
-/* The oldest kernel that the module is compiled for (kernel/compat.h, docs/design.md). */
+/* The oldest supported kernel (kernel/compat.h, docs/design.md). */
 #define OLDEST_MAJOR	6
 #define OLDEST_MINOR	12
 
-/* By the file and not by getgrgid(), which a static program does not have. */
+/* Reads /etc/group, as a static program has no getgrgid(). */
 static char *group_name(const char *root, gid_t gid)
 {
 	FILE *f = sysfs_open(root, "/etc/group");
@@ -35,7 +35,7 @@ static char *group_name(const char *root, gid_t gid)
 	return name ? name : text_format("%u", (unsigned int)gid);
 }
 
-/* "owner 0, group disk, mode 0660", or why it is not there. */
+/* "owner 0, group disk, mode 0660", or why the node is missing. */
 static char *node_text(const char *root)
 {
 	char *group, *text;
@@ -109,7 +109,7 @@ static void check_kernel(struct check *c)
 	     "%u.%u or later", name.release, OLDEST_MAJOR, OLDEST_MINOR);
 }
 
-/* The way without the module; it is the second one where both are there. */
+/* The kernel's own interface comes second if the module is usable. */
 static void check_kernel_way(struct check *c, const struct dmabuf_rw_error *error)
 {
 	struct json_object *o;
@@ -125,7 +125,7 @@ static void check_kernel_way(struct check *c, const struct dmabuf_rw_error *erro
 	json_put_bool(o, "usable", c->kernel_way);
 }
 
-/* Queues do without io_uring where it is forbidden, and have fewer transfers under way. */
+/* Without io_uring, queues have fewer transfers in flight. */
 static void check_io_uring(struct check *c)
 {
 	struct dmabuf_rw_queue *queue;
@@ -155,7 +155,7 @@ static void check_rights(struct check *c)
 		fact(&c->facts, "user", FACT_INFO, NULL, "root");
 }
 
-/* What of other processes this one cannot see, though it looks for it. */
+/* Reports the leases of other processes that this one cannot see. */
 static void check_sight(struct check *c)
 {
 	char *pids = sysfs_link(c->root, "/proc/self/ns/pid");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * check_pair.c - what check tells of a file, a disk or a directory: whether it goes direct with
- * the buffer, and what is in the way. See cmd_check.h.
+ * check_pair.c - checks whether a file, a disk or a directory goes direct with the buffer, and what
+ * prevents it. See cmd_check.h.
  *
- * Nothing is opened that opening would disturb: no pipe or device, no file that somebody has a
- * write lease on, and nothing for writing. What is bound is unbound at once.
+ * To disturb no one, it opens no pipe, no device other than disks, no file with a write lease, and
+ * nothing for writing. It unbinds at once what it has bound.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,12 +21,12 @@
 #include "cmd_check.h"
 #include "mounts.h"
 
-/* Files of a directory that are tried. */
+/* The most files of a directory that are tried. */
 #define MAX_FILES	64
-/* Kinds of refusals that are told apart among them. */
+/* The most kinds of refusals that are reported for them. */
 #define MAX_KINDS	8
 
-/* O_NONBLOCK: whoever has got a lease meanwhile is not waited for. */
+/* O_NONBLOCK: do not wait for a process that takes a lease meanwhile. */
 #define OPEN_FLAGS	(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 void check_answer(struct check *c, enum fact_state state, const char *remedy,
@@ -34,7 +34,7 @@ void check_answer(struct check *c, enum fact_state state, const char *remedy,
 {
 	va_list ap;
 
-	/* What could not be tried is known all the same where something is in the way. */
+	/* An obstacle decides the answer even if the pair could not be tried. */
 	if (state == FACT_UNKNOWN && (c->facts.in_the_way || (!c->module && !c->kernel_way))) {
 		state = FACT_NO;
 		fact(&c->facts, "direct", state, NULL, "no, as is said above");
@@ -72,7 +72,7 @@ static void add_reason(struct check *c, const char *name, enum fact_state state,
 	     dmabuf_rw_error_cause(&error));
 }
 
-/* What keeps new files of a directory, or the file, from being bound, by its attributes. */
+/* Checks the attributes that prevent binding the file, or new files of the directory. */
 static void check_attributes(struct check *c, int fd, const char *whose)
 {
 	static const struct {
@@ -104,7 +104,7 @@ static void check_attributes(struct check *c, int fd, const char *whose)
 		add_reason(c, whose, FACT_NO, EOPNOTSUPP, DMABUF_RW_REASON_REALTIME);
 }
 
-/* False: no file here can be bound. */
+/* False: no file of this mount can be bound. */
 static bool check_mount(struct check *c, const struct mount *m)
 {
 	bool good = !strcmp(m->type, "ext4") || !strcmp(m->type, "xfs");
@@ -132,7 +132,7 @@ static bool check_mount(struct check *c, const struct mount *m)
 	return good;
 }
 
-/* The same, of whichever file system @fd is on; *@dev: of what is mounted there, or 0. */
+/* The same for the file system of @fd; *@dev: the mounted device, or 0. */
 static bool check_file_system(struct check *c, int fd, dev_t *dev)
 {
 	bool good = true;
@@ -159,7 +159,7 @@ static void unbind(struct session *s)
 	s->file_fd = -1;
 }
 
-/* A lease is its holder's, who would be asked to give it up if the file were opened. */
+/* Opening the file would make the kernel ask the holder to give up the lease. */
 static bool check_lease(struct check *c, const struct stat *st)
 {
 	struct lease lease;
@@ -214,7 +214,7 @@ static void check_other_way(struct check *c)
 	json_put_bool(o, "usable", !error.err);
 }
 
-/* The answer for what is bound. */
+/* Adds the facts of a bound pair. */
 static void check_bound(struct check *c, const struct drive *drive)
 {
 	struct session *s = &c->session;
@@ -232,7 +232,7 @@ static void check_bound(struct check *c, const struct drive *drive)
 	check_route(c, drive, true, NULL);
 }
 
-/* The file is open. */
+/* Binds the open file and adds the answer. */
 static void try_pair(struct check *c, const struct drive *drive)
 {
 	struct session *s = &c->session;
@@ -278,7 +278,7 @@ static void check_file_or_disk(struct check *c, const char *name, const struct s
 		check_file_system(c, c->session.file_fd, &mounted);
 		check_attributes(c, c->session.file_fd, "attributes");
 	}
-	/* Some file systems have numbers of their own. */
+	/* Some file systems report device numbers of their own. */
 	known = check_drive(c, mounted ? mounted : dev, &drive);
 	try_pair(c, known ? &drive : NULL);
 }
@@ -293,9 +293,9 @@ struct kind {
 
 struct survey {
 	unsigned int tried, direct, leased, closed;
-	struct dmabuf_rw_info info;	/* of the first that goes direct */
+	struct dmabuf_rw_info info;	/* of the first file that goes direct */
 	unsigned int nr_kinds;
-	bool more;		/* there are more files than were tried */
+	bool more;		/* some files were not tried */
 	struct kind kinds[MAX_KINDS];
 };
 
@@ -388,7 +388,7 @@ static void tell_survey(struct check *c, const struct survey *v)
 		     "%u that this user may not open", v->closed);
 }
 
-/* Where there is no file to try, the disk behind the file system has the same route. */
+/* Without a file to try, try the disk of the file system, which has the same route. */
 static void try_disk(struct check *c, const struct drive *drive)
 {
 	char *node = text_format("/dev/%s", drive->name);
@@ -406,7 +406,7 @@ static void try_disk(struct check *c, const struct drive *drive)
 	free(node);
 }
 
-/* What is there is not what the canary is let loose on, so it does not decide. */
+/* The canary uses a scratch file, so that file decides, not those of the directory. */
 static void try_scratch(struct check *c, const char *dir, const struct drive *drive)
 {
 	c->session.file_name = dir;
@@ -473,7 +473,7 @@ void check_mounted(struct check *c, const struct mount *m, enum fact_state disk)
 
 	facts_about(&c->facts, m->dir);
 	good = check_mount(c, m);
-	/* Others may wait for somebody when they are opened. */
+	/* Opening other kinds of files may block. */
 	dir = good && path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	free(path);
 	if (dir >= 0) {

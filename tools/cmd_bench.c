@@ -2,13 +2,12 @@
 /*
  * cmd_bench.c - dmabuf-rw bench: a small load generator for one file and one buffer.
  *
- * Each job is a thread with a queue of its own; all share one binding. Every slot of
- * every job has its own place in the buffer as long as the buffer has room for them;
- * beyond that, places are shared, which costs nothing but the contents. A job counts
- * into its own struct and the totals are made after all have ended.
+ * Each job is a thread with its own queue; all share one binding. Every slot of every job has its
+ * own place in the buffer while there is room; further slots share places, which affects only the
+ * contents. A job counts in its own struct; the totals are summed up after all jobs have ended.
  *
- * Latencies go to a histogram with 16 cells per power of two, so percentiles are right
- * within 6 %.
+ * A histogram with 16 cells per power of two holds the latencies, so percentiles are accurate to
+ * 6 %.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,10 +34,10 @@ struct options {
 	const char *rw;
 	uint64_t block;
 	uint32_t depth;		/* a multiple of @batch */
-	uint32_t batch;		/* transfers that are asked for together */
+	uint32_t batch;		/* transfers in one queue entry */
 	uint32_t jobs;
 	uint32_t runtime_s;
-	uint64_t count;		/* transfers of each job at most, likewise; 0: by time alone */
+	uint64_t count;		/* most transfers of a job, a multiple of @batch; 0: no limit */
 	uint64_t file_off;
 	uint64_t file_len;
 	uint64_t io_flags;
@@ -55,7 +54,7 @@ struct job {
 	const struct dmabuf_rw_binding *binding;
 	volatile sig_atomic_t *stop;
 	uint64_t buf_base;	/* place of slot 0, in blocks */
-	uint64_t buf_blocks;	/* blocks that the buffer has */
+	uint64_t buf_blocks;	/* blocks of the whole buffer */
 	uint64_t file_blocks;
 	uint64_t next_block;	/* sequential: the next one */
 	uint64_t random;	/* state; never 0 */
@@ -70,8 +69,8 @@ struct job {
 	struct dmabuf_rw_range *ranges;	/* of each slot: its batch */
 	/* The first failure. */
 	struct dmabuf_rw_error error;	/* err 0: none */
-	uint64_t error_off;		/* of the file: where it was */
-	bool ended;			/* the file was shorter than at the beginning */
+	uint64_t error_off;		/* file offset of the failure */
+	bool ended;			/* the file has become shorter */
 };
 
 static unsigned int cell_of(uint64_t ns)
@@ -142,7 +141,7 @@ static bool has_failed(const struct job *job)
 	return job->error.err || job->ended;
 }
 
-/* Keeps the first failure. Of the ranges that are not whole, the error's may not be the first. */
+/* Keeps the first failure. The range of the error may not be the first short one. */
 static void note_failure(struct job *job, const struct dmabuf_rw_completion *c,
 			 const struct dmabuf_rw_range *ranges)
 {
@@ -166,7 +165,7 @@ static void note_failure(struct job *job, const struct dmabuf_rw_completion *c,
 		job->error_off = failed->file_off + (failed->result > 0 ? failed->result : 0);
 }
 
-/* A completion that is not whole: some transfers of its batch may be. Returns how many. */
+/* Returns the complete transfers of a batch that is not complete. */
 static uint32_t count_parts(struct job *job, const struct dmabuf_rw_completion *c)
 {
 	struct dmabuf_rw_range *ranges = &job->ranges[c->user_data * job->o->batch];
@@ -258,7 +257,7 @@ static void *run_job(void *arg)
 		goto out;
 	}
 	if (!dmabuf_rw_queue_create(&opts, &queue)) {
-		/* Without it all works, at a little more cost. */
+		/* Attaching only saves time. */
 		dmabuf_rw_queue_attach(queue, job->binding);
 		ret = run_queue(job, queue, begun);
 		dmabuf_rw_queue_destroy(queue);
@@ -283,11 +282,11 @@ static double percentile_us(const struct job *sum, double share)
 		seen += sum->cells[i];
 		ns = cell_ns(i);
 	}
-	/* The middle of the slowest one's cell may be beyond it. */
+	/* The middle of a cell may exceed the slowest latency in it. */
 	return (ns < sum->latency_max_ns ? ns : sum->latency_max_ns) / 1000.0;
 }
 
-/* What is measured of each transfer, if there was one. */
+/* A value per transfer; null if there was no transfer. */
 static void put_us(struct json_object *object, const char *key, bool any, double us)
 {
 	json_object_object_add(object, key, any ? json_object_new_double(us) : NULL);
@@ -375,7 +374,7 @@ static void add_job(struct job *sum, const struct job *job)
 	}
 }
 
-/* A transfer that meets the truncation may see the old size and none of the blocks. */
+/* A transfer that races with a truncation may see the old size and no blocks. */
 static bool has_become_shorter(const struct options *o, const struct session *s,
 			       const struct job *sum)
 {
@@ -388,7 +387,7 @@ static bool has_become_shorter(const struct options *o, const struct session *s,
 	       (uint64_t)st.st_size < o->file_off + o->file_len;
 }
 
-/* The library's remedy for unwritten places is to bounce, which is not for measuring. */
+/* The library's remedy for unwritten places is to bounce, which bench does not do. */
 static void report_failure(struct report *report, const struct options *o, const struct session *s,
 			   struct job *sum)
 {
@@ -554,7 +553,7 @@ static int add_argument(struct report *report, void *into, const char *text)
 	return -1;
 }
 
-/* A number of transfers that is not one of batches. */
+/* Refuses a number that is not a multiple of the batch. */
 static int refuse_multiple(struct report *report, const char *name, uint64_t number,
 			   uint32_t batch)
 {
@@ -575,7 +574,7 @@ static int refuse_multiple(struct report *report, const char *name, uint64_t num
 			    name, n, batch, below, above);
 }
 
-/* What only all options together show. -1, or the status to leave with. */
+/* Checks the options against each other. -1, or the exit status. */
 static int check_batch(struct report *report, struct options *o)
 {
 	uint32_t two = 2 * o->batch;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_check.c - dmabuf-rw check: will it be direct, by which way, and what is in the way; and by
- * --canary, did the bytes arrive. See cmd_check.h.
+ * cmd_check.c - dmabuf-rw check: whether transfers will go direct, by which way, and what prevents
+ * it; with --canary, whether bytes arrive. See cmd_check.h.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,7 +56,7 @@ static const struct command_option options[] = {
 	{ 0 }
 };
 
-/* What belongs together. */
+/* Checks the arguments against each other. */
 static int check_usage(struct report *report, struct question *q)
 {
 	int status = q->buffer ? session_parse_buffer(report, q->buffer, &q->spec) : STATUS_OK;
@@ -74,7 +74,7 @@ static int check_usage(struct report *report, struct question *q)
 	return check_canary_usage(report, q->names[0], q->ranged);
 }
 
-/* The buffer, or a page of memory in its place; without one the other facts are told. */
+/* Opens the buffer or a page of memory; if that fails, the other facts are still reported. */
 static void open_buffer(struct check *c, const struct question *q)
 {
 	struct session *s = &c->session;
@@ -101,7 +101,7 @@ static void open_buffer(struct check *c, const struct question *q)
 	json_put_u64(o, "bytes", s->buffer.size);
 }
 
-/* What scripts ask for. */
+/* The exit status. */
 static int status_of(const struct check *c)
 {
 	if (c->no)
@@ -125,7 +125,7 @@ static int run_all(struct check *c, const struct question *q)
 		fact(&c->facts, "canary", FACT_INFO, NULL, "not let loose, as is said above why");
 		return status_of(c);
 	}
-	/* What the canary has shown is known. */
+	/* The canary's result decides. */
 	return check_canary(c, q->names[0], &q->range, &q->memory);
 }
 

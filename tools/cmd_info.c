@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_info.c - dmabuf-rw info: is it direct, is it peer to peer, and if not, why and
+ * cmd_info.c - dmabuf-rw info: whether a pair goes direct and peer to peer, and if not, why and
  * what to do.
  *
- * A file and a buffer are judged together, because only a pair has an answer: info
- * binds them as load would, reports what the module found, and transfers nothing. A
- * file alone is tried with one page of system memory as the buffer.
+ * Only a pair of file and buffer has an answer: info binds them as load would, reports the result
+ * and transfers nothing. A file alone is tried with one page of system memory as the buffer.
  */
 #include <fcntl.h>
 #include <stdarg.h>
@@ -38,7 +37,7 @@ static void print_row(const struct report *report, const char *key, const char *
 	free(text);
 }
 
-/* Those of @flags, allocated; null: no memory. */
+/* The allocated names of @flags; null: no memory. */
 static char *flag_names(const struct names *names, size_t nr, uint64_t flags)
 {
 	char *text = strdup(""), *more;
@@ -155,7 +154,7 @@ static bool show_kernel(struct report *report)
 	return usable;
 }
 
-/* The direct way that a pair does not take: why not, or that it would do as well. */
+/* Reports whether the direct way that the pair does not take would work, or why not. */
 static void show_other_way(struct report *report, const struct session *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -175,7 +174,7 @@ static void show_other_way(struct report *report, const struct session *s)
 	free(why);
 }
 
-/* Of a GPU: exports take room there, and what is in use by others is not to be had. */
+/* A GPU's exports need free space in its aperture. */
 static void show_aperture(struct report *report, const struct session *s,
 			  struct json_object *buffer)
 {
@@ -294,7 +293,7 @@ static void show_pair(struct report *report, const struct session *s)
 		  (unsigned long long)info->metadata_bytes);
 }
 
-/* In text the rows say it all; in JSON the object has an "error" like any other. */
+/* In text the rows are complete; in JSON the object has an "error" like any other. */
 static int show_refusal(const struct session *s, struct report *report, const char *what,
 			const struct dmabuf_rw_error *error, const char *hint)
 {
@@ -344,7 +343,7 @@ static int open_some_buffer(struct session *s, struct report *report)
 	return STATUS_FAILED;
 }
 
-/* Bound; but is there a block in the file that the drive could be asked for? */
+/* A bound file may still have no written block. */
 static int show_bound(struct report *report, struct session *s)
 {
 	struct dmabuf_rw_error error;

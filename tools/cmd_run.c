@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_run.c - dmabuf-rw run: a program with our libcufile in the place of another one, and which
- * way its bytes went.
+ * cmd_run.c - dmabuf-rw run: runs a program with this project's libcufile in place of another one,
+ * and reports which way its bytes went.
  *
- * The program finds the library however it looks: LD_LIBRARY_PATH is for those that open it by its
- * name or are linked with it; LD_PRELOAD puts it before one that they open by a full path, and into
- * the list of what is mapped. The library counts in memory that is ours, process by process, which
- * is told when the program has ended (run_account.h).
+ * LD_LIBRARY_PATH serves programs that open the library by its name or are linked with it.
+ * LD_PRELOAD puts it before a library that they open by a full path, and into their list of mapped
+ * files. The library counts in shared memory of this process, one record per process; the report
+ * follows when the program has ended (run_account.h).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,7 +26,7 @@
 #endif
 #define LIBRARY "libcufile.so.0"
 
-/* As shells say it. */
+/* The exit statuses of shells. */
 #define STATUS_NOT_FOUND	127
 #define STATUS_NOT_STARTED	126
 #define STATUS_SIGNALLED	128
@@ -37,7 +37,7 @@ struct plan {
 	const char *report_path;	/* null: standard error */
 	const char *given_library;	/* null: as installed */
 	char library[PATH_MAX];
-	FILE *out;			/* where processes are told of */
+	FILE *out;			/* for the report on processes */
 	struct run_account account;
 	char **program;
 };
@@ -83,7 +83,7 @@ static int find_library(struct report *report, struct plan *plan)
 			    path, strerror(errno));
 		return STATUS_FAILED;
 	}
-	/* The two variables separate names by these. */
+	/* Separators in the two variables. */
 	if (strpbrk(plan->library, ": ")) {
 		report_fail(report, "%s: a path with a space or a colon cannot be preloaded",
 			    plan->library);
@@ -109,7 +109,7 @@ static int put_first(const char *name, const char *first)
 
 static int open_report(struct report *report, struct plan *plan)
 {
-	/* Emptied here, and appended to, as processes that tell by themselves do. */
+	/* Truncated here; processes that report by themselves append to it. */
 	FILE *f = plan->report_path ? fopen(plan->report_path, "we") : NULL;
 
 	if (f)
@@ -125,7 +125,7 @@ static int set_environment(struct report *report, const struct plan *plan)
 {
 	char dir[PATH_MAX];
 
-	/* The program may have another directory. */
+	/* The program may change its directory. */
 	if (plan->report_path && !realpath(plan->report_path, dir)) {
 		report_fail(report, "%s: %s", plan->report_path, strerror(errno));
 		return STATUS_FAILED;
@@ -159,7 +159,7 @@ static int prepare(struct report *report, struct plan *plan)
 	return set_environment(report, plan);
 }
 
-/* What will go direct, and why other things will not; or that nothing can. */
+/* Prints the outlook, or that nothing can go direct. */
 static void say_what_to_expect(void)
 {
 	struct dmabuf_rw_error error, no_kernel;
@@ -180,7 +180,7 @@ static void say_what_to_expect(void)
 	outlook_say();
 }
 
-/* What was ignored when the command was started is for the program, too. */
+/* Signals ignored at the start stay ignored in the program. */
 struct signals {
 	void (*old_int)(int), (*old_quit)(int);
 	sigset_t mask;
@@ -204,7 +204,7 @@ static void pass_on(int sig)
 	kill(child, sig);
 }
 
-/* The program's status, as shells say it. */
+/* Waits for the program; returns its status as a shell does. */
 static int wait_for_it(void)
 {
 	int status;
@@ -220,12 +220,12 @@ static int run_program(struct report *report, const struct plan *plan)
 	struct signals before;
 	sigset_t passed_on;
 
-	/* Those that we pass on wait until there is somebody to pass them to. */
+	/* Block the signals to pass on until the program exists. */
 	sigemptyset(&passed_on);
 	sigaddset(&passed_on, SIGTERM);
 	sigaddset(&passed_on, SIGHUP);
 	sigprocmask(SIG_BLOCK, &passed_on, &before.mask);
-	/* A terminal sends these to the program, too; we stay for the report. */
+	/* A terminal also sends these to the program; this process stays to report. */
 	before.old_int = signal(SIGINT, SIG_IGN);
 	before.old_quit = signal(SIGQUIT, SIG_IGN);
 	fflush(NULL);

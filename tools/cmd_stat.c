@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_stat.c - dmabuf-rw stat: who has bound what, and what has gone through it.
+ * cmd_stat.c - dmabuf-rw stat: the system's bindings and the bytes that they have moved.
  *
- * Numbers are the module's: of a binding since it was made, of a drive since the module was loaded,
- * with bindings that have gone. With --watch they are what was added in the interval, by the
- * second; of what has come meanwhile, all.
+ * The module counts for a binding since it was made, and for a drive since the module was loaded,
+ * including bindings that have ended. --watch shows the change in the interval, per second; for a
+ * new binding, since it was made.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -24,7 +24,7 @@ struct question {
 	pid_t pid;		/* 0: all */
 };
 
-/* What there is at a time. */
+/* A snapshot. */
 struct seen {
 	struct bindings bindings;
 	struct totals totals;
@@ -34,10 +34,10 @@ struct seen {
 
 #define TABLE	"%7s %-15.15s %10s %10s %9s %-8s %-26s %s"
 
-/* What was added from @then to @now, by the second; @seconds 0: all of it. */
+/* The change from @then to @now per second; @seconds 0: the whole change. */
 static double rate(uint64_t now, uint64_t then, double seconds)
 {
-	/* Less than before: the module has been loaded anew. */
+	/* The number decreases when the module is loaded anew. */
 	const uint64_t added = now >= then ? now - then : now;
 
 	return seconds > 0 ? added / seconds : now;
@@ -68,7 +68,7 @@ static void say_row(const struct bound *b, const struct bound *before, double se
 	free(file);
 }
 
-/* What is worth a line of its own only if there is any. */
+/* Prints lines only for numbers that are not 0. */
 static void say_details(const struct bound *b)
 {
 	char *holders = NULL, *more;
@@ -91,7 +91,7 @@ static void say_details(const struct bound *b)
 	free(holders);
 }
 
-/* A line for each drive that has ever been bound. */
+/* A line for each drive that has been bound since the module was loaded. */
 static void say_totals(const struct totals *now, const struct totals *then, double seconds)
 {
 	const char *per = seconds > 0 ? "/s" : "";
@@ -116,7 +116,7 @@ static void say_totals(const struct totals *now, const struct totals *then, doub
 	}
 }
 
-/* A line for each drive, by the first binding of each. */
+/* A line for each drive, in order of its first binding. */
 static void say_drives(const struct bindings *now, const struct bindings *then, double seconds)
 {
 	char read[24], written[24];
@@ -171,7 +171,7 @@ static void say_table(const struct seen *now, const struct seen *then, double se
 	const struct bindings *before = then ? &then->bindings : NULL;
 
 	say_bindings(&now->bindings, before, seconds);
-	/* Totals are nobody's, so not known of a process; nor does an older module tell. */
+	/* With --pid, or with an older module, there are no totals. */
 	if (now->totals.known)
 		say_totals(&now->totals, then ? &then->totals : NULL, seconds);
 	else
@@ -284,7 +284,7 @@ static void put_json(struct report *report, const struct seen *seen)
 
 /*
  * A label's value: Prometheus, exposition formats, "Comments, help text, and type information".
- * Of characters that are no text a label has none.
+ * Omits control characters and bytes that are not UTF-8.
  */
 static char *escape(const char *text)
 {
@@ -326,7 +326,7 @@ static void say_metric(const char *name, const char *kind, const char *help)
 	say(stdout, "# TYPE dmabuf_rw_%s %s", name, kind);
 }
 
-/* The label is the one that others give to numbers of a block device. */
+/* "device" is the usual label for numbers of a block device. */
 static void say_prometheus_totals(const struct totals *found)
 {
 	char name[64];
@@ -441,7 +441,7 @@ static int find(struct report *report, const struct question *q, struct seen *se
 	return STATUS_FAILED;
 }
 
-/* Of whom nothing is shown. */
+/* Reports how many processes are not shown. */
 static void note_unseen(const struct report *report, const struct bindings *found)
 {
 	if (found->unseen)

@@ -2,14 +2,13 @@
 /*
  * cmd_transfer.c - dmabuf-rw load and store: ranges of files, one range of a buffer.
  *
- * The two differ in direction and in a few options, so they share everything else.
- * Order: parse, open the buffer and map it if its contents are to be looked at, open, bind and
- * check the files, transfer, flush, verify, give a new file its name, report. Nothing is
- * transferred before everything that can be refused has been.
+ * The two differ only in direction and in a few options. The order is: parse, open the buffer, map
+ * it if its contents are needed, open, bind and check the files, transfer, flush, verify, give a
+ * new file its name, report. All checks come before the first transfer.
  *
- * Storing to a regular file makes a new one beside it, which takes its place when all is
- * done and durable; so nobody sees half of it, and after an interruption or a crash the
- * old one is there. --in-place writes into the file that is there.
+ * Storing to a regular file makes a new file beside it, which replaces the old one when it is
+ * complete and durable. So no one sees half of it, and the old file survives an interruption or a
+ * crash. --in-place writes into the existing file.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -88,7 +87,7 @@ static int move_part(struct run *r, struct dmabuf_rw_queue *queue, struct part *
 	return STATUS_FAILED;
 }
 
-/* The last part of a file is done. Its descriptor may still be good for the verification. */
+/* The last part of a file is done. Verification may still use its descriptor. */
 static void let_go(struct run *r, unsigned int input)
 {
 	if (r->write)
@@ -99,7 +98,7 @@ static void let_go(struct run *r, unsigned int input)
 		input_put(r, &r->o.inputs[input]);
 }
 
-/* Part after part; the first that does not come to its end is the last. */
+/* Moves part after part; stops after the first that is not complete. */
 static int move_parts(struct run *r, struct dmabuf_rw_queue *queue)
 {
 	unsigned int i, status = STATUS_OK;
@@ -126,7 +125,7 @@ static int flush(struct run *r)
 {
 	const struct input *input = &r->o.inputs[0];
 
-	/* A new file is flushed when it gets its name. */
+	/* The commit flushes a new file. */
 	if (!r->o.fsync || r->file || !fsync(input->fd))
 		return STATUS_OK;
 	report_fail(r->report, "%s: the drive's cache could not be flushed: %s", input->name,
@@ -254,7 +253,7 @@ static int commit(struct run *r)
 
 /* ---- a run -------------------------------------------------------------------------- */
 
-/* What is open when it begins is closed by run(). */
+/* run() closes everything that this opens, even after a failure. */
 static int open_all(struct run *r)
 {
 	struct buffer_spec spec;
@@ -296,7 +295,7 @@ static int transfer(struct run *r)
 		report_note(r->report, "the file is as it was");
 	if (!status && r->file)
 		status = commit(r);
-	/* With what their bindings have counted. */
+	/* Keep the info with the binding's counters. */
 	input_unbind(&r->o.inputs[0]);
 	put_result(r);
 	if (!status && !r->report->json)
@@ -304,7 +303,7 @@ static int transfer(struct run *r)
 	return status;
 }
 
-/* So that many files can be named; each needs descriptors while it is used. */
+/* Each file needs descriptors while it is held. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;

@@ -3,10 +3,10 @@
 #
 # completion.bash - completion of dmabuf-rw's commands, options and buffers, for bash.
 #
-# The command's help is the only list of them, so what is offered is what the installed command
-# takes. Only the words that some options take are listed here.
+# The installed command's help is the only list of them. Only the words that some options take are
+# listed here.
 
-# _dmabuf_rw_options HELP - each option of a command's help in a line, what it takes, and more words.
+# _dmabuf_rw_options HELP - a line for each option of a command's help: name, argument, more words.
 _dmabuf_rw_options()
 {
 	sed -n -E '1{s/[][]//g; s/ (--[a-z-]+( [A-Z:]+)?)/\n\1\n/g; p}
@@ -14,7 +14,7 @@ _dmabuf_rw_options()
 	printf '%s\n' --help
 }
 
-# _dmabuf_rw_buffers OVERVIEW - how names of buffers begin on this machine.
+# _dmabuf_rw_buffers OVERVIEW - the beginnings of buffer names on this machine.
 _dmabuf_rw_buffers()
 {
 	local kind path
@@ -36,7 +36,7 @@ _dmabuf_rw_buffers()
 	done < <(sed -n '/^buffers:/,/^$/s/^  \([a-z]*:\).*/\1/p' <<<"$1")
 }
 
-# _dmabuf_rw_words NAME TEXT - those words for the argument NAME that the help's TEXT has.
+# _dmabuf_rw_words NAME TEXT - the words for the argument NAME that occur in the help's TEXT.
 _dmabuf_rw_words()
 {
 	local words word
@@ -58,7 +58,7 @@ _dmabuf_rw_reply()
 	local i before=
 
 	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
-	# Bash takes what is in front of the last colon for a word of its own.
+	# Bash splits words at colons.
 	[[ $2 != *:* || $COMP_WORDBREAKS != *:* ]] || before=${2%:*}:
 	for i in "${!COMPREPLY[@]}"; do
 		[[ ${COMPREPLY[i]} != *[:/] ]] || compopt -o nospace
@@ -66,18 +66,18 @@ _dmabuf_rw_reply()
 	done
 }
 
-# What follows an option that takes $1, says the help in $2: $3 is the word so far, $4 the overview.
+# Completes the argument $1 of an option with help $2: $3 is the word so far, $4 the overview.
 _dmabuf_rw_argument()
 {
 	case $1 in
 	BUFFER) _dmabuf_rw_reply "$(_dmabuf_rw_buffers "$4")" "$3" ;;
 	FORMAT | WAY | WHEN | KIND) _dmabuf_rw_reply "$(_dmabuf_rw_words "$1" "$2")" "$3" ;;
 	SIZE | N | SECONDS | OFFSET*) compopt +o bashdefault +o default ;;
-	# Bash itself completes names of files.
+	# Bash itself completes file names.
 	esac
 }
 
-# The program of dmabuf-rw run, which begins with the word $1 of the line.
+# Completes the program of dmabuf-rw run, which begins at word $1 of the line.
 _dmabuf_rw_program()
 {
 	local function
@@ -135,7 +135,7 @@ _dmabuf_rw()
 	elif [[ -z $command ]]; then
 		_dmabuf_rw_reply "$help" "$cur"
 	elif [[ -n $cur ]]; then
-		# A buffer, if it can be one; else bash looks for files.
+		# Offer buffers if any match; otherwise bash completes file names.
 		_dmabuf_rw_reply "$(_dmabuf_rw_buffers "$overview")" "$cur"
 	fi
 }

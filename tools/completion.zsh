@@ -3,11 +3,11 @@
 #
 # completion.zsh - completion of dmabuf-rw's commands, options and buffers, for zsh.
 #
-# The command's help is the only list of them, so what is offered is what the installed command
-# takes. Only the words that some options take are listed here.
+# The installed command's help is the only list of them. Only the words that some options take are
+# listed here.
 
-# _dmabuf_rw_action NAME TEXT - what the argument NAME is for _arguments, in REPLY; of the words those
-# that the help's TEXT has.
+# _dmabuf_rw_action NAME TEXT - sets REPLY to the action of argument NAME for _arguments, with the
+# words that occur in the help's TEXT.
 _dmabuf_rw_action()
 {
 	local -a words
@@ -30,7 +30,7 @@ _dmabuf_rw_action()
 	REPLY="($REPLY)"
 }
 
-# Names of buffers as they begin on this machine.
+# The beginnings of buffer names on this machine.
 _dmabuf_rw_buffers()
 {
 	local -a begins
@@ -54,7 +54,7 @@ _dmabuf_rw_files_and_buffers()
 	_files
 }
 
-# _dmabuf_rw_specs HELP - the options of a command's help as _arguments wants them, in specs.
+# _dmabuf_rw_specs HELP - sets specs to the options of a command's help, for _arguments.
 _dmabuf_rw_specs()
 {
 	local line text name takes
@@ -62,7 +62,7 @@ _dmabuf_rw_specs()
 	specs=('(- *)--help[list the options]')
 	for line in ${(f)1}; do
 		if [[ $line == usage:* ]]; then
-			# Those that are needed are in this line only.
+			# Only this line has the mandatory options.
 			while [[ $line == (#b)(*)' '(--[a-z-]##)' '([A-Z]##)* ]]; do
 				_dmabuf_rw_action $match[3] ''
 				specs+=("$match[2]=:$match[3]:$REPLY")

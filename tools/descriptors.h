@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * descriptors.h - the first thing that each program of this project does: see to it that 0, 1
- * and 2 are taken.
+ * descriptors.h - keeps descriptors 0, 1 and 2 taken; each program of this project begins with it.
  *
- * Who starts a program may have closed them. The next file that is opened would get such a
- * number, and what is printed would be written into it.
+ * The parent may have closed them. The next file opened would then get such a number, and output
+ * would be written into it.
  */
 #ifndef TOOLS_DESCRIPTORS_H
 #define TOOLS_DESCRIPTORS_H
@@ -12,7 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Opens what is closed of 0, 1 and 2 on /dev/null; ends the program where that cannot be. */
+/* Opens closed ones of 0, 1 and 2 on /dev/null; ends the program if that fails. */
 static inline void take_standard_descriptors(void)
 {
 	int fd;
@@ -20,7 +19,7 @@ static inline void take_standard_descriptors(void)
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		/* The lowest free number is the one that is given out. */
+		/* open() returns the lowest free number. */
 		if (open("/dev/null", O_RDWR) == fd)
 			continue;
 		/* Writing to this one fails, but the number is taken. */

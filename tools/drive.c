@@ -9,7 +9,7 @@
 #include "sysfs.h"
 #include "text.h"
 
-#define SECTOR	512	/* what sysfs counts the start of a partition in */
+#define SECTOR	512	/* sysfs's unit for the start of a partition */
 
 /* Cuts the last name off @path and points to it. */
 static char *cut_name(char *path)
@@ -47,7 +47,7 @@ static void read_queue(const char *root, const char *disk, struct drive *d)
 		d->metadata = number;
 }
 
-/* @hidden: the name of the path's own disk; null: it has none. */
+/* @hidden: the name of the path's own disk, or null. */
 static void add_path(const char *root, const char *ctrl, const char *hidden, struct drive *d)
 {
 	struct drive_path *p = &d->paths[d->nr_paths];
@@ -84,7 +84,7 @@ static void find_paths(const char *root, struct drive *d)
 	sysfs_names_free(names);
 }
 
-/* The directory of the disk is in its controller's, or, of a head, in its subsystem's. */
+/* A disk's directory is in its controller's, a head's in its subsystem's. */
 static void read_nvme(const char *root, const char *disk, struct drive *d)
 {
 	char *parent = strdup(disk), *owner;

@@ -12,7 +12,7 @@
 
 #define REAP_MAX	64
 #define TICK_MS		100
-/* Blocks of every file system and drive. */
+/* A multiple of the blocks of every file system and drive. */
 #define FILE_BLOCK	4096
 
 static void note_block(struct engine *e, const struct dmabuf_rw_completion *c, uint64_t want)
@@ -30,17 +30,17 @@ static void note_block(struct engine *e, const struct dmabuf_rw_completion *c, u
 		return;
 	if (off + got < e->gapless)
 		e->gapless = off + got;
-	/* Short without an error: it became shorter under us. */
+	/* Short without an error: the file has become shorter. */
 	if (!err)
 		e->ended = true;
-	/* What was cancelled because the user has had enough is no error. */
+	/* A cancellation by the user is not an error. */
 	else if (!e->error.err && !(err == ECANCELED && *e->stop))
 		e->error = (struct dmabuf_rw_error){ .call = DMABUF_RW_CALL_IO, .err = err };
 }
 
 /*
- * The first block ends where a block of the file does, so that all others begin and end
- * there, whatever the transfer's offset is.
+ * The first block ends at a multiple of the block size in the file, so that all others begin and
+ * end aligned for any offset of the transfer.
  */
 static uint64_t block_len(const struct engine *e, uint64_t off)
 {
@@ -56,7 +56,7 @@ static bool stopped(const struct engine *e)
 	return *e->stop || e->ended || e->error.err;
 }
 
-/* Keeps the queue full until everything was submitted and has come back. */
+/* Keeps the queue full until all blocks are submitted and completed. */
 static int run_queue(struct engine *e, uint64_t *next)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
@@ -79,7 +79,7 @@ static int run_queue(struct engine *e, uint64_t *next)
 		}
 		if (!dmabuf_rw_queue_pending(e->queue))
 			return 0;
-		/* What goes by way of memory, from a slow disk, may take long. */
+		/* Copies through memory from a slow disk may take long. */
 		if (*e->stop && !cancelled) {
 			dmabuf_rw_queue_cancel_all(e->queue);
 			cancelled = true;
@@ -112,14 +112,14 @@ int engine_run(struct engine *e)
 	e->ended = false;
 	e->error = (struct dmabuf_rw_error){ 0 };
 
-	/* Without it all works, at a little more cost. */
+	/* Attaching only saves time. */
 	dmabuf_rw_queue_attach(e->queue, e->binding);
 	ret = run_queue(e, &next);
 	if (ret && !e->error.err) {
 		e->error.call = DMABUF_RW_CALL_QUEUE;
 		e->error.err = -ret;
 	}
-	/* What became of the blocks in flight is not known. */
+	/* The queue failed: the state of the blocks in flight is unknown. */
 	if (dmabuf_rw_queue_pending(e->queue))
 		e->gapless = 0;
 	else

@@ -6,7 +6,7 @@
 
 #include "facts.h"
 
-/* As they are printed, and in JSON. */
+/* The states in text and in JSON. */
 static const struct {
 	const char *mark, *name;
 } states[] = {
@@ -115,7 +115,7 @@ enum fact_state facts_answer(const struct facts *facts, const char **text, const
 	enum fact_state state = FACT_UNKNOWN;
 	struct json_object *fact, *answer = NULL, *first = NULL;
 
-	/* From the last one backwards. */
+	/* Search backwards from the last one. */
 	while (i-- && is_about(facts, fact = json_object_array_get_idx(facts->array, i))) {
 		if (!strcmp(member(fact, "state"), states[FACT_NO].name))
 			first = fact;

@@ -80,7 +80,7 @@ static void list(struct gpus *gpus)
 		snprintf(gpus->why_none, sizeof(gpus->why_none), "the CUDA driver shows none");
 }
 
-/* What the driver prints, reads or leaves behind is nobody's. */
+/* Runs in the child, which has no terminal and takes the driver's leftovers with it. */
 static void answer(int fd, pid_t parent)
 {
 	struct gpus gpus = { 0 };
@@ -101,7 +101,7 @@ void gpus_ask(struct gpus_question *q)
 	int fds[2], fd;
 
 	*q = (struct gpus_question){ .child = -1, .fd = -1 };
-	/* More than a pipe holds by itself would have the child wait. */
+	/* With a larger answer the child would block. */
 	_Static_assert(sizeof(struct gpus) <= 65536, "the answer fits into a pipe");
 	if (pipe2(fds, O_CLOEXEC))
 		return;
@@ -114,7 +114,7 @@ void gpus_ask(struct gpus_question *q)
 	q->fd = fds[0];
 }
 
-/* False: not in time, or never. */
+/* False: no answer in time. */
 static bool read_answer(int fd, int timeout_ms, struct gpus *gpus)
 {
 	int64_t end = clock_ns() + timeout_ms * INT64_C(1000000), left;
@@ -148,8 +148,8 @@ void gpus_finish(struct gpus_question *q, int timeout_ms, struct gpus *gpus)
 			*gpus = (struct gpus){ .why_none = "the CUDA driver has not answered in "
 							   "time" };
 		/*
-		 * It ends by itself, or with this process. What it has begun to initialize the
-		 * program would have to begin anew if it were ended now.
+		 * The child ends by itself, or with this process. If it were killed now, the
+		 * program would have to repeat the initialization that it has begun.
 		 */
 		waitpid(q->child, NULL, WNOHANG);
 	}
@@ -161,7 +161,7 @@ void gpus_finish(struct gpus_question *q, int timeout_ms, struct gpus *gpus)
 
 #define NODES "/sys/class/kfd/kfd/topology/nodes"
 
-/* False: it is a processor, or must not be read. */
+/* False: the node is a CPU, or cannot be read. */
 static bool read_node(const char *root, const char *node, struct gpu *g)
 {
 	unsigned long long value, compute_units = 0, place = 0, domain = 0, version = 0;
@@ -188,7 +188,7 @@ static bool read_node(const char *root, const char *node, struct gpu *g)
 	snprintf(g->pci, sizeof(g->pci), "%04x:%02x:%02x.%u", (unsigned int)domain & 0xffffffff,
 		 (unsigned int)(place >> 8) & 0xff, (unsigned int)(place >> 3) & 0x1f,
 		 (unsigned int)place & 7);
-	/* A partition has its number there. */
+	/* A partition has its number in the function. */
 	if (!sysfs_exists(root, "/sys/bus/pci/devices/%s", g->pci))
 		g->pci[strlen(g->pci) - 1] = '0';
 	/* 90402 is gfx942, 90010 gfx90a. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gpus.h - the GPUs that the CUDA driver tells of, as a program that is started now will see them,
- * and those of ROCm that the kernel tells of.
+ * gpus.h - the GPUs that the CUDA driver reports, as a program started now will see them, and the
+ * ROCm GPUs that the kernel reports.
  *
- * Asking CUDA initializes the driver, which takes its time, may leave threads, and can fail in ways
- * of its own; so a child process asks, which makes no context and touches no GPU's memory, and is
- * not waited for when it does not answer in time. ROCm's are in sysfs, which needs no runtime.
+ * Asking CUDA initializes the driver, which is slow, may leave threads, and can fail in its own
+ * ways. So a child process asks, which creates no context and touches no GPU memory; the caller
+ * waits for it only for a limited time. ROCm GPUs are in sysfs, which needs no runtime.
  */
 #ifndef TOOLS_GPUS_H
 #define TOOLS_GPUS_H
@@ -17,7 +17,7 @@
 
 struct gpu {
 	bool rocm;
-	char pci[24];		/* "0000:18:00.0"; "": the driver does not tell */
+	char pci[24];		/* "0000:18:00.0"; "": unknown */
 	char name[64];
 	bool dma_buf;		/* its memory can be exported at all */
 };
@@ -25,22 +25,22 @@ struct gpu {
 struct gpus {
 	unsigned int nr;
 	struct gpu gpus[GPUS_MAX];
-	char why_none[96];	/* if there are none; of CUDA's */
+	char why_none[96];	/* why there are no CUDA GPUs */
 };
 
-/* Somebody who asks, up to gpus_finish(). */
+/* A query in progress, until gpus_finish(). */
 struct gpus_question {
-	pid_t child;		/* -1: none could be made */
+	pid_t child;		/* -1: fork() failed */
 	int fd;
 };
 
 void gpus_ask(struct gpus_question *question);
-/* Waits for the answer, for @timeout_ms at most. */
+/* Waits for the answer, at most @timeout_ms. */
 void gpus_finish(struct gpus_question *question, int timeout_ms, struct gpus *gpus);
 /*
- * Those of ROCm: each PCI function that the kernel's driver (amdkfd) lists, once, however it is
- * partitioned, and whatever the program's environment hides. None where this user, or this
- * container, may not use them.
+ * The ROCm GPUs: each PCI function that the kernel's driver (amdkfd) lists, once even if it is
+ * partitioned, and regardless of the program's environment. None if this user or container may not
+ * use them.
  */
 void gpus_of_rocm(const char *root, struct gpus *gpus);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* json.c - what the commands say to programs. */
+/* json.c - the JSON objects of results and errors. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ void json_put_u64(struct json_object *object, const char *key, uint64_t value)
 
 void json_put_double(struct json_object *object, const char *key, double value)
 {
-	/* Seventeen digits, which is what json-c prints by itself, help nobody. */
+	/* json-c would print seventeen digits. */
 	char *text = text_format("%.6f", value);
 
 	json_object_object_add(object, key, json_object_new_double_s(value, text ? text : "0"));
@@ -24,7 +24,7 @@ void json_put_bool(struct json_object *object, const char *key, bool value)
 	json_object_object_add(object, key, json_object_new_boolean(value));
 }
 
-/* JSON is UTF-8, and names of files are any bytes. */
+/* JSON is UTF-8, but file names can hold any bytes. */
 void json_put_string(struct json_object *object, const char *key, const char *value)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
@@ -43,7 +43,7 @@ void json_put_string(struct json_object *object, const char *key, const char *va
 	free(text);
 }
 
-/* The same for a text that was allocated, which it frees. */
+/* The same for an allocated text, which it frees. */
 static void put_text(struct json_object *object, const char *key, char *text)
 {
 	json_put_string(object, key, text_or_excuse(text));
@@ -142,7 +142,7 @@ struct json_object *json_of_info(const struct dmabuf_rw_info *info)
 	return o;
 }
 
-/* json-c leaves DEL and C1 as they are; they can only be within strings. */
+/* Escapes DEL and C1, which json-c does not; they occur only within strings. */
 void json_print(FILE *out, struct json_object *object)
 {
 	const char *s = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |

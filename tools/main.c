@@ -20,7 +20,7 @@ static const struct command *const commands[] = {
 	&cmd_run,
 };
 
-/* Those that can stand before the command. */
+/* Options before the command. */
 static const struct option options[] = {
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },

@@ -16,7 +16,7 @@
 #define STATX_MNT_ID	0x1000U
 #endif
 
-/* Blanks, line feeds and backslashes are in octal: "\040". */
+/* The kernel writes blanks, line feeds and backslashes in octal: "\040". */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -33,9 +33,9 @@ static void unescape(char *text)
 }
 
 /*
- * One line: "36 35 98:0 /root /dir rw,noatime shared:1 - ext4 /dev/sda rw,errors=continue". The
- * fields before the dash, from "shared:1" on, are any number. A name has no bound that this could
- * go by, as each of its bytes may be four here. Takes @line, whatever comes of it.
+ * One line: "36 35 98:0 /root /dir rw,noatime shared:1 - ext4 /dev/sda rw,errors=continue". Any
+ * number of fields like "shared:1" may precede the dash. A name has no length limit, as each byte
+ * may be four here. Takes over @line, even on failure.
  */
 static bool parse_line(char *line, struct mount *m)
 {
@@ -78,7 +78,7 @@ void mount_free(struct mount *mount)
 	*mount = (struct mount){ 0 };
 }
 
-/* The next line that can be read, in the place of *@m. False: there is none, and *@m is empty. */
+/* Replaces *@m by the next valid line. False: there is none, and *@m is empty. */
 static bool next_mount(FILE *f, struct mount *m)
 {
 	char *line;
@@ -141,10 +141,10 @@ bool mount_has(const struct mount *mount, const char *option)
 	return false;
 }
 
-/* Linux, CAP_SYS_PTRACE in capability.h. */
+/* CAP_SYS_PTRACE of include/uapi/linux/capability.h */
 #define CAP_PTRACE	(1ULL << 19)
 
-/* May this process look into those of others? */
+/* Whether this process may inspect those of others. */
 static bool may_trace(const char *root)
 {
 	FILE *f = sysfs_open(root, "/proc/self/status");
@@ -156,13 +156,13 @@ static bool may_trace(const char *root)
 			break;
 	if (f)
 		fclose(f);
-	/* In a user namespace of its own it may, as to processes there. */
+	/* In its own user namespace the capability covers only processes there. */
 	return caps & CAP_PTRACE && sysfs_exists(root, "/proc/1");
 }
 
 bool proc_hides_processes(const char *root)
 {
-	/* By number before Linux 5.8. */
+	/* Before Linux 5.8, a number. */
 	static const char *const hiding[] = {
 		"hidepid=invisible", "hidepid=ptraceable", "hidepid=2", "hidepid=4",
 	};

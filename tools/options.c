@@ -5,7 +5,7 @@
 
 #include "options.h"
 
-/* The first number of a long option without a letter; of @command->options the first. */
+/* Values of long options without a letter start here, in the order of @command->options. */
 #define FIRST	256
 #define MAX	32
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.h - the command line of a command, by a table: what each option is called, what it takes,
- * and which member of the command's own struct it sets.
+ * options.h - the options of a command in a table: the name of each, its argument, and the member
+ * of the command's struct that it sets.
  *
- * Every command has -o and --help, too; they are in no table.
+ * Every command also has -o and --help, which are in no table.
  */
 #ifndef TOOLS_OPTIONS_H
 #define TOOLS_OPTIONS_H
@@ -13,26 +13,25 @@
 #include "tool.h"
 
 enum option_kind {
-	OPTION_FLAG = 1,	/* takes nothing, sets a bool */
-	OPTION_BITS,		/* takes nothing, adds @bits to a uint64_t */
+	OPTION_FLAG = 1,	/* no argument, sets a bool */
+	OPTION_BITS,		/* no argument, adds @bits to a uint64_t */
 	OPTION_SIZE,		/* size.h; into a uint32_t or a uint64_t */
-	OPTION_NUMBER,		/* the same, in other words for people */
+	OPTION_NUMBER,		/* the same, but messages call it a number */
 	OPTION_TEXT,		/* into a const char * */
 	OPTION_WAY,		/* into a uint32_t, enum dmabuf_rw_path */
-	OPTION_DIRECT_WAY,	/* the same, of one that is direct */
-	OPTION_CALL,		/* anything, which @take sets */
+	OPTION_DIRECT_WAY,	/* the same, direct ways only */
+	OPTION_CALL,		/* anything; @take parses it */
 };
 
 /**
  * struct command_option - one line of a table; the last one has no name
  * @name:	of the long option
- * @kind:	what it takes
+ * @kind:	kind of its argument
  * @at, @size:	the member that it sets, by AT()
- * @given:	offset of a bool that is set, too; 0: there is none
+ * @given:	offset of a bool that it also sets; 0: none
  * @bits:	for OPTION_BITS
- * @least, @most: of numbers and sizes; @most 0: any
- * @take:	for OPTION_CALL: into the command's struct @into. -1: go on; else the status to
- *		leave with
+ * @least, @most: limits of numbers and sizes; @most 0: no limit
+ * @take:	for OPTION_CALL; @into is the command's struct. -1: go on; else the exit status
  */
 struct command_option {
 	const char *name;
@@ -45,7 +44,7 @@ struct command_option {
 
 #define AT(type, member) .at = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
-/* Into @bind_flags and @way of the command's struct, for those that only bind directly. */
+/* Sets @bind_flags and @way in the struct of a command that only binds directly. */
 #define DIRECT_BIND_OPTIONS(type)						\
 	BIND_FLAG_OPTIONS(type),						\
 	{ "way", OPTION_DIRECT_WAY, AT(type, way) }
@@ -57,12 +56,12 @@ struct command_option {
 	  .bits = DMABUF_RW_BIND_TRUST_ADDRESSES }
 
 /*
- * Takes the options and arguments into @into, the command's struct. -1: go on; else the status to
- * leave with. With @command->program what follows "--" is left at argv[optind].
+ * Parses options and arguments into @into, the command's struct. -1: go on; else the exit status.
+ * With @command->program, the words after "--" are left at argv[optind].
  */
 int options_parse(const struct command *command, struct report *report, void *into, int argc,
 		  char **argv);
-/* The long options of @command as getopt_long() takes them; until the next call. */
+/* The long options of @command for getopt_long(); valid until the next call. */
 const struct option *options_long(const struct command *command);
 
 #endif

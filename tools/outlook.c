@@ -9,10 +9,10 @@
 #include "outlook.h"
 #include "sysfs.h"
 
-/* Of each kind, so that nobody's screen is full. */
+/* The most lines of each kind. */
 #define MAX_DISKS	32
 #define MAX_DIRECTORIES	32
-/* What a GPU driver may take from the program's start. */
+/* The most time that asking a GPU driver may add to the program's start. */
 #define GPUS_MS		700
 
 struct disk {
@@ -34,7 +34,7 @@ struct outlook {
 	struct directory directories[MAX_DIRECTORIES];
 };
 
-/* What check has found out of it last. */
+/* Prints check's last answer about @what. */
 static void tell_answer(struct outlook *o, const char *what)
 {
 	const char *text, *remedy;
@@ -63,7 +63,7 @@ static bool is_hidden(const char *root, const char *name)
 	return sysfs_number(root, &hidden, "/sys/block/%s/hidden", name) && hidden;
 }
 
-/* "0000:01:00.0, 0000:02:00.0"; of other transports their names. */
+/* "0000:01:00.0, 0000:02:00.0"; the names of paths that are not on PCI. */
 static void format_paths(const struct drive *d, char *text, size_t len)
 {
 	size_t used = 0;
@@ -127,7 +127,7 @@ static enum fact_state state_of_disk(const struct outlook *o, const char *disk)
 
 /* ---- directories -------------------------------------------------------------------------- */
 
-/* The drive behind a mount; some file systems have numbers of their own, and name it. */
+/* The drive of a mount, by name if the file system has its own device number. */
 static bool find_drive(const struct outlook *o, const struct mount *m, struct drive *d)
 {
 	struct stat st;
@@ -138,7 +138,7 @@ static bool find_drive(const struct outlook *o, const struct mount *m, struct dr
 	       drive_read(o->check->root, st.st_rdev, d);
 }
 
-/* A file system that is mounted in several places is one; what lies on no NVMe drive is none. */
+/* Adds each file system on an NVMe drive once, at its first mount. */
 static void add_directory(void *arg, struct mount *m)
 {
 	struct outlook *o = arg;
@@ -183,10 +183,10 @@ static void look_at_directories(struct outlook *o)
 
 /* ---- GPUs --------------------------------------------------------------------------------- */
 
-/* How a drive gets to a GPU: by its worst path. */
+/* How a drive reaches a GPU, by its worst path. */
 struct prospect {
 	enum turn turn;
-	const char *text;	/* null: the two cannot be found */
+	const char *text;	/* null: one of the two was not found */
 };
 
 static struct prospect prospect_of(const struct outlook *o, const struct drive *d,
@@ -208,14 +208,14 @@ static struct prospect prospect_of(const struct outlook *o, const struct drive *
 			continue;
 		iommu = pci_iommu_mode(o->check->root, d->paths[i].pci);
 		p.turn = turn;
-		/* amdgpu asks the kernel for the route, whether or not the IOMMU translates. */
+		/* amdgpu asks the kernel for the route, whatever the IOMMU's mode. */
 		p.text = check_prospect(rocm ? "" : iommu, turn);
 		free(iommu);
 	}
 	return p;
 }
 
-/* The drives that go direct at all, those with the same prospect together. */
+/* Lists the drives that go direct, grouped by prospect. */
 static char *tell_routes(const struct outlook *o, const struct pci_chain *gpu, bool rocm)
 {
 	struct prospect all[MAX_DISKS];
@@ -311,10 +311,10 @@ void outlook_say(void)
 {
 	struct check check = { .root = "", .scratch = -1 };
 	struct gpus_question question;
-	struct report facts;		/* that are not printed */
+	struct report facts;		/* not printed */
 	char *why = NULL;
 
-	/* First, as it takes its time. */
+	/* Ask first, as the answer takes time. */
 	gpus_ask(&question);
 	report_begin(&facts);
 	facts.json = true;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outlook.h - what of this machine will go direct, in a line for each drive, each directory that a
- * file system of one is mounted on, and each GPU; and why not.
+ * outlook.h - a line for each drive, each mount point of a file system on one, and each GPU:
+ * whether it will go direct, and if not, why.
  *
- * All of it is what check finds out (cmd_check.h), told in short. Nothing is written, no file is
- * opened, and no GPU is touched.
+ * It is a summary of check's facts (cmd_check.h). It writes nothing, opens no file, and touches no
+ * GPU.
  */
 #ifndef TOOLS_OUTLOOK_H
 #define TOOLS_OUTLOOK_H
@@ -15,9 +15,9 @@
 
 struct check;
 
-/* On standard error. */
+/* Prints the outlook on standard error. */
 void outlook_say(void);
-/* The same with a @check whose facts are begun, and not printed, and whose buffer is open. */
+/* The same with a @check whose buffer is open; its facts are not printed. */
 void outlook_tell(struct check *check, FILE *out, struct gpus_question *question);
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * pair.c - what info and check ask of a file and a buffer between which nothing is moved. See
- * tool.h.
+ * pair.c - what info and check find out about a pair without a transfer. See tool.h.
  */
 #include <fcntl.h>
 #include <stdlib.h>

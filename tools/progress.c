@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * progress.c - one line on stderr that says how far a transfer is; and clocks.
+ * progress.c - one line on stderr with the progress of a transfer; and clocks.
  *
- * On a terminal the line must fit into a row: what goes on in the next one stays there when
- * the line is drawn again. The bar gives way first.
+ * On a terminal the line must fit into a row, as redrawing does not erase what wrapped into the
+ * next one. The bar shrinks first.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #define BAR_CELLS	24
 #define BAR_CELLS_MIN	4
-#define ROW		80	/* where the terminal does not say it */
+#define ROW		80	/* if the terminal's width is unknown */
 #define REDRAW_NS	INT64_C(100000000)
 #define NS_PER_S	1000000000.0
 
@@ -65,18 +65,18 @@ void progress_begin(struct progress *p, bool shown, const char *verb, uint64_t t
 	};
 }
 
-/* How long the line may be. */
+/* The most columns of the line. */
 static size_t room(void)
 {
 	struct winsize size;
 
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size))
 		return INT_MAX;
-	/* In the last column the cursor may already be on its way to the next row. */
+	/* Writing to the last column may wrap. */
 	return size.ws_col ? size.ws_col - 1 : ROW - 1;
 }
 
-/* "[####....] ", of as many cells as fit beside @used other characters. */
+/* "[####....] ", with as many cells as fit beside @used other characters. */
 static void format_bar(char bar[BAR_CELLS + 4], double part, size_t used)
 {
 	size_t have = room(), frame = strlen("[] "), cells;
@@ -110,7 +110,7 @@ static void draw(struct progress *p, uint64_t done, uint32_t path, int64_t now)
 			   left ? left : "");
 	format_bar(bar, part, strlen(p->verb) + 1 + strlen(text_or_excuse(text)));
 	line = text_format("%s %s%s", p->verb, bar, text_or_excuse(text));
-	/* Nothing in it is a name of the user's. */
+	/* The line contains no user-supplied name. */
 	fprintf(stderr, "\r%.*s\033[K", (int)room(), text_or_excuse(line));
 	free(left);
 	free(text);

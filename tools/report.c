@@ -2,9 +2,8 @@
 /*
  * report.c - results and failures, as text for people or JSON for programs.
  *
- * With -o json, stdout carries exactly one JSON object, also after a failure, which is
- * then in its "error" member; sentences go to stderr in either format. Only help and the
- * version are text even so.
+ * With -o json, stdout carries exactly one JSON object, with a member "error" after a failure.
+ * Messages go to stderr in either format. Only help and the version remain text.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -31,7 +30,7 @@ bool report_knows_format(const char *format)
 	return !strcmp(format, "json") || !strcmp(format, "text");
 }
 
-/* The first failure is the one that explains the rest. */
+/* Keeps the first failure, which explains the others. */
 static void add_error(struct report *report, struct json_object *error)
 {
 	if (json_object_object_get_ex(report->root, "error", NULL))
@@ -122,7 +121,7 @@ int report_usage(struct report *report, const char *format, ...)
 	return STATUS_USAGE;
 }
 
-/* Why getopt_long() does not take @word, which begins with "--". */
+/* Reports why getopt_long() refuses @word, which begins with "--". */
 static int refuse_long_option(struct report *report, const struct option *options, const char *word)
 {
 	int len = strcspn(word, "="), status;
@@ -149,9 +148,9 @@ int report_option(struct report *report, const struct option *options, int c, ch
 	const char *word = argv[optind - 1];
 	char letter[] = { '-', optopt, 0 };
 
-	/* Of several letters in a word getopt has perhaps not come to the last one. */
+	/* With several letters in a word, getopt may not have advanced optind. */
 	if (optopt < 0 && argv[optind])
-		word = argv[optind];	/* in the midst of a character of several bytes */
+		word = argv[optind];	/* inside a multi-byte character */
 	else if (strncmp(word, "--", 2) && optopt > 0 && optopt < 256)
 		word = letter;
 	if (c == ':')

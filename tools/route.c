@@ -16,13 +16,13 @@
 #include "text.h"
 
 #define CONFIG_BYTES	4096
-#define CONFIG_OPEN	64	/* what everybody may read */
-#define CONFIG_LEGACY	256	/* from there on extended capabilities */
+#define CONFIG_OPEN	64	/* readable by everyone */
+#define CONFIG_LEGACY	256	/* extended capabilities follow */
 
 /* PCI_CLASS_BRIDGE_PCI of include/linux/pci_ids.h */
 #define BRIDGE_CLASS	0x0604
 
-/* With any of these a bridge does not send requests from below straight on to a peer. */
+/* With any of these, a bridge does not route requests from below directly to a peer. */
 #define ACS_REDIRECT	(PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_EC)
 
 /* include/linux/ioport.h */
@@ -39,7 +39,7 @@ static unsigned int get32(const unsigned char *config, unsigned int at)
 	return get16(config, at) | (unsigned int)get16(config, at + 2) << 16;
 }
 
-/* Bytes of configuration space that could be read. */
+/* Returns the bytes of configuration space that could be read. */
 static size_t read_config(const char *root, const char *dir, unsigned char *config)
 {
 	char *path = text_format("%s/config", dir);
@@ -121,7 +121,7 @@ static void read_node(const char *root, const char *dir, const char *pci, struct
 			 get16(config, 2));
 	node->port = port_of(config, len);
 	node->acs = acs_of(config, len);
-	/* Everybody may know that it is no bridge. */
+	/* Everyone may read the class. */
 	if (sysfs_copy(root, text, sizeof(text), "%s/class", dir) &&
 	    strtoul(text, NULL, 16) >> 8 != BRIDGE_CLASS) {
 		node->port = PORT_ENDPOINT;
@@ -162,7 +162,7 @@ bool pci_chain_read(const char *root, const char *pci, struct pci_chain *chain)
 	return chain->nr;
 }
 
-/* Of their first nodes those that are the same. */
+/* The number of leading nodes that the chains share. */
 static unsigned int shared(const struct pci_chain *a, const struct pci_chain *b)
 {
 	unsigned int i;
@@ -173,7 +173,7 @@ static unsigned int shared(const struct pci_chain *a, const struct pci_chain *b)
 	return i;
 }
 
-/* Of the bridges below the first @from nodes, the worst. */
+/* The worst ACS state of the bridges below the first @from nodes. */
 static enum acs acs_below(const struct pci_chain *chain, unsigned int from)
 {
 	enum acs worst = ACS_NONE;
@@ -195,7 +195,7 @@ enum turn route_turn(const struct pci_chain *a, const struct pci_chain *b)
 
 	if (strcmp(a->host, b->host))
 		return TURN_BETWEEN_HOSTS;
-	/* Functions of one device, or one function, have no bridge between them. */
+	/* The same function, or functions of one device: no bridge lies between. */
 	if (same == a->nr || same == b->nr)
 		same = same ? same - 1 : 0;
 	if (!same)
@@ -281,7 +281,7 @@ static bool same_node(const struct pci_chain *a, const struct pci_chain *b, unsi
 	return a->nr > depth && b->nr > depth && !strcmp(a->nodes[depth].pci, b->nodes[depth].pci);
 }
 
-/* Those of @chains that go on below @depth, all of which have come to the same place. */
+/* Draws @chains below @depth, down to which they are the same. */
 static void draw_level(const struct drawing *d, const struct pci_chain *const *chains,
 		       unsigned int nr, unsigned int depth, const char *indent)
 {
@@ -294,7 +294,7 @@ static void draw_level(const struct drawing *d, const struct pci_chain *const *c
 			left[nr_left++] = chains[i];
 	while (nr_left) {
 		for (i = n = kept = 0; i < nr_left; i++) {
-			/* Several chains may end in one device: each has a line. */
+			/* Several chains may end at one device: each gets a line. */
 			if (i && (!same_node(left[0], left[i], depth) ||
 				  left[i]->nr == depth + 1 || left[0]->nr == depth + 1))
 				left[kept++ + 1] = left[i];
@@ -324,7 +324,7 @@ void route_draw(const struct pci_chain *const *chains, unsigned int nr,
 		for (j = 0; j < i && strcmp(chains[j]->host, chains[i]->host); j++)
 			;
 		if (j < i)
-			continue;	/* it has been drawn */
+			continue;	/* already drawn */
 		for (j = i, n = 0; j < nr; j++)
 			if (!strcmp(chains[j]->host, chains[i]->host))
 				below[n++] = chains[j];
@@ -356,7 +356,7 @@ bool pci_bar_read(const char *root, const char *pci, unsigned int bar, struct pc
 	}
 	if (f)
 		fclose(f);
-	/* Bit n: 2^n MiB. Mostly for root only. */
+	/* Bit n: 2^n MiB. Usually readable only by root. */
 	if (found && sysfs_copy(root, text, sizeof(text),
 				"/sys/bus/pci/devices/%s/resource%u_resize", pci, bar)) {
 		sizes = strtoull(text, NULL, 16);

@@ -14,7 +14,7 @@
 
 int run_account_open(struct run_account *a)
 {
-	/* Nobody may take pages away from the others. */
+	/* No process may shrink the shared memory. */
 	static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	struct stat st;
 
@@ -43,7 +43,7 @@ void run_account_close(struct run_account *a)
 		close(a->fd);
 }
 
-/* One that has ended, or has called exec(2), has not. Of one that cannot be asked: it may have. */
+/* False after exit or exec(2). True also if it cannot be determined. */
 static bool has_mapped(const struct run_account *a, pid_t pid)
 {
 	unsigned int major_nr, minor_nr;
@@ -63,7 +63,7 @@ static bool has_mapped(const struct run_account *a, pid_t pid)
 	return found;
 }
 
-/* Of the records of a process that has called exec(2) and counts again, only the last may run. */
+/* A process that counts again after exec(2) has several records; only the last may run. */
 static bool may_run(const struct run_account *a, uint32_t i, uint32_t nr)
 {
 	const struct account_record *records = a->account->records;
@@ -82,7 +82,7 @@ static const char *end_of(struct run_account *a, uint32_t i, uint32_t nr)
 
 	if (atomic_load(&r->state) == RECORD_ENDED)
 		return "";
-	/* From then on its process tells it. Until then it may have ended, and left it to us. */
+	/* On success the process reports the record; otherwise it has just ended. */
 	if (may_run(a, i, nr) && atomic_compare_exchange_strong(&r->state, &runs, RECORD_TOLD))
 		return ", which still runs: counted so far";
 	return atomic_load(&r->state) == RECORD_ENDED ? "" :
@@ -102,7 +102,7 @@ void run_account_tell(struct run_account *a, FILE *out)
 	for (i = 0; i < nr; i++) {
 		uint32_t is_free = RECORD_FREE;
 
-		/* One that was asked for, and not taken. */
+		/* Reserved, but never filled. */
 		if (!atomic_compare_exchange_strong(&a->account->records[i].state, &is_free,
 						    RECORD_TOLD))
 			account_tell(&a->account->records[i], end_of(a, i, nr), tell_line, out);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run_account.h - the account that the processes of a program count in (lib/cufile/account.h), as
- * dmabuf-rw run makes it and tells it.
+ * run_account.h - dmabuf-rw run makes and reports the account in which the program's processes
+ * count (lib/cufile/account.h).
  *
- * The program's processes open it by this process's descriptor, in /proc: nothing is left behind,
- * however this process ends, and the program inherits no descriptor.
+ * The processes open it in /proc by this process's descriptor. So nothing is left behind when this
+ * process ends, and the program inherits no descriptor.
  */
 #ifndef TOOLS_RUN_ACCOUNT_H
 #define TOOLS_RUN_ACCOUNT_H
@@ -24,7 +24,7 @@ struct run_account {
 
 /* 0, or -1 with errno. */
 int run_account_open(struct run_account *a);
-/* What each process has done, and how it ended; no other record can be taken from then on. */
+/* Prints each process's totals and how it ended, and closes the account to new records. */
 void run_account_tell(struct run_account *a, FILE *out);
 void run_account_close(struct run_account *a);
 

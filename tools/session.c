@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * session.c - opening the module, a buffer and a file, and joining them.
+ * session.c - opens the module, a buffer and a file, and binds the pair.
  *
- * Everything is checked before anything is transferred, and each failure is reported
- * where it arises, with the name that the user typed.
+ * All checks come before any transfer, and each failure is reported where it occurs, with the name
+ * that the user typed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ int session_open_device(struct session *s, struct report *report)
 
 	if (!dmabuf_rw_device_open(&opts, &s->device) || !report)
 		return STATUS_OK;
-	/* What becomes of another way is said when it is tried. */
+	/* Another way remains; binding reports whether it works. */
 	if (s->ways ? s->ways != DMABUF_RW_PATH_MODULE : dmabuf_rw_has_kernel_way(NULL))
 		return STATUS_OK;
 	report_error(report, DMABUF_RW_DEVICE, &s->device_error);
@@ -41,7 +41,7 @@ int session_open_device(struct session *s, struct report *report)
 int session_refused(const struct session *s, struct report *report, const char *what,
 		    const struct dmabuf_rw_error *error, const char *hint)
 {
-	/* Why there is no module says more than that there is none. */
+	/* The device's error says why there is no module. */
 	if (error->reason == DMABUF_RW_REASON_NO_DEVICE && s->device_error.err) {
 		report_error(report, DMABUF_RW_DEVICE, &s->device_error);
 		return STATUS_FAILED;
@@ -102,8 +102,8 @@ int session_open_buffer(struct session *s, struct report *report, const char *bu
 }
 
 /*
- * To be opened for reading, a pipe would wait for who writes to it; to be written to, a device
- * may do whatever it does when it is opened. So both are only looked at.
+ * Opening a pipe for reading waits for a writer, and opening a device may have side effects. So
+ * check both without opening them.
  */
 static bool may_be_opened(const struct stat *st, int open_flags)
 {

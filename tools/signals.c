@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * signals.c - a run that is asked to end does so in order: what it has begun is finished or
- * taken back, and a temporary file is removed.
+ * signals.c - on a signal that asks it to end, a run finishes or undoes what it has begun and
+ * removes its temporary file.
  *
- * Signals that were ignored when the program was started stay so: who started it (nohup, a
- * shell's background) meant it. SIGKILL and those that tell of a fault of the program's own,
- * or ask for a core dump, act as usual.
+ * Signals that were ignored at the start stay ignored, as the parent (nohup, a shell's background
+ * job) intends. SIGKILL, and signals of a fault or for a core dump, act as usual.
  */
 #include <signal.h>
 
@@ -14,8 +13,9 @@
 static volatile sig_atomic_t stop;
 
 /*
- * Who asks a second time, by hand, does not want to wait. Others repeat themselves: the
- * kernel (SIGXCPU), a terminal that closes and its shell (SIGHUP), a service manager.
+ * A second SIGINT or SIGTERM means that the user does not want to wait. Other signals repeat
+ * without such a meaning: from the kernel (SIGXCPU), or from a closing terminal and its shell
+ * (SIGHUP).
  */
 static void on_signal(int sig)
 {
@@ -42,7 +42,7 @@ void restore_write_signals(void)
 
 static void catch(int sig)
 {
-	/* No SA_RESTART: waits are to end. */
+	/* No SA_RESTART, so that waits end. */
 	struct sigaction action = { .sa_handler = on_signal }, old;
 
 	if (!sigaction(sig, NULL, &old) && old.sa_handler != SIG_IGN)

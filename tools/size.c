@@ -18,7 +18,7 @@ int size_parse(const char *text, uint64_t *bytes)
 	char *end;
 	int i;
 
-	/* strtoull() would take a sign and leading blanks. */
+	/* strtoull() would accept a sign and leading blanks. */
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
 	errno = 0;

@@ -17,7 +17,7 @@ int size_parse(const char *text, uint64_t *bytes);
 /* "OFFSET:LENGTH", both as above. 0 or -EINVAL. */
 int size_parse_range(const char *text, uint64_t *off, uint64_t *len);
 
-/* "1.5 GiB", "512 B"; @buf of at least 24 bytes. Returns @buf. */
+/* "1.5 GiB", "512 B"; @buf has at least 24 bytes. Returns @buf. */
 const char *size_format(double bytes, char *buf, size_t len);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "source.h"
 
-/* What O_DIRECT takes where the kernel does not tell (before 6.1). */
+/* O_DIRECT's alignment if the kernel does not report it (before 6.1). */
 #define USUAL_ALIGN	4096
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -17,7 +17,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* Sets what O_DIRECT takes here; false: it is not to be had. */
+/* Sets O_DIRECT's alignment; false: no O_DIRECT. */
 static bool find_alignment(int fd, uint32_t *memory, uint32_t *offset)
 {
 	struct statx sx;
@@ -60,7 +60,7 @@ void source_close(struct source *s)
 	close(s->fd);
 }
 
-/* Reads up to @len bytes at @off, fewer at the end of the file; how many, or -errno. */
+/* Reads up to @len bytes at @off. Returns the count, short at the end of the file, or -errno. */
 static ssize_t read_at(const struct source *s, uint64_t off, size_t len)
 {
 	size_t done = 0;
@@ -73,14 +73,14 @@ static ssize_t read_at(const struct source *s, uint64_t off, size_t len)
 		if (n < 0)
 			return -errno;
 		done += n;
-		/* With O_DIRECT, an odd count is the end. */
+		/* With O_DIRECT, an unaligned count means the end of the file. */
 		if (!n || (size_t)n % s->align)
 			break;
 	}
 	return done;
 }
 
-/* The page cache may have what is not on the drive, and is left no fuller than it was found. */
+/* Drops pages before a read, as they may differ from the drive, and after it. */
 static void drop_cache(const struct source *s, uint64_t off, size_t len)
 {
 	posix_fadvise(s->fd, off, len, POSIX_FADV_DONTNEED);
@@ -96,7 +96,7 @@ ssize_t source_read(struct source *s, uint64_t off, size_t len, const char **at)
 		*at = s->chunk + head;
 		if (n != -EINVAL)
 			return n < (ssize_t)head ? n < 0 ? n : 0 : n - (ssize_t)head;
-		/* It says so only now. */
+		/* Some files refuse O_DIRECT only on reads. */
 		s->direct = false;
 		s->align = 1;
 		fcntl(s->fd, F_SETFL, O_RDONLY);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * source.h - a file as it is on the drive: read by the CPU, past the page cache.
+ * source.h - reads a file with the CPU as it is on the drive, past the page cache.
  *
- * With O_DIRECT where the file has it, else with its cached pages dropped before and after.
+ * Uses O_DIRECT if the file supports it, else drops cached pages before and after a read.
  */
 #ifndef TOOLS_SOURCE_H
 #define TOOLS_SOURCE_H
@@ -21,13 +21,13 @@ struct source {
 };
 
 /*
- * Opens it anew, so that what is read is what is stored. Where that cannot be, by /proc or for
- * rights, the descriptor that there is does as well, without O_DIRECT. 0 or -errno.
+ * Reopens the file of @fd with O_DIRECT. If /proc or the rights do not allow that, uses @fd itself,
+ * without O_DIRECT. 0 or -errno.
  */
 int source_open(struct source *source, int fd);
 /*
- * Points *@at to the @len bytes at @off, or fewer at the end of the file; how many, or -errno.
- * @len: so that they fit into the chunk when both ends are widened to what O_DIRECT takes.
+ * Points *@at to the @len bytes at @off, or fewer at the end of the file; returns how many, or
+ * -errno. @len must fit into the chunk when both ends are extended to O_DIRECT's alignment.
  */
 ssize_t source_read(struct source *source, uint64_t off, size_t len, const char **at);
 void source_close(struct source *source);

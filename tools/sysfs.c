@@ -12,7 +12,7 @@
 #include "sysfs.h"
 #include "text.h"
 
-/* Attributes are a page at most. */
+/* An attribute has at most a page. */
 #define ATTRIBUTE	4096
 
 static char *below(const char *root, const char *format, va_list ap)
@@ -111,7 +111,7 @@ char *sysfs_resolve(const char *root, const char *format, ...)
 	free(path);
 	if (!real)
 		return NULL;
-	/* What leads out of the root is nothing in it. */
+	/* Refuse a path that leads out of the root. */
 	if (strncmp(real, root, skip)) {
 		free(real);
 		errno = ENOENT;

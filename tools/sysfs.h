@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysfs.h - what /sys and /proc say, read below a root that tests replace by a tree of their own.
+ * sysfs.h - reads /sys and /proc below a root, which tests replace by a tree of their own.
  *
- * @root is "" for the machine itself; else the real path of a directory. Paths begin with
+ * @root is "" for the machine itself, else the real path of a directory. Paths begin with
  * "/sys/" or "/proc/". Nothing here opens a device or writes.
  *
- * Texts are the caller's to free(); null where there is nothing to read, with errno.
+ * The caller frees texts; null with errno if there is nothing to read.
  */
 #ifndef TOOLS_SYSFS_H
 #define TOOLS_SYSFS_H
@@ -15,10 +15,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The first line of an attribute without blanks at its end. */
+/* The first line of an attribute, without trailing blanks. */
 char *sysfs_read(const char *root, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same into @text, cut if need be; false and "" where there is nothing to read. */
+/* The same into @text, truncated; false and "" if there is nothing to read. */
 bool sysfs_copy(const char *root, char *text, size_t len, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 /* A decimal number; false: there is none. */
@@ -26,13 +26,13 @@ bool sysfs_number(const char *root, uint64_t *value, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool sysfs_exists(const char *root, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Where a link leads, below the root. */
+/* The real path of a link, below the root. */
 char *sysfs_resolve(const char *root, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* What a link says, whether or not it leads anywhere. */
+/* The text of a link, which may dangle. */
 char *sysfs_link(const char *root, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The names in a directory, sorted, null at the end; free each and the array. */
+/* The sorted names in a directory, null-terminated; free each of them and the array. */
 char **sysfs_names(const char *root, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void sysfs_names_free(char **names);

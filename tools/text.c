@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* text.c - texts of any length, and how they are printed; see text.h. */
+/* text.c - see text.h. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "size.h"
 #include "text.h"
 
-/* The first one of stdout. */
+/* The first errno of stdout. */
 static int output_errno;
 
 char *text_vformat(const char *format, va_list ap)
@@ -63,7 +63,7 @@ const char *text_of_way(uint32_t path)
 
 size_t utf8_length(const char *text)
 {
-	/* The second byte is what tells characters from longer ways to write them. */
+	/* The second byte distinguishes characters from overlong encodings. */
 	static const struct {
 		unsigned char first, last, low, high, length;
 	} kinds[] = {
@@ -102,7 +102,7 @@ static void note_failure(FILE *out)
 		output_errno = errno;
 }
 
-/* @text with what must not be printed as \xNN, and a newline; null: no memory. */
+/* @text with unprintable bytes as \xNN, and a newline; null: no memory. */
 static char *escaped_line(const char *text)
 {
 	char *line = malloc(4 * strlen(text) + 2), *to = line;
@@ -132,7 +132,7 @@ void say(FILE *out, const char *format, ...)
 	va_start(ap, format);
 	text = text_vformat(format, ap);
 	va_end(ap);
-	/* In one piece, so that others who write there do so before or after it. */
+	/* One write, so that output of other processes is not mixed in. */
 	line = escaped_line(text_or_excuse(text));
 	say_as_is(out, line ? line : "there is no memory to say more\n");
 	free(text);
@@ -147,7 +147,7 @@ void say_as_is(FILE *out, const char *text)
 
 int end_of_output(void)
 {
-	/* Some file systems say only at its end what became of a file. */
+	/* Some file systems report errors only on close. */
 	if (fclose(stdout))
 		note_failure(stdout);
 	return output_errno;

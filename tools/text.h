@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text.h - what people read: put together at any length, and printed so that no name in it
- * can do anything to a terminal.
+ * text.h - formats text of any length, and prints it so that no name in it can control a terminal.
  *
- * setlocale() is never called, so neither numbers nor the sentences of strerror() depend on
- * where the user is.
+ * setlocale() is never called, so neither numbers nor strerror() depend on the locale.
  */
 #ifndef TOOLS_TEXT_H
 #define TOOLS_TEXT_H
@@ -15,18 +13,18 @@
 
 #include <libdmabuf_rw.h>
 
-/* Texts are the caller's to free(); null where there is no memory for them. */
+/* The caller frees texts; null: no memory. */
 char *text_vformat(const char *format, va_list ap);
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The library's sentences. */
+/* The library's text for @error. */
 char *text_of_error(const struct dmabuf_rw_error *error);
 char *text_of_info(const struct dmabuf_rw_info *info);
-/* What moved the bytes that went direct: " (module)", or nothing. */
+/* The direct way that was taken: " (module)", or "". */
 const char *text_of_way(uint32_t path);
-/* Any text, in words where there is none. */
+/* @text, or an excuse if it is null. */
 const char *text_or_excuse(const char *text);
 
-/* Bytes of the UTF-8 character that @s begins with (RFC 3629, section 4); 0: it is none. */
+/* Bytes of the UTF-8 character at the start of @s (RFC 3629, section 4); 0: invalid. */
 size_t utf8_length(const char *s);
 
 /*
@@ -34,9 +32,9 @@ size_t utf8_length(const char *s);
  * \xNN.
  */
 void say(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Prints text of this program's own, as it is. */
+/* Prints the program's own text unchanged. */
 void say_as_is(FILE *out, const char *text);
-/* The errno because of which some of stdout is lost, or 0. Closes it: nothing may follow. */
+/* Closes stdout. Returns 0, or the errno of lost output. */
 int end_of_output(void);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * tool.h - what the parts of the dmabuf-rw command share.
  *
- * The tool is one thread, except bench, whose threads share only a binding. main() makes
- * the one struct report, and every run ends with report_end().
+ * The tool has one thread, except in bench, whose threads share only a binding. main() makes the
+ * only struct report, and every run ends with report_end().
  */
 #ifndef TOOLS_TOOL_H
 #define TOOLS_TOOL_H
@@ -24,11 +24,11 @@
 /* Exit statuses; dmabuf-rw(1) documents them. */
 enum {
 	STATUS_OK		= 0,
-	STATUS_FAILED		= 1,	/* a transfer or something around it failed */
+	STATUS_FAILED		= 1,	/* a transfer or another operation failed */
 	STATUS_USAGE		= 2,
 	STATUS_REFUSED		= 3,	/* the pair cannot go direct */
 	STATUS_MISMATCH		= 4,	/* --verify found a difference */
-	STATUS_INTERRUPTED	= 130,	/* 128 + SIGINT, as shells say it */
+	STATUS_INTERRUPTED	= 130,	/* 128 + SIGINT, as in shells */
 };
 
 struct report;
@@ -36,10 +36,10 @@ struct option;
 struct command_option;
 
 /**
- * struct command - one of them
+ * struct command - a subcommand
  * @options:	its table (options.h); the short ones are SHORT_OPTIONS
- * @argument:	takes one that is no option; -1: go on; else the status to leave with
- * @program:	what follows "--" are no arguments of the command's own
+ * @argument:	takes an argument that is not an option; -1: go on; else the exit status
+ * @program:	the words after "--" belong to a program, not to the command
  */
 struct command {
 	const char *name;
@@ -51,7 +51,7 @@ struct command {
 	int (*run)(const struct command *command, struct report *report, int argc, char **argv);
 };
 
-/* "-": other arguments keep their place among the options, whatever the environment says. */
+/* "-": getopt_long() returns other arguments in order, despite POSIXLY_CORRECT. */
 #define SHORT_OPTIONS "-:o:h"
 
 extern const struct command cmd_load, cmd_store, cmd_info, cmd_check, cmd_stat, cmd_bench, cmd_run;
@@ -67,35 +67,34 @@ struct report {
 void report_begin(struct report *report);
 void report_command(struct report *report, const char *command);
 /*
- * The argument of -o. main() has settled the format before anything can fail, so all that is
- * left is to refuse one that is not known: -1: go on; else the status to leave with.
+ * Checks the argument of -o, which main() has already applied. -1: go on; else the exit status.
  */
 int report_check_format(struct report *report, const char *format);
 bool report_knows_format(const char *format);
-/* Says a failure: the sentence on stderr, and in the JSON object as "error". */
+/* Reports a failure on stderr and as "error" of the JSON object. */
 void report_fail(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same with the library's sentence, about @what. */
+/* The same with the library's text, about @what. */
 void report_error(struct report *report, const char *what,
 		  const struct dmabuf_rw_error *error);
-/* The same with what else can be done. */
+/* The same with a further remedy. */
 void report_error_and(struct report *report, const char *what,
 		      const struct dmabuf_rw_error *error, const char *hint);
-/* The same with a @remedy of the command's own in place of the library's. */
+/* The same with @remedy in place of the library's. */
 void report_error_but(struct report *report, const char *what,
 		      const struct dmabuf_rw_error *error, const char *remedy);
-/* Wrong usage: says it, and where help is. STATUS_USAGE. */
+/* Reports wrong usage and points to the help. STATUS_USAGE. */
 int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* For what getopt_long() has given as @c, ':' or '?'. STATUS_USAGE. */
+/* Reports getopt_long()'s failure @c, ':' or '?'. STATUS_USAGE. */
 int report_option(struct report *report, const struct option *options, int c, char **argv);
 /* A further sentence on stderr. */
 void report_note(const struct report *report, const char *text);
 /* Prints help in place of a result. STATUS_OK. */
 int report_help(struct report *report, const struct command *command);
 /*
- * The end of every run: prints the JSON object, and sees to it that all output is where it
- * should be. Returns @status, or STATUS_FAILED if that is not so.
+ * The end of every run: prints the JSON object and flushes all output. Returns @status, or
+ * STATUS_FAILED if output was lost.
  */
 int report_end(struct report *report, int status);
 
@@ -105,11 +104,11 @@ void json_put_u64(struct json_object *object, const char *key, uint64_t value);
 void json_put_double(struct json_object *object, const char *key, double value);
 void json_put_bool(struct json_object *object, const char *key, bool value);
 void json_put_string(struct json_object *object, const char *key, const char *value);
-/* What an error is, in words and numbers. */
+/* An error in words and numbers. */
 struct json_object *json_of_error(const struct dmabuf_rw_error *error);
-/* Adds enum dmabuf_rw_path: what it is called in all, and each way by itself. */
+/* Adds "path" and "ways" for enum dmabuf_rw_path. */
 void json_put_path(struct json_object *object, uint32_t path);
-/* All of @info under its field names. */
+/* All fields of @info by their names. */
 struct json_object *json_of_info(const struct dmabuf_rw_info *info);
 void json_print(FILE *out, struct json_object *object);
 
@@ -137,34 +136,34 @@ struct session_opts {
 int session_open(struct session *s, struct report *report, const char *file,
 		 const char *buffer, const struct session_opts *opts);
 void session_close(struct session *s);
-/* The steps of it. */
+/* The steps of session_open(). */
 void session_init(struct session *s);
 /*
- * Why there is no module is kept in @s->device_error. It is a failure if @report is not null, and
- * @s->ways is the module's, or all and the kernel has no interface of its own.
+ * Without the module, stores the reason in @s->device_error. That is a failure only if @report is
+ * not null, and @s->ways is the module's, or all and the kernel has no interface of its own.
  */
 int session_open_device(struct session *s, struct report *report);
 /*
- * Says why a pair is refused, and @hint; where it is for want of the module, why there is none.
- * The status for it.
+ * Reports why a pair is refused, with @hint, or why there is no module if that is the reason.
+ * Returns the status.
  */
 int session_refused(const struct session *s, struct report *report, const char *what,
 		    const struct dmabuf_rw_error *error, const char *hint);
 int session_parse_buffer(struct report *report, const char *buffer, struct buffer_spec *spec);
 int session_open_buffer(struct session *s, struct report *report, const char *buffer);
 /*
- * Joins the file and the buffer that are open, and fills @s->info. 0, or -errno with *@error, where
- * @s->binding is null unless only the info could not be had.
+ * Binds the open file and buffer, and fills @s->info. 0, or -errno with *@error; then @s->binding
+ * is null unless only reading the info failed.
  */
 /*
- * As dmabuf_rw_binding_create(), with what the buffer needs: a copy function to bounce by, and for
- * memory that may move, to be in the device. Where that is not so and it may bounce, it only does,
- * and *@opts->error, which must be there, says why, though 0 is returned.
+ * Calls dmabuf_rw_binding_create() with the buffer's needs: a copy function to bounce, and device
+ * memory for memory that may move. If the latter is refused but bouncing is allowed, makes a
+ * bounce-only binding and returns 0 with the reason in *@opts->error, which must not be null.
  */
 int bind_buffer(struct dmabuf_rw_device *device, struct buffer *buffer, int file_fd,
 		const struct dmabuf_rw_binding_opts *opts, struct dmabuf_rw_binding **binding);
 int session_try_bind(struct session *s, uint64_t bind_flags, struct dmabuf_rw_error *error);
-/* The same; @refused says it if they cannot be joined. */
+/* The same; reports a refusal. */
 int session_bind(struct session *s, struct report *report, uint64_t bind_flags,
 		 int (*refused)(const struct session *s, struct report *report,
 				const char *what, const struct dmabuf_rw_error *error,
@@ -175,26 +174,26 @@ int bind_status(const struct dmabuf_rw_error *error);
 int parse_way(struct report *report, const char *text, uint32_t *path);
 /* The same where only a direct way makes sense. */
 int parse_direct_way(struct report *report, const char *text, uint32_t *path);
-/* Whether a file is there, and of a kind that is opened at all: for writing, files and disks. */
+/* Whether the file exists and may be opened; for writing, only files and disks may. */
 int check_file(struct report *report, const char *file, int open_flags);
-/* Says that it is not; its status. */
+/* Reports that it may not. Returns the status. */
 int refuse_file(struct report *report, const char *file);
-/* As check_file(), and opens it. O_CLOEXEC is added. */
+/* Calls check_file() and opens the file with O_CLOEXEC. */
 int open_file(struct report *report, const char *file, int open_flags, int *fd);
 
-/* ---- pair.c: what can be asked of a pair that nothing is moved between ------------ */
+/* ---- pair.c: facts about a pair without a transfer -------------------------------- */
 
-/* A page of memory as the other half, from whichever exporter this kernel has. 0, or -1, @why. */
+/* Opens a page of memory as the buffer, from any exporter. 0, or -1 with @why. */
 int pair_open_some_buffer(struct session *s, char **why);
 /*
- * What load and store could do. The file is open for reading only: a disk that was open for
- * writing is read anew by udev when it is closed, and a program that runs cannot be opened so.
- * So whether it could be written is asked in another way.
+ * Whether the permissions allow load and store. Checks writing without opening the file for it:
+ * udev rescans a disk that was open for writing, and a running program cannot be opened for
+ * writing.
  */
 void pair_directions(const struct session *s, bool *load, bool *store);
 /*
- * Why a pair does not take the other direct way; err 0: it would do as well. Returns that way,
- * DMABUF_RW_PATH_MODULE or _KERNEL; of a pair that is refused, the kernel's.
+ * Why a pair does not take the other direct way; err 0: that would work, too. Returns that way,
+ * DMABUF_RW_PATH_MODULE or _KERNEL; for a refused pair, the kernel's.
  */
 uint32_t pair_other_way(const struct session *s, struct dmabuf_rw_error *error);
 
@@ -210,8 +209,8 @@ struct engine {
 	uint64_t len;
 	uint64_t block;		/* bytes of one transfer */
 	uint64_t io_flags;
-	volatile sig_atomic_t *stop;	/* set: submit no more, and end what can be ended */
-	/* Now and then; may be null. */
+	volatile sig_atomic_t *stop;	/* set: submit no more, and cancel */
+	/* Called occasionally; may be null. */
 	void (*progress)(void *arg, uint64_t done, uint32_t path);
 	void *progress_arg;
 
@@ -222,14 +221,14 @@ struct engine {
 	uint64_t bounced_bytes;
 	uint64_t kernel_bytes;
 	uint64_t completions;
-	uint32_t path;		/* enum dmabuf_rw_path, all that were taken */
-	bool ended;		/* the file was shorter than that */
+	uint32_t path;		/* enum dmabuf_rw_path, all ways taken */
+	bool ended;		/* the file ended early */
 	struct dmabuf_rw_error error;	/* err 0: none */
 };
 
 /*
- * 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight then, unless the
- * queue itself has failed; so destroy that before the binding.
+ * 0; -EINTR: stopped; else -errno, with @error filled. Nothing is in flight afterwards, unless the
+ * queue itself failed; so destroy the queue before the binding.
  */
 int engine_run(struct engine *e);
 
@@ -250,17 +249,17 @@ void progress_update(void *progress, uint64_t done, uint32_t path);
 void progress_end(struct progress *p, uint64_t done, uint32_t path);
 
 int64_t clock_ns(void);
-/* Seconds of CPU time that the process has used, user and system. */
+/* The process's CPU time in seconds, user and system. */
 double cpu_seconds(void);
 
-/* ---- verify.c: what arrived -------------------------------------------------------- */
+/* ---- verify.c: comparison and checksum --------------------------------------------- */
 
 #define DIGEST_TEXT 65
 
 /*
- * Compares @len bytes of the mapped buffer with the file @fd, which @name is for messages,
- * read past the page cache: with O_DIRECT where the file has it. 0: equal; 1: they
- * differ first at *@where; -errno after the failure was reported.
+ * Compares @len bytes of the mapped buffer with the file @fd, read past the page cache (source.h).
+ * @name is for messages. 0: equal; 1: *@where is the first difference; -errno after the failure was
+ * reported.
  */
 int verify_range(struct report *report, struct session *s, int fd, const char *name,
 		 uint64_t file_off, uint64_t buf_off, uint64_t len,
@@ -271,11 +270,11 @@ int digest_range(struct session *s, uint64_t buf_off, uint64_t len,
 
 /* ---- signals.c ---------------------------------------------------------------------- */
 
-/* At the start: what cannot be written is an error, and not the process's end. */
+/* Makes a failed write an error instead of a fatal signal. */
 void ignore_write_signals(void);
-/* For a program that takes this one's place: as they were before. */
+/* Restores those signals, before exec. */
 void restore_write_signals(void);
-/* Makes signals that ask for an end set *the flag* instead of ending the process. */
+/* Makes terminating signals set the returned flag instead of ending the process. */
 volatile sig_atomic_t *catch_signals(void);
 
 #endif

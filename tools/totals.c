@@ -30,14 +30,14 @@ const struct total *totals_of(const struct totals *found, const struct total *dr
 	return NULL;
 }
 
-/* False: there is no such file any more, or it says something else. */
+/* False: the file has gone or cannot be parsed. */
 static bool read_total(const char *root, const char *name, struct total *t)
 {
 	char *text = sysfs_read(root, DIR "/%s", name);
 	uint64_t diskseq;
 	int n = 0;
 
-	/* A later module may say more behind these. */
+	/* Later modules may append numbers. */
 	if (text)
 		n = sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
 			   " %" SCNu64 " %" SCNu64, &t->diskseq, &t->bindings, &t->reads,

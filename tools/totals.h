@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * totals.h - what has gone through each drive since the module was loaded, by the files that it
- * has in sysfs for that; everybody may read them. docs/observe.md describes them.
+ * totals.h - the totals of each drive since the module was loaded, from the module's files in
+ * sysfs, which everyone may read. docs/observe.md describes them.
  */
 #ifndef TOOLS_TOTALS_H
 #define TOOLS_TOTALS_H
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 /**
- * struct total - of a drive
- * @name:	the disk's
- * @gone:	the disk of which the numbers are is not there any more
- * @diskseq:	its number, which no other disk has before the next boot
- * @bindings:	that it has now
+ * struct total - the totals of a drive
+ * @name:	of the disk
+ * @gone:	the disk no longer exists
+ * @diskseq:	its sequence number, unique until the next boot
+ * @bindings:	current number
  */
 struct total {
 	char *name;
@@ -25,8 +25,8 @@ struct total {
 };
 
 /**
- * struct totals - of all drives that have been bound, in order of their names
- * @known:	false: the module is not there, or tells of no drive
+ * struct totals - the totals of all drives that have been bound, sorted by name
+ * @known:	false: no module, or one without totals
  */
 struct totals {
 	struct total *drives;
@@ -34,10 +34,10 @@ struct totals {
 	bool known;
 };
 
-/* Below @root as in sysfs.h. 0 or -ENOMEM. */
+/* @root: see sysfs.h. 0 or -ENOMEM. */
 int totals_find(const char *root, struct totals *found);
 void totals_free(struct totals *found);
-/* The same disk in what was found at another time; null: it was not there. */
+/* The same disk in another snapshot; null: not in it. */
 const struct total *totals_of(const struct totals *found, const struct total *drive);
 
 #endif

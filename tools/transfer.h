@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.h - one run of load or store, and who does what of it:
+ * transfer.h - one run of load or store, and its parts:
  *
- *   transfer_options.c	what is asked for, off the command line
- *   transfer_inputs.c	files: opened, bound, made, checked, and let go again
- *   cmd_transfer.c	the order of it all
- *   transfer_result.c	what is said about it
+ *   transfer_options.c	the command line
+ *   transfer_inputs.c	opens, binds, makes, checks and closes files
+ *   cmd_transfer.c	the order of operations
+ *   transfer_result.c	the report
  *
  * Vocabulary
- *   input	a file as it was named, once; also where it is written
+ *   input	a file named on the command line, even if store writes to it
  *   part	one range of one input; parts follow each other in the buffer, and those of
- *		an input follow each other, too
- *   held	an input that stays open and bound after it was checked. Any number can be
- *		named, and only some of them are held; others are opened and bound again
- *		when it is their turn
+ *		an input are adjacent
+ *   held	an input that stays open and bound after it was checked. Only some inputs are
+ *		held; the others are opened and bound again when their turn comes
  */
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H
@@ -22,7 +21,7 @@
 
 #include "options.h"
 
-/* What must be the same when an input is opened again. */
+/* Must be the same when an input is opened again. */
 struct identity {
 	dev_t dev, rdev;
 	ino_t ino;
@@ -35,7 +34,7 @@ struct input {
 	struct dmabuf_rw_binding *binding;	/* null: not bound */
 	bool known;		/* it has been opened before */
 	struct identity identity;
-	struct dmabuf_rw_info info;	/* as of when it was bound last */
+	struct dmabuf_rw_info info;	/* of the last binding */
 	struct dmabuf_rw_error refusal;	/* err 0: direct */
 };
 
@@ -59,7 +58,7 @@ struct transfer_options {
 	struct part *parts;
 	unsigned int nr_inputs, nr_parts;
 	const char *buffer;
-	uint64_t file_off;	/* for parts without a range of their own */
+	uint64_t file_off;	/* for parts without --range */
 	uint64_t buf_off;
 	uint64_t len;
 	bool off_given;
@@ -80,10 +79,10 @@ struct transfer_options {
 };
 
 extern const struct command_option load_options[], store_options[];
-/* A command's @argument, into a struct transfer_options. */
+/* The commands' @argument; @into is a struct transfer_options. */
 int transfer_add_file(struct report *report, void *into, const char *name);
 
-/* -1: go on; else the status to leave with. Always transfer_options_free(). */
+/* -1: go on; else the exit status. Call transfer_options_free() in either case. */
 int transfer_options_parse(const struct command *command, struct transfer_options *o,
 			   struct report *report, bool write, int argc, char **argv);
 void transfer_options_free(struct transfer_options *o);
@@ -94,8 +93,8 @@ struct run {
 	struct transfer_options o;
 	bool write;
 	volatile sig_atomic_t *stop;
-	bool makes_file;	/* store, and not to a disk or in place */
-	struct dmabuf_rw_file *file;	/* the new one, as soon as it is there */
+	bool makes_file;	/* store, neither to a disk nor in place */
+	struct dmabuf_rw_file *file;	/* the new file, once it is made */
 	unsigned int nr_held;
 	uint64_t total;
 
@@ -103,15 +102,15 @@ struct run {
 	bool moving;		/* it has begun */
 	int64_t clock;		/* when the clocks were started */
 	double cpu_clock;
-	uint64_t before;	/* bytes of the parts that are done */
+	uint64_t before;	/* bytes of completed parts */
 	struct progress progress;
 	uint64_t moved, gapless, direct_bytes, bounced_bytes, kernel_bytes, completions;
 	uint32_t path;		/* enum dmabuf_rw_path */
 	bool io_uring;		/* not forbidden here */
-	/* From before the first file is opened or made until all is where it should be. */
+	/* From before the first file is opened or made until all bytes are in place. */
 	double seconds;
-	double transfer_seconds;	/* of that, for moving */
-	double cpu;			/* of the process, in all of it */
+	double transfer_seconds;	/* the part of it spent on transfers */
+	double cpu;			/* CPU time of the process in @seconds */
 	char digest[DIGEST_TEXT];
 };
 
@@ -119,29 +118,29 @@ struct run {
 
 /* These give STATUS_OK, or a status after the failure was reported. */
 
-/* Whether all are there and can be opened at all, so far as it can be seen from outside. */
+/* Checks without opening that all inputs exist and may be opened. */
 int inputs_look(struct run *r);
-/* Opens or makes all of them, binds them, settles the parts and refuses what cannot be. */
+/* Opens or makes, binds and checks all inputs, and settles the parts. */
 int inputs_check(struct run *r);
-/* Open and, if @bind, bound; or again so. Refuses one that is another file by now. */
+/* Opens (again) and, if @bind, binds the input. Refuses a file that was replaced. */
 int input_get(struct run *r, struct input *input, bool bind);
-/* Its bytes are moved, and its info as of now is kept. */
+/* After its bytes are moved: unbinds, and keeps the last info. */
 void input_unbind(struct input *input);
-/* The same, and it is closed. */
+/* Unbinds and closes it. */
 void input_put(struct run *r, struct input *input);
 void inputs_close(struct run *r);
 /* "FILE into BUFFER", allocated. */
 char *pair_name(const struct run *r, const struct input *input);
-/* What is said when the user has ended it. STATUS_INTERRUPTED. */
+/* Reports an interruption. STATUS_INTERRUPTED. */
 int interrupted(struct run *r, const char *name);
-/* DMABUF_RW_BIND_*, as the options say. */
+/* DMABUF_RW_BIND_* from the options. */
 uint64_t transfer_bind_flags(const struct run *r);
 
 /* ---- transfer_errors.c ----------------------------------------------------------------- */
 
-/* The error that ended the transfer of @what. */
+/* Reports the error that ended the transfer of @what. */
 void report_transfer_error(struct run *r, const char *what, const struct dmabuf_rw_error *error);
-/* The pair could not be bound. A status. */
+/* Reports that the pair could not be bound. Returns a status. */
 int report_refusal(struct run *r, const struct input *input, const char *what,
 		   const struct dmabuf_rw_error *error);
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer_errors.c - what load and store say when they fail.
+ * transfer_errors.c - the error messages of load and store.
  *
- * The library's remedies end with "or allow bouncing", which is no advice for one who has: he is
- * told what bouncing lacks.
+ * The library's remedies end with "or allow bouncing". A user who has allowed it is told instead
+ * why it does not work.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "transfer.h"
 
-/* For one who has allowed bouncing; null: the library's will do. */
+/* The remedy if bouncing is allowed; null: the library's applies. */
 static const char *remedy_of_bouncer(const struct dmabuf_rw_error *error)
 {
 	if (error->reason == DMABUF_RW_REASON_NEVER_WRITTEN)
@@ -37,7 +37,7 @@ void report_transfer_error(struct run *r, const char *what, const struct dmabuf_
 		report_error(r->report, what, error);
 }
 
-/* Would it help to say so? Of a clone the library says it. */
+/* Whether to suggest --allow-bounce; for a clone the library does so. */
 static bool may_bounce(const struct run *r, const struct dmabuf_rw_error *error)
 {
 	return !r->o.allow_bounce && dmabuf_rw_error_is_about_pair(error) &&
@@ -45,7 +45,7 @@ static bool may_bounce(const struct run *r, const struct dmabuf_rw_error *error)
 	       error->reason != DMABUF_RW_REASON_CLONE;
 }
 
-/* Why the pair cannot go direct, where it was to bounce and cannot. False: it was not asked. */
+/* Why a pair that cannot bounce cannot go direct either. False: not determined. */
 static bool find_direct_refusal(const struct run *r, const struct input *input,
 				struct dmabuf_rw_error *error)
 {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * transfer_inputs.c - the files of load and store, as far as that is before and after their
- * bytes are moved.
+ * transfer_inputs.c - opens, binds, checks and closes the files of load and store.
  *
- * All of them are opened, bound and checked before the first byte moves, so what is wrong
- * with the last is found then. However many there are, descriptors are needed for a few only:
- * the first ones stay open and bound, and the rest have their turn twice.
+ * All files are opened, bound and checked before the first byte moves, so that a problem with the
+ * last is found early. Only the first ones stay open and bound, to limit the number of descriptors;
+ * the rest are opened and bound twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +20,7 @@
 #include "transfer.h"
 
 #define MAX_HELD	64
-/* Descriptors that an input takes at most: its own, its binding's and those for bouncing. */
+/* The most descriptors of an input: its own, its binding's and those for bouncing. */
 #define HELD_FDS	8
 
 char *pair_name(const struct run *r, const struct input *input)
@@ -82,7 +81,7 @@ static int open_input(struct run *r, struct input *input)
 		return status;
 	id = identity_of(input->fd);
 	if ((input->known && !same(&id, &input->identity)) ||
-	    /* A file in place of the disk that was there. */
+	    /* A file has replaced the disk. */
 	    (r->write && !r->o.in_place && !id.rdev)) {
 		report_fail(r->report, "%s is another file than when it was checked, or has "
 			    "another size: let nobody change it meanwhile", input->name);
@@ -129,7 +128,7 @@ static int bind_input(struct run *r, struct input *input)
 	int status, ret;
 
 	input->refusal = (struct dmabuf_rw_error){ 0 };
-	/* Then it was made without zeros, and is not for the drive to write to. */
+	/* A file without zeros has no blocks for the drive to write to. */
 	if (r->file && dmabuf_rw_file_refusal(r->file, &input->refusal)) {
 		device = NULL;
 		opts.ways = DMABUF_RW_PATH_BOUNCED;
@@ -146,12 +145,12 @@ static int bind_input(struct run *r, struct input *input)
 		free(what);
 		return status;
 	}
-	/* Why it only bounces is known already where it was bound in two steps. */
+	/* bind_buffer() has already stored the reason if it bound in two steps. */
 	if (!input->refusal.err && r->session.buffer.may_move)
 		input->refusal = error;
 	if (!input->refusal.err)
 		dmabuf_rw_binding_refusal(input->binding, &input->refusal);
-	/* Why there is no module says more than that there is none. */
+	/* The device's error says why there is no module. */
 	if (input->refusal.reason == DMABUF_RW_REASON_NO_DEVICE && r->session.device_error.err)
 		input->refusal = r->session.device_error;
 	status = update_info(r, input, text_or_excuse(what));
@@ -181,7 +180,7 @@ void input_unbind(struct input *input)
 void input_put(struct run *r, struct input *input)
 {
 	input_unbind(input);
-	/* The new file's is the library's. */
+	/* The library owns the new file's descriptor. */
 	if (input->fd >= 0 && !r->file)
 		close(input->fd);
 	input->fd = -1;
@@ -198,7 +197,7 @@ void inputs_close(struct run *r)
 
 /* ---- the new file of store --------------------------------------------------------- */
 
-/* Only a disk is written to as it is; anything else becomes a new file, or is refused. */
+/* Anything but a disk becomes a new file or is refused. */
 static bool is_no_disk(const struct run *r)
 {
 	struct stat st;
@@ -227,7 +226,7 @@ static int settle_length(struct run *r, struct part *part)
 	return STATUS_USAGE;
 }
 
-/* Of the size that will be stored. What cannot go direct is not made ready for that. */
+/* Makes the file with its final size; with zeros only if it can go direct. */
 static int make_file(struct run *r)
 {
 	struct dmabuf_rw_error error;
@@ -260,7 +259,7 @@ static int make_file(struct run *r)
 
 /* ---- ranges ------------------------------------------------------------------------ */
 
-/* What file offsets and lengths must be multiples of, unless something may bounce. */
+/* The alignment of file offsets and lengths, unless bouncing is allowed. */
 static uint32_t file_align(const struct run *r, const struct dmabuf_rw_info *info)
 {
 	uint32_t align = r->write ? info->write_align : info->read_align;
@@ -308,14 +307,14 @@ static bool has_bytes(const struct input *input, uint64_t file_off)
 	return pread(input->fd, &byte, 1, file_off) > 0;
 }
 
-/* What to do about a file that is too short. */
+/* The remedy for a file that is too short. */
 static const char *longer(const struct run *r)
 {
 	return r->write && r->o.in_place ? ", and --in-place makes no file longer: leave it out" :
 					   "";
 }
 
-/* Settles one part's length and its place in the buffer, and refuses what cannot be. */
+/* Settles a part's length and its place in the buffer; reports an impossible part. */
 static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 {
 	const struct input *input = &r->o.inputs[part->input];
@@ -331,13 +330,13 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	file_room = info->file_bytes - part->file_off;
 	if (!part->len_given) {
 		part->len = file_room;
-		/* One file may be longer than the buffer; of several, all is meant. */
+		/* A single file may be longer than the buffer; several must fit. */
 		if (r->o.nr_parts == 1 && part->len > buf_room)
 			part->len = buf_room;
 		if (part->len < file_room)
 			part->len -= part->len % file_align(r, info);
 	}
-	/* Some files tell no size, and then none of what they have would be moved. */
+	/* Some files report size 0 but have data, which would not be moved. */
 	if (!file_room && !part->len_given &&
 	    (r->write || input->identity.rdev || part->file_off ||
 	     has_bytes(input, part->file_off))) {
@@ -354,7 +353,7 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 			    r->write ? "stored" : "loaded");
 		return false;
 	}
-	/* Not even where a file could grow, because it is not bound, is it made to. */
+	/* Do not extend the file, even if an unbound empty one could be extended. */
 	if (part->len > file_room) {
 		report_fail(r->report, "%s has only %llu bytes after the offset, and %llu "
 			    "were asked for%s", input->name, (unsigned long long)file_room,
@@ -374,22 +373,22 @@ static bool check_part(struct run *r, struct part *part, uint64_t *buf_off)
 	return is_aligned(r, input, part);
 }
 
-/* ---- all of it ----------------------------------------------------------------------- */
+/* ---- all inputs ---------------------------------------------------------------------- */
 
 static int look_at(struct run *r, const char *name)
 {
 	int status = check_file(r->report, name, open_flags(r));
 	struct stat st;
 
-	/* A character device tells no size: there is no end to it, or no beginning. */
+	/* A character device has no size. */
 	if (!status && !stat(name, &st) && S_ISCHR(st.st_mode))
 		return refuse_file(r->report, name);
 	return status;
 }
 
 /*
- * A new file below /dev was meant for a device that is not there. Other file systems that are
- * mounted below it are like any other.
+ * A new file below /dev was meant for a device that is missing. This does not apply to other file
+ * systems mounted below it.
  */
 static bool is_missing_device(const char *name)
 {
@@ -440,7 +439,7 @@ static int check_new_file(struct run *r)
 		status = make_file(r);
 	part->buf_off = r->o.buf_off;
 	r->total = part->len;
-	/* An empty file cannot be bound, and need not be. */
+	/* An empty file cannot be bound, and needs no binding. */
 	if (status || !part->len)
 		return status;
 	status = bind_input(r, &r->o.inputs[0]);

@@ -11,7 +11,7 @@
 int transfer_add_file(struct report *report, void *into, const char *name)
 {
 	struct transfer_options *o = into;
-	/* A range that came before the first file is its. */
+	/* A range before the first file belongs to that file. */
 	bool ranged = o->nr_parts && !o->nr_inputs;
 
 	if (!*name)
@@ -33,7 +33,7 @@ static int take_range(struct report *report, const struct command_option *option
 		return report_usage(report, "--%s takes OFFSET:LENGTH, not '%s'", option->name,
 				    text);
 	part.input = o->nr_inputs ? o->nr_inputs - 1 : 0;
-	/* The first range of a file takes the place of the whole file. */
+	/* The first range of a file replaces the whole file. */
 	if (last && !last->ranged)
 		*last = part;
 	else
@@ -87,7 +87,7 @@ const struct command_option store_options[] = {
 	{ 0 }
 };
 
-/* What only all options together show. */
+/* Checks the options against each other. */
 static int check_options(struct report *report, struct transfer_options *o, bool write)
 {
 	unsigned int i;
@@ -131,7 +131,7 @@ int transfer_options_parse(const struct command *command, struct transfer_option
 
 	*o = (struct transfer_options){ .block = DEFAULT_BLOCK, .depth = DEFAULT_DEPTH };
 	progress_mode("auto", &o->progress);
-	/* An argument makes at most one of each. */
+	/* An argument adds at most one of each. */
 	o->inputs = calloc(argc, sizeof(*o->inputs));
 	o->parts = calloc(argc, sizeof(*o->parts));
 	if (!o->inputs || !o->parts) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* transfer_result.c - what load and store say when they are through. */
+/* transfer_result.c - the reports of load and store. */
 #include <stdlib.h>
 
 #include "transfer.h"
 
-/* Bytes a second, of all the time that it took. */
+/* Bytes per second over the whole time. */
 static double rate_of(const struct run *r)
 {
 	return r->seconds > 0 ? r->moved / r->seconds : 0;
@@ -60,13 +60,13 @@ void put_result(const struct run *r)
 	json_put_double(root, "transfer_seconds", r->transfer_seconds);
 	json_put_double(root, "bytes_per_second", rate_of(r));
 	json_put_double(root, "cpu_seconds", r->cpu);
-	/* What moves nothing is not bound. */
+	/* An empty part was not bound. */
 	if (first->info.size)
 		json_object_object_add(root, "binding", json_of_info(&first->info));
 	put_parts(r);
 }
 
-/* Why a part bounced of a pair that can go direct. */
+/* Prints why some bytes bounced although the pair can go direct. */
 static void print_why_bounced(const struct run *r, const struct part *part)
 {
 	const struct input *input = &r->o.inputs[part->input];

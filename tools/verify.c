@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * verify.c - comparing a buffer with the file, by the CPU, independently of the
- * transfer: the file past the page cache (source.c), the buffer through its CPU view. Device memory
- * is copied out before it is looked at: reading it is slow and must not happen twice.
+ * verify.c - compares a buffer with the file by the CPU, independently of the transfer: reads the
+ * file past the page cache (source.c) and the buffer through its CPU view. Device memory is copied
+ * out first, as reading it is slow and must not happen twice.
  */
 #include <errno.h>
 #include <stdlib.h>
