@@ -206,20 +206,6 @@ int dmabuf_rw_reopen(int fd, int flags)
 	return dmabuf_rw_above_std(fd);
 }
 
-int dmabuf_rw_reopen_once(_Atomic int *at, int fd, int flags)
-{
-	int kept = atomic_load(at), none = -1;
-
-	if (kept != -1)
-		return kept;
-	fd = dmabuf_rw_reopen(fd, flags);
-	if (fd < 0 || atomic_compare_exchange_strong(at, &none, fd))
-		return fd;
-	/* Another thread was first. */
-	close(fd);
-	return none;
-}
-
 DMABUF_RW_API int dmabuf_rw_device_query(const struct dmabuf_rw_device *device,
 					 struct dmabuf_rw_query *query)
 {

@@ -181,11 +181,6 @@ int dmabuf_rw_clear_but_size(void *sized, uint32_t min);
 
 /* Opens the same file anew, through /proc. -1 with errno. */
 int dmabuf_rw_reopen(int fd, int flags);
-/*
- * The same, but the first call keeps the descriptor at *@at, and later ones return it. *@at is -1
- * at first; callers may store another negative number. Returns *@at, or -1 with errno.
- */
-int dmabuf_rw_reopen_once(_Atomic int *at, int fd, int flags);
 
 /*
  * @fd, or a duplicate above the three standard descriptors in its place: a program that has closed

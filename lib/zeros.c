@@ -124,10 +124,28 @@ static int write_zeros(int fd, uint64_t off, uint64_t len, uint64_t *written)
 	return 0;
 }
 
+/*
+ * Opens the file of @fd anew. The first call keeps the descriptor at *@at, which is -1 until then,
+ * and later ones return it. -1 with errno.
+ */
+static int reopen_once(_Atomic int *at, int fd, int flags)
+{
+	int kept = atomic_load(at), none = -1;
+
+	if (kept != -1)
+		return kept;
+	fd = dmabuf_rw_reopen(fd, flags);
+	if (fd < 0 || atomic_compare_exchange_strong(at, &none, fd))
+		return fd;
+	/* Another thread was first. */
+	close(fd);
+	return none;
+}
+
 /* Writes whole blocks of zeros, past the page cache. */
 static int write_blocks(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t len, uint64_t *written)
 {
-	int fd = dmabuf_rw_reopen_once(&z->direct, z->fd, O_WRONLY | O_DIRECT);
+	int fd = reopen_once(&z->direct, z->fd, O_WRONLY | O_DIRECT);
 
 	return fd < 0 ? -errno : write_zeros(fd, off, len, written);
 }
@@ -192,7 +210,7 @@ int64_t dmabuf_rw_zeros_put(struct dmabuf_rw_zeros *z, uint64_t off, uint64_t le
 
 	if (off % z->block || atomic_load(&z->in_vain) >= MOST_IN_VAIN)
 		return 0;
-	fd = dmabuf_rw_reopen_once(&z->plain, z->fd, O_WRONLY);
+	fd = reopen_once(&z->plain, z->fd, O_WRONLY);
 	if (fd >= 0) {
 		n = put(z, fd, off, MIN(len, MOST_AT_ONCE), p);
 	} else {

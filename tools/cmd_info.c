@@ -75,7 +75,8 @@ static void show_release(struct report *report, struct json_object *o)
 	print_row(report, "release", "%s, %s: %s", release.name, release.relation, release.remedy);
 }
 
-static int show_module(struct report *report, struct session *s)
+static void show_query(struct report *report, struct json_object *o,
+		       const struct dmabuf_rw_query *query)
 {
 	static const struct names io[] = {
 		{ DMABUF_RW_IO_FUA, "fua" },
@@ -94,10 +95,35 @@ static int show_module(struct report *report, struct session *s)
 		{ 1ULL << DMABUF_RW_URING_READ_MANY, "read_many" },
 		{ 1ULL << DMABUF_RW_URING_WRITE_MANY, "write_many" },
 	};
+	char *version, *bind_flags, *io_flags, *uring_ops, size[24];
+
+	version = text_format("%u.%u", query->abi_major, query->abi_minor);
+	bind_flags = FLAG_NAMES(bind, query->bind_flags);
+	io_flags = FLAG_NAMES(io, query->io_flags);
+	uring_ops = FLAG_NAMES(uring, query->uring_ops);
+	json_put_string(o, "interface", text_or_excuse(version));
+	json_put_string(o, "bind_flags", text_or_excuse(bind_flags));
+	json_put_string(o, "io_flags", text_or_excuse(io_flags));
+	json_put_string(o, "io_uring", text_or_excuse(uring_ops));
+	print_row(report, "module", "usable, interface %s", text_or_excuse(version));
+	show_release(report, o);
+	print_row(report, "per transfer", "at most %s and %u pieces; flags: %s",
+		  size_format(query->max_bytes, size, sizeof(size)), query->max_pieces,
+		  text_or_excuse(io_flags));
+	print_row(report, "io_uring", "%s", text_or_excuse(uring_ops));
+	free(version);
+	free(bind_flags);
+	free(io_flags);
+	free(uring_ops);
+	json_put_u64(o, "max_pieces", query->max_pieces);
+	json_put_u64(o, "max_bytes", query->max_bytes);
+}
+
+static int show_module(struct report *report, struct session *s)
+{
 	struct dmabuf_rw_query query = { .size = sizeof(query) };
 	struct dmabuf_rw_error error = { .call = DMABUF_RW_CALL_QUERY };
 	struct json_object *o = json_object_new_object();
-	char *version, *bind_flags, *io_flags, *uring_ops, size[24];
 	int status;
 
 	json_object_object_add(report->root, "module", o);
@@ -115,26 +141,7 @@ static int show_module(struct report *report, struct session *s)
 		report_error(report, DMABUF_RW_DEVICE, &error);
 		return STATUS_FAILED;
 	}
-	version = text_format("%u.%u", query.abi_major, query.abi_minor);
-	bind_flags = FLAG_NAMES(bind, query.bind_flags);
-	io_flags = FLAG_NAMES(io, query.io_flags);
-	uring_ops = FLAG_NAMES(uring, query.uring_ops);
-	json_put_string(o, "interface", text_or_excuse(version));
-	json_put_string(o, "bind_flags", text_or_excuse(bind_flags));
-	json_put_string(o, "io_flags", text_or_excuse(io_flags));
-	json_put_string(o, "io_uring", text_or_excuse(uring_ops));
-	print_row(report, "module", "usable, interface %s", text_or_excuse(version));
-	show_release(report, o);
-	print_row(report, "per transfer", "at most %s and %u pieces; flags: %s",
-		  size_format(query.max_bytes, size, sizeof(size)), query.max_pieces,
-		  text_or_excuse(io_flags));
-	print_row(report, "io_uring", "%s", text_or_excuse(uring_ops));
-	free(version);
-	free(bind_flags);
-	free(io_flags);
-	free(uring_ops);
-	json_put_u64(o, "max_pieces", query.max_pieces);
-	json_put_u64(o, "max_bytes", query.max_bytes);
+	show_query(report, o, &query);
 	return STATUS_OK;
 }
 
